@@ -1,0 +1,137 @@
+#include "bindings/lua.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace luabox::lua {
+namespace {
+
+constexpr const char* kErrorClass = "luabox.error";
+
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+/// "golang.lua:12" for the innermost frame that is not luabox's own; "" when there is none.
+std::string users_line(lua_State* L) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(L, level, &frame) == 1; ++level) {
+    lua_getinfo(L, "Sl", &frame);
+    if (frame.currentline <= 0 || std::strncmp(frame.source, "@luabox:", 8) == 0) continue;
+    return std::string(frame.source[0] == '@' ? frame.source + 1 : frame.short_src) + ":" +
+           std::to_string(frame.currentline);
+  }
+  return "";
+}
+
+void set(lua_State* L, const char* key, const std::string& value) {
+  if (value.empty()) return;
+  lua_pushlstring(L, value.data(), value.size());
+  lua_setfield(L, -2, key);
+}
+
+/// Completes the error table at the top of the stack.
+void finish(lua_State* L, const std::string& message) {
+  set(L, "message", message);
+  set(L, "where", users_line(L));
+  luaL_traceback(L, L, nullptr, 0);
+  lua_setfield(L, -2, "traceback");
+  luaL_getmetatable(L, kErrorClass);
+  if (lua_isnil(L, -1)) {  // nobody required the library: a plain table still has everything
+    lua_pop(L, 1);
+    return;
+  }
+  lua_setmetatable(L, -2);
+}
+
+}  // namespace
+
+unsigned generation = 1;
+
+void push_gated(lua_State* L, const char* prefix, const Entry* entry) {
+  lua_pushlightuserdata(L, const_cast<Entry*>(entry));
+  lua_pushfstring(L, "%s%s", prefix, entry->name);
+  lua_pushcclosure(L, gate::pass, 2);
+}
+
+void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count) {
+  lua_createtable(L, 0, static_cast<int>(count));
+  for (size_t i = 0; i < count; ++i) {
+    push_gated(L, prefix, &entries[i]);
+    lua_setfield(L, -2, entries[i].name);
+  }
+}
+
+bool push_metatable(lua_State* L, const char* name) {
+  return luaL_newmetatable(L, (std::string("luabox.") + name).c_str()) != 0;
+}
+
+BadArgument expected(lua_State* L, int index, const std::string& what) {
+  std::string got = luaL_typename(L, index);
+  if (lua_type(L, index) == LUA_TNUMBER) got = lua_pushfstring(L, "the number %f", lua_tonumber(L, index));
+  if (lua_type(L, index) == LUA_TSTRING) got = std::string("'") + lua_tostring(L, index) + "'";
+  if (lua_isnone(L, index)) got = "nothing";
+  return BadArgument("expected " + what + ", got " + got);
+}
+
+void push_error(lua_State* L, const Error& error) {
+  lua_createtable(L, 0, 8);
+  set(L, "op", error.op());
+  set(L, "path", error.object());
+  set(L, "code", errno_name(error.code()));
+  set(L, "hint", error.hint());
+  lua_pushinteger(L, error.code());
+  lua_setfield(L, -2, "errno");
+  finish(L, error.what());
+}
+
+void push_error(lua_State* L, const BadArgument& error) {
+  lua_createtable(L, 0, 8);
+  set(L, "op", gate::current());
+  set(L, "code", "EINVAL");
+  lua_pushinteger(L, EINVAL);
+  lua_setfield(L, -2, "errno");
+  finish(L, std::string(gate::current()) + ": " + error.what());
+}
+
+std::string suggestion(std::string_view name, const std::vector<std::string_view>& known) {
+  std::string_view best;
+  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const auto& candidate : known) {
+    const size_t far = distance(name, candidate);
+    if (far < least) least = far, best = candidate;
+  }
+  return best.empty() ? "" : " (did you mean '" + std::string(best) + "'?)";
+}
+
+void no_more_arguments(lua_State* L, int count) {
+  if (lua_gettop(L) <= count) return;
+  throw BadArgument("expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") + ", got " +
+                    std::to_string(lua_gettop(L)));
+}
+
+std::string Value<std::string>::check(lua_State* L, int index) {
+  std::string text = Value<Bytes>::check(L, index).data;
+  if (text.find('\0') != std::string::npos) throw BadArgument("expected a string without NUL bytes");
+  return text;
+}
+
+Bytes Value<Bytes>::check(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TSTRING) throw expected(L, index, "a string");
+  size_t length = 0;
+  const char* text = lua_tolstring(L, index, &length);
+  return {std::string(text, length)};
+}
+
+}  // namespace luabox::lua

@@ -1,0 +1,490 @@
+// The Lua border: C++ signatures as Lua functions.
+//
+// fn<&function> is the lua_CFunction for an engine function: its C++ signature is the argument list, so types are checked and
+// messages are uniform for free. fn<&Type::method> takes the object first; a `&&` method uses the object up. How a type crosses is
+// told once, by specialising one of:
+//
+//   Words<E>     an enum as words            Options<S>   a struct as a table with named fields
+//   Class<T>     an owned value as userdata  Value<T>     anything else
+//
+// Errors. guard() turns luabox::Error and bad arguments into Lua error tables (see push_error). It never has `catch (...)`: LuaJIT's
+// own errors unwind as foreign C++ exceptions and run destructors on their way.
+//
+// Generations. Each userdata carries the generation of the process that made it. In the child of a clone, __gc does nothing for the
+// parent's objects: the child must not remove its parent's cgroup.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <lua.hpp>
+
+#include "bindings/gate.hpp"
+#include "engine/error.hpp"
+
+namespace luabox::lua {
+
+// ---- registration
+
+/// One Lua function of a module or class.
+struct Entry {
+  const char* name;
+  lua_CFunction call;
+  /// false for what only reads this process's memory: it does not pass the gate.
+  bool gated = true;
+};
+
+/// Pushes a new table with `entries`; `prefix` ("mount.") is how the gate names them.
+void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count);
+
+/// The Lua function at `index` called through the gate under `name`; replaces nothing, pushes one value.
+void push_gated(lua_State* L, const char* prefix, const Entry* entry);
+
+// ---- errors
+
+/// A value of the wrong kind; `where` says which: "argument 2", "option 'source'".
+class BadArgument : public std::exception {
+ public:
+  explicit BadArgument(std::string text) : text_(std::move(text)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+  /// The same, one level further out: "option 'mounts': " + text.
+  BadArgument inside(const std::string& where) const { return BadArgument(where + ": " + text_); }
+
+ private:
+  std::string text_;
+};
+
+/// "expected a string, got nil" for the value at `index`.
+BadArgument expected(lua_State* L, int index, const std::string& what);
+
+/// Pushes an error table: op, path, errno, code ("ENOENT"), message, hint, where (the first line that is the user's own), traceback.
+void push_error(lua_State* L, const Error& error);
+void push_error(lua_State* L, const BadArgument& error);
+
+/// Runs `body`; an engine error becomes a Lua error after every C++ frame has been left.
+template <class Body>
+int guard(lua_State* L, Body&& body) {
+  try {
+    return body(L);
+  } catch (const Error& error) {
+    push_error(L, error);
+  } catch (const BadArgument& error) {
+    push_error(L, error);
+  } catch (const std::bad_alloc&) {
+    push_error(L, Error("memory", "", ENOMEM));
+  } catch (const std::exception& error) {
+    push_error(L, Error("internal error", error.what(), EINVAL));
+  }
+  return lua_error(L);
+}
+
+/// The nearest of `known` to `name` as " (did you mean 'x'?)", or "".
+std::string suggestion(std::string_view name, const std::vector<std::string_view>& known);
+
+/// Counts up in the child of a clone.
+extern unsigned generation;
+
+// ---- values
+
+template <class T>
+struct Words;  // static constexpr std::array<std::pair<std::string_view, T>, N> all
+template <class T>
+struct Options;  // static constexpr auto fields = std::tuple(field("name", &T::name), ...)
+template <class T>
+struct Class;  // static constexpr auto name; static constexpr Entry methods[]
+
+template <class S, class M>
+struct Field {
+  std::string_view name;
+  M S::*member;
+};
+template <class S, class M>
+constexpr Field<S, M> field(std::string_view name, M S::*member) {
+  return {name, member};
+}
+
+template <class T>
+concept HasWords = requires { Words<T>::all; };
+template <class T>
+concept HasOptions = requires { Options<T>::fields; };
+template <class T>
+concept HasClass = requires { Class<T>::name; };
+
+template <class T>
+struct Value;
+
+template <class T>
+auto check(lua_State* L, int index) {
+  return Value<T>::check(L, index);
+}
+template <class T>
+void push(lua_State* L, T&& value) {
+  Value<std::remove_cvref_t<T>>::push(L, std::forward<T>(value));
+}
+
+template <>
+struct Value<bool> {
+  static bool check(lua_State* L, int index) {
+    if (!lua_isboolean(L, index)) throw expected(L, index, "true or false");
+    return lua_toboolean(L, index) != 0;
+  }
+  static void push(lua_State* L, bool value) { lua_pushboolean(L, value); }
+};
+
+template <std::integral T>
+struct Value<T> {
+  static T check(lua_State* L, int index) {
+    if (lua_type(L, index) != LUA_TNUMBER) throw expected(L, index, "a whole number");
+    const double number = lua_tonumber(L, index);
+    // 2^63 as a double is just out of range, so the comparison is exact on both sides.
+    if (number != std::floor(number) || number < static_cast<double>(std::numeric_limits<T>::min()) ||
+        number >= static_cast<double>(std::numeric_limits<T>::max()) + 1.0)
+      throw expected(L, index, "a whole number in range");
+    return static_cast<T>(number);
+  }
+  static void push(lua_State* L, T value) { lua_pushnumber(L, static_cast<lua_Number>(value)); }
+};
+
+template <>
+struct Value<double> {
+  static double check(lua_State* L, int index) {
+    if (lua_type(L, index) != LUA_TNUMBER) throw expected(L, index, "a number");
+    return lua_tonumber(L, index);
+  }
+  static void push(lua_State* L, double value) { lua_pushnumber(L, value); }
+};
+
+template <>
+struct Value<std::string> {
+  /// Numbers are not strings here, and a string that goes to the kernel has no NUL in it; use Bytes for data.
+  static std::string check(lua_State* L, int index);
+  static void push(lua_State* L, const std::string& value) { lua_pushlstring(L, value.data(), value.size()); }
+};
+
+/// A string that may hold any byte.
+struct Bytes {
+  std::string data;
+};
+template <>
+struct Value<Bytes> {
+  static Bytes check(lua_State* L, int index);
+  static void push(lua_State* L, const Bytes& value) { lua_pushlstring(L, value.data.data(), value.data.size()); }
+};
+
+template <class T>
+struct Value<std::optional<T>> {
+  static std::optional<T> check(lua_State* L, int index) {
+    if (lua_isnoneornil(L, index)) return std::nullopt;
+    return Value<T>::check(L, index);
+  }
+  static void push(lua_State* L, const std::optional<T>& value) {
+    if (value)
+      Value<T>::push(L, *value);
+    else
+      lua_pushnil(L);
+  }
+};
+
+/// A Lua array. Holes and other keys are errors.
+template <class T>
+struct Value<std::vector<T>> {
+  static std::vector<T> check(lua_State* L, int index) {
+    if (!lua_istable(L, index)) throw expected(L, index, "a list");
+    const size_t length = lua_objlen(L, index);
+    std::vector<T> list;
+    list.reserve(length);
+    for (size_t i = 1; i <= length; ++i) {
+      lua_rawgeti(L, index, static_cast<int>(i));
+      try {
+        list.push_back(Value<T>::check(L, lua_gettop(L)));
+      } catch (const BadArgument& error) {
+        throw error.inside("item " + std::to_string(i));
+      }
+      lua_pop(L, 1);
+    }
+    return list;
+  }
+  static void push(lua_State* L, const std::vector<T>& list) {
+    lua_createtable(L, static_cast<int>(list.size()), 0);
+    for (size_t i = 0; i < list.size(); ++i) {
+      Value<T>::push(L, list[i]);
+      lua_rawseti(L, -2, static_cast<int>(i + 1));
+    }
+  }
+};
+
+/// A Lua table with string keys.
+template <class T>
+struct Value<std::map<std::string, T>> {
+  static std::map<std::string, T> check(lua_State* L, int index) {
+    if (!lua_istable(L, index)) throw expected(L, index, "a table");
+    std::map<std::string, T> map;
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) {
+      const int top = lua_gettop(L);
+      if (lua_type(L, top - 1) != LUA_TSTRING) throw BadArgument("expected only names as keys");
+      const std::string key = lua_tostring(L, top - 1);
+      try {
+        map.emplace(key, Value<T>::check(L, top));
+      } catch (const BadArgument& error) {
+        throw error.inside("'" + key + "'");
+      }
+      lua_pop(L, 1);
+    }
+    return map;
+  }
+  static void push(lua_State* L, const std::map<std::string, T>& map) {
+    lua_createtable(L, 0, static_cast<int>(map.size()));
+    for (const auto& [key, value] : map) {
+      Value<T>::push(L, value);
+      lua_setfield(L, -2, key.c_str());
+    }
+  }
+};
+
+template <HasWords T>
+struct Value<T> {
+  static T check(lua_State* L, int index) {
+    std::vector<std::string_view> known;
+    std::string choices;
+    for (const auto& [word, value] : Words<T>::all) {
+      if (lua_type(L, index) == LUA_TSTRING && word == lua_tostring(L, index)) return value;
+      known.push_back(word);
+      choices += (choices.empty() ? "'" : ", '") + std::string(word) + "'";
+    }
+    if (lua_type(L, index) != LUA_TSTRING) throw expected(L, index, "one of " + choices);
+    const std::string got = lua_tostring(L, index);
+    throw BadArgument("unknown word '" + got + "'" + suggestion(got, known) + ", expected one of " + choices);
+  }
+  static void push(lua_State* L, T value) {
+    for (const auto& [word, known] : Words<T>::all)
+      if (known == value) return lua_pushlstring(L, word.data(), word.size());
+    lua_pushnil(L);
+  }
+};
+
+/// One options table; nil or nothing is the default. An unknown field is an error that names the nearest known one.
+template <HasOptions T>
+struct Value<T> {
+  static T check(lua_State* L, int index) {
+    T options{};
+    if (lua_isnoneornil(L, index)) return options;
+    if (!lua_istable(L, index)) throw expected(L, index, "a table of options");
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) {
+      const int top = lua_gettop(L);
+      set(L, top - 1, top, options);
+      lua_pop(L, 1);
+    }
+    return options;
+  }
+  static void push(lua_State* L, const T& options) {
+    lua_newtable(L);
+    std::apply(
+        [&](const auto&... fields) {
+          ((Value<std::remove_cvref_t<decltype(options.*fields.member)>>::push(L, options.*fields.member),
+            lua_setfield(L, -2, std::string(fields.name).c_str())),
+           ...);
+        },
+        Options<T>::fields);
+  }
+
+ private:
+  static void set(lua_State* L, int key, int value, T& options) {
+    if (lua_type(L, key) != LUA_TSTRING) throw BadArgument("expected only named options");
+    const std::string name = lua_tostring(L, key);
+    bool found = false;
+    std::vector<std::string_view> known;
+    const auto one = [&](const auto& field) {
+      known.push_back(field.name);
+      if (field.name != name) return;
+      found = true;
+      try {
+        options.*field.member =
+            Value<std::remove_cvref_t<decltype(options.*field.member)>>::check(L, value);
+      } catch (const BadArgument& error) {
+        throw error.inside("option '" + name + "'");
+      }
+    };
+    std::apply([&](const auto&... fields) { (one(fields), ...); }, Options<T>::fields);
+    if (!found) throw BadArgument("unknown option '" + name + "'" + suggestion(name, known));
+  }
+};
+
+// ---- owned values as userdata
+
+template <class T>
+struct Box {
+  unsigned made_in;
+  const char* used_by;  // the method that used the value up, nullptr while it is whole
+  alignas(T) unsigned char storage[sizeof(T)];
+  T& value() { return *std::launder(reinterpret_cast<T*>(storage)); }
+};
+
+/// Pushes the metatable of class `name`, made by `build` at first.
+bool push_metatable(lua_State* L, const char* name);
+
+template <HasClass T>
+struct Value<T> {
+  static Box<T>& box(lua_State* L, int index) {
+    void* data = lua_touserdata(L, index);
+    if (data && lua_getmetatable(L, index)) {
+      metatable(L);
+      const bool same = lua_rawequal(L, -1, -2) != 0;
+      lua_pop(L, 2);
+      if (same) return *static_cast<Box<T>*>(data);
+    }
+    throw expected(L, index, std::string("a ") + Class<T>::name);
+  }
+  static T& check(lua_State* L, int index) {
+    Box<T>& found = box(L, index);
+    if (found.used_by)
+      throw BadArgument(std::string("the ") + Class<T>::name + " was already used up by " + found.used_by);
+    return found.value();
+  }
+  static void push(lua_State* L, T&& value) {
+    void* memory = lua_newuserdata(L, sizeof(Box<T>));
+    auto* made = new (memory) Box<T>{generation, nullptr, {}};
+    new (made->storage) T(std::move(value));
+    metatable(L);
+    lua_setmetatable(L, -2);
+  }
+  /// After this the object answers every method with an error that names `method`.
+  static T use_up(lua_State* L, int index, const char* method) {
+    T value = std::move(check(L, index));
+    Box<T>& used = box(L, index);
+    used.value().~T();
+    used.used_by = method;
+    return value;
+  }
+
+ private:
+  static int collect(lua_State* L) {
+    auto& dying = *static_cast<Box<T>*>(lua_touserdata(L, 1));
+    if (!dying.used_by && dying.made_in == generation) dying.value().~T();
+    dying.used_by = "the garbage collector";
+    return 0;
+  }
+  static void metatable(lua_State* L) {
+    if (!push_metatable(L, Class<T>::name)) return;
+    push_functions(L, (std::string(Class<T>::name) + ":").c_str(), Class<T>::methods,
+                   std::size(Class<T>::methods));
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pushstring(L, Class<T>::name);
+    lua_setfield(L, -2, "__metatable");
+  }
+};
+
+// ---- functions
+
+template <class T>
+decltype(auto) argument(lua_State* L, int index) {
+  using Bare = std::remove_cvref_t<T>;
+  try {
+    if constexpr (HasClass<Bare>)
+      return static_cast<Bare&>(Value<Bare>::check(L, index));
+    else
+      return Value<Bare>::check(L, index);
+  } catch (const BadArgument& error) {
+    throw error.inside("argument " + std::to_string(index));
+  }
+}
+
+/// No more arguments than the function takes: a forgotten brace must not pass silently.
+void no_more_arguments(lua_State* L, int count);
+
+template <class R, class Call>
+int results(lua_State* L, Call&& call) {
+  if constexpr (std::is_void_v<R>) {
+    call();
+    return 0;
+  } else {
+    push(L, call());
+    return 1;
+  }
+}
+
+template <auto F>
+struct Caller;
+
+template <class R, class... A, R (*F)(A...)>
+struct Caller<F> {
+  static int call(lua_State* L) {
+    no_more_arguments(L, sizeof...(A));
+    return apply(L, std::index_sequence_for<A...>());
+  }
+  template <size_t... I>
+  static int apply(lua_State* L, std::index_sequence<I...>) {
+    // Braces fix the order of evaluation: the first wrong argument is the one reported.
+    std::tuple<decltype(argument<A>(L, 1))...> values{argument<A>(L, static_cast<int>(I) + 1)...};
+    return results<R>(L, [&]() -> decltype(auto) { return F(static_cast<A>(std::get<I>(values))...); });
+  }
+};
+
+template <class T, class R, class Method, class... A>
+struct MethodCaller {
+  template <auto F>
+  static int call(lua_State* L) {
+    no_more_arguments(L, sizeof...(A) + 1);
+    return apply<F>(L, std::index_sequence_for<A...>());
+  }
+  template <auto F, size_t... I>
+  static int apply(lua_State* L, std::index_sequence<I...>) {
+    T& self = argument<T&>(L, 1);
+    std::tuple<decltype(argument<A>(L, 1))...> values{argument<A>(L, static_cast<int>(I) + 2)...};
+    if constexpr (std::is_rvalue_reference_v<Method>) {
+      T object = Value<T>::use_up(L, 1, gate::current());
+      return results<R>(L, [&]() -> decltype(auto) {
+        return (std::move(object).*F)(static_cast<A>(std::get<I>(values))...);
+      });
+    } else {
+      return results<R>(L, [&]() -> decltype(auto) { return (self.*F)(static_cast<A>(std::get<I>(values))...); });
+    }
+  }
+};
+
+template <class T, class R, class... A, R (T::*F)(A...)>
+struct Caller<F> {
+  static int call(lua_State* L) { return MethodCaller<T, R, T&, A...>::template call<F>(L); }
+};
+template <class T, class R, class... A, R (T::*F)(A...) const>
+struct Caller<F> {
+  static int call(lua_State* L) { return MethodCaller<T, R, T&, A...>::template call<F>(L); }
+};
+template <class T, class R, class... A, R (T::*F)(A...) &&>
+struct Caller<F> {
+  static int call(lua_State* L) { return MethodCaller<T, R, T&&, A...>::template call<F>(L); }
+};
+template <int (*F)(lua_State*)>
+struct Caller<F> {  // a function that speaks to Lua itself
+  static int call(lua_State* L) { return F(L); }
+};
+
+/// The lua_CFunction for `F`.
+template <auto F>
+int fn(lua_State* L) {
+  return guard(L, [](lua_State* state) { return Caller<F>::call(state); });
+}
+
+/// Opens a module: pushes a table with `functions`; "mount." is the prefix under which the gate names them.
+template <size_t N>
+int module(lua_State* L, const char* prefix, const Entry (&functions)[N]) {
+  push_functions(L, prefix, functions, N);
+  return 1;
+}
+
+}  // namespace luabox::lua

@@ -1,0 +1,129 @@
+#include "bindings/state.hpp"
+
+#include <algorithm>
+#include <lua.hpp>
+
+#include "bindings/lua.hpp"
+
+namespace luabox {
+namespace {
+
+const std::string kLibrary = "luabox.";
+
+/// "luabox.stdlib" -> "stdlib", "luabox.commands.run" -> "commands/run", "luabox.schema" -> "library/schema", "argparse" as it is.
+std::string embedded_name(std::string name) {
+  if (name.compare(0, kLibrary.size(), kLibrary) != 0) return name;
+  name.erase(0, kLibrary.size());
+  if (name.compare(0, 9, "commands.") == 0) return "commands/" + name.substr(9);
+  return name == "stdlib" ? name : "library/" + name;
+}
+
+/// LUABOX_SCRIPTS names a checkout's folder; ignored where privileges were gained on exec.
+const char* scripts_folder() {
+  static const char* const folder = ::secure_getenv("LUABOX_SCRIPTS");
+  return folder;
+}
+
+/// The loader that stands in package.loaders before the ones that search the disk.
+int load_embedded(lua_State* L) {
+  const std::string name = embedded_name(luaL_checkstring(L, 1));
+  const EmbeddedScript* script = find_embedded(name);
+  if (script == nullptr) {
+    lua_pushfstring(L, "\n\tno script '%s' in luabox", name.c_str());
+    return 1;
+  }
+  int failed = 0;
+  if (scripts_folder() != nullptr && name != "argparse") {
+    const std::string file =
+        std::string(scripts_folder()) + (name == "stdlib" ? "/../" : "/") + name + ".lua";
+    failed = luaL_loadfile(L, file.c_str());
+  } else {
+    failed = luaL_loadbuffer(L, reinterpret_cast<const char*>(script->code), script->size, name.c_str());
+  }
+  return failed ? lua_error(L) : 1;
+}
+
+int open_ffi_on_demand(lua_State* L) { return luaopen_ffi(L); }
+
+void open_libraries(lua_State* L) {
+  static constexpr luaL_Reg libraries[] = {
+      {"", luaopen_base},           {LUA_LOADLIBNAME, luaopen_package}, {LUA_TABLIBNAME, luaopen_table},
+      {LUA_IOLIBNAME, luaopen_io},  {LUA_OSLIBNAME, luaopen_os},        {LUA_STRLIBNAME, luaopen_string},
+      {LUA_MATHLIBNAME, luaopen_math}, {LUA_DBLIBNAME, luaopen_debug},  {LUA_BITLIBNAME, luaopen_bit},
+      {LUA_JITLIBNAME, luaopen_jit}};
+  for (const auto& library : libraries) {
+    lua_pushcfunction(L, library.func);
+    lua_pushstring(L, library.name);
+    lua_call(L, 1, 0);
+  }
+}
+
+/// package.loaders = { preload, embedded, the rest ... }
+void install_loader(lua_State* L) {
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "preload");
+  lua_pushcfunction(L, open_ffi_on_demand);
+  lua_setfield(L, -2, "ffi");
+  lua_pushcfunction(L, open_sys);
+  lua_setfield(L, -2, "luabox.sys");
+  lua_pop(L, 1);
+
+  lua_getfield(L, -1, "loaders");
+  for (int i = static_cast<int>(lua_objlen(L, -1)); i >= 2; --i) {
+    lua_rawgeti(L, -1, i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_pushcfunction(L, load_embedded);
+  lua_rawseti(L, -2, 2);
+  lua_pop(L, 2);
+}
+
+/// Opens one submodule of luabox.sys when it is first touched: a run pays only for what it uses.
+int open_on_demand(lua_State* L) {
+  static constexpr luaL_Reg modules[] = {
+      {"mount", open_mount},       {"net", open_net},           {"cgroup", open_cgroup}, {"security", open_security},
+      {"user", open_user},         {"archive", open_archive},   {"terminal", open_terminal},
+      {"file", open_file},         {"json", open_json},         {"log", open_log}};
+  const std::string name = lua_isstring(L, 2) ? lua_tostring(L, 2) : "";
+  for (const auto& module : modules) {
+    if (name != module.name) continue;
+    lua_pushcfunction(L, module.func);
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+  }
+  std::vector<std::string_view> known;
+  for (const auto& module : modules) known.emplace_back(module.name);
+  return lua::guard(L, [&](lua_State*) -> int {
+    throw Error::invalid("luabox.sys", name, "no such primitive" + lua::suggestion(name, known));
+  });
+}
+
+}  // namespace
+
+const EmbeddedScript* find_embedded(std::string_view name) {
+  const auto* end = embedded_scripts + embedded_script_count;
+  const auto* found = std::find_if(embedded_scripts, end, [&](const auto& script) { return script.name == name; });
+  return found == end ? nullptr : found;
+}
+
+int open_sys(lua_State* L) {
+  open_process(L);  // the primitives that stand in luabox.sys itself: clone, exec, setns, sethostname, ...
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, open_on_demand);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+lua_State* new_state() {
+  lua_State* L = luaL_newstate();
+  if (L == nullptr) throw Error("luaL_newstate", "", ENOMEM);
+  open_libraries(L);
+  install_loader(L);
+  return L;
+}
+
+}  // namespace luabox

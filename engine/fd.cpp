@@ -1,0 +1,67 @@
+#include "engine/fd.hpp"
+
+#include <unistd.h>
+
+#include "engine/error.hpp"
+
+namespace luabox {
+namespace {
+
+void write_once(const Fd& file, const std::string& path, std::string_view text) {
+  const ssize_t written = ::write(file.get(), text.data(), text.size());
+  if (written < 0) throw Error("write", path);
+  if (static_cast<size_t>(written) != text.size()) throw Error("write", path, EIO, "short write");
+}
+
+}  // namespace
+
+void Fd::close() noexcept {
+  // Linux frees the number even when close fails, so there is nothing to try again.
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+Fd Fd::open(const std::string& path, int flags, unsigned mode) {
+  return open_at(AT_FDCWD, path, flags, mode);
+}
+
+Fd Fd::open_at(int directory, const std::string& path, int flags, unsigned mode) {
+  Fd fd(::openat(directory, path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd) throw Error("open", path);
+  return fd;
+}
+
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+std::string read_all(int fd, const std::string& name, size_t limit) {
+  std::string text;
+  char buffer[16384];
+  for (;;) {
+    const ssize_t count = ::read(fd, buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw Error("read", name);
+    if (count == 0) return text;
+    text.append(buffer, static_cast<size_t>(count));
+    if (text.size() > limit) throw Error("read", name, EFBIG);
+  }
+}
+
+std::string read_file(const std::string& path, size_t limit) {
+  return read_all(Fd::open(path, O_RDONLY).get(), path, limit);
+}
+
+void write_all(int fd, std::string_view text, const std::string& name) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw Error("write", name);
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+void write_file(const std::string& path, std::string_view text) { write_file_at(AT_FDCWD, path, text); }
+
+void write_file_at(int directory, const std::string& path, std::string_view text) {
+  write_once(Fd::open_at(directory, path, O_WRONLY), path, text);
+}
+
+}  // namespace luabox

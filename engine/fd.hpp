@@ -1,0 +1,59 @@
+// A file descriptor as an owned value.
+//
+// Every descriptor that the engine makes is close-on-exec at birth. An Fd closes it when it goes; moving hands it over.
+#pragma once
+
+#include <fcntl.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace luabox {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) {
+      close();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { close(); }
+
+  /// The number, still owned; -1 where there is none.
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  /// The number, now the caller's to close.
+  int release() { return std::exchange(fd_, -1); }
+  void close() noexcept;
+
+  /// open(2) with O_CLOEXEC. Throws Error("open", path).
+  static Fd open(const std::string& path, int flags, unsigned mode = 0);
+  /// openat(2) with O_CLOEXEC, relative to `directory`. Throws Error("open", path).
+  static Fd open_at(int directory, const std::string& path, int flags, unsigned mode = 0);
+
+ private:
+  int fd_ = -1;
+};
+
+/// "/proc/self/fd/N": names an open file where a call takes only a path.
+std::string fd_path(int fd);
+
+/// Everything up to end of file; at most `limit` bytes, more is EFBIG. `name` is for the error only.
+std::string read_all(int fd, const std::string& name, size_t limit = 16U << 20U);
+std::string read_file(const std::string& path, size_t limit = 16U << 20U);
+
+/// Writes all of `text`. Throws Error("write", name).
+void write_all(int fd, std::string_view text, const std::string& name);
+/// One write(2) of `text` to a file that exists: a kernel control file takes a value whole or not at all.
+void write_file(const std::string& path, std::string_view text);
+void write_file_at(int directory, const std::string& path, std::string_view text);
+
+}  // namespace luabox

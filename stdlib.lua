@@ -1,0 +1,2 @@
+-- stdlib.lua: the vocabulary of a container script.
+return {}

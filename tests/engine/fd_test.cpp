@@ -1,0 +1,38 @@
+#include "engine/fd.hpp"
+
+#include "tests/engine/sandbox.hpp"
+
+using namespace luabox;
+using namespace luabox::test;
+
+TEST_CASE("a descriptor is closed when its owner goes, and only then") {
+  int number = -1;
+  {
+    Fd first = Fd::open("/dev/null", O_RDONLY);
+    number = first.get();
+    Fd second = std::move(first);
+    CHECK(::fcntl(number, F_GETFD) == FD_CLOEXEC);
+    CHECK(first.get() == -1);
+  }
+  CHECK(::fcntl(number, F_GETFD) == -1);
+}
+
+TEST_CASE("an error names the step, the object and the cause") {
+  try {
+    Fd::open("/no/such/file", O_RDONLY);
+    FAIL("it opened");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()) == "open /no/such/file: No such file or directory");
+    CHECK(error.code() == ENOENT);
+    CHECK(errno_name(error.code()) == "ENOENT");
+  }
+}
+
+TEST_CASE("a control file gets its value in one write") {
+  Sandbox box;
+  const auto file = box.file("value", "");
+  write_file(file, "12345");
+  CHECK(read_file(file) == "12345");
+  CHECK(code_of([&] { write_file(box.path() / "none", "1"); }) == ENOENT);
+  CHECK(code_of([&] { read_file("/dev/zero", 1U << 16U); }) == EFBIG);
+}
