@@ -1,10 +1,103 @@
-// luabox.sys.file: placeholder until its module lands in this session.
+// luabox.sys.file: engine/file.hpp for Lua.
+#include "engine/file.hpp"
+
+#include <unistd.h>
+
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
 
 namespace luabox {
-int open_file(lua_State* L) {
-  lua_newtable(L);
-  return 1;
+namespace {
+
+struct Mode {
+  unsigned mode = 0755;
+};
+struct WriteOptions {
+  unsigned mode = 0644;
+  bool create = false;  // the file must not exist yet
+};
+struct RenameOptions {
+  Replace replace = Replace::no;
+};
+struct ListOptions {
+  unsigned limit = 0;
+};
+
+void make_directories_with(const std::string& path, Mode options) { make_directories(path, options.mode); }
+void make_directory_with(const std::string& path, Mode options) { make_directory(path, options.mode); }
+std::vector<std::string> list(const std::string& path, ListOptions options) {
+  return list_directory(path, options.limit);
 }
+lua::Bytes read(const std::string& path) { return {read_file(path)}; }
+void write(const std::string& path, lua::Bytes text, WriteOptions options) {
+  if (options.create) return create_file(path, text.data, options.mode);
+  replace_file(path, text.data, options.mode);
+}
+void set(const std::string& path, lua::Bytes text) { write_file(path, text.data); }
+void rename(const std::string& from, const std::string& to, RenameOptions options) {
+  rename_file(from, to, options.replace);
+}
+bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+std::string absolute(const std::string& path) {
+  char* resolved = ::realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) throw Error("resolve", path);
+  std::string text = resolved;
+  ::free(resolved);
+  return text;
+}
+
+}  // namespace
+
+template <>
+struct lua::Options<Mode> {
+  static constexpr auto fields = std::tuple(field("mode", &Mode::mode));
+};
+template <>
+struct lua::Options<ListOptions> {
+  static constexpr auto fields = std::tuple(field("limit", &ListOptions::limit));
+};
+template <>
+struct lua::Options<WriteOptions> {
+  static constexpr auto fields =
+      std::tuple(field("mode", &WriteOptions::mode), field("create", &WriteOptions::create));
+};
+template <>
+struct lua::Words<Replace> {
+  static constexpr std::array<std::pair<std::string_view, Replace>, 3> all{
+      {{"no", Replace::no}, {"yes", Replace::yes}, {"exchange", Replace::exchange}}};
+};
+template <>
+struct lua::Options<RenameOptions> {
+  static constexpr auto fields = std::tuple(field("replace", &RenameOptions::replace));
+};
+template <>
+struct lua::Options<Lock::Options> {
+  static constexpr auto fields =
+      std::tuple(field("shared", &Lock::Options::shared), field("wait", &Lock::Options::wait));
+};
+template <>
+struct lua::Class<Lock> {
+  static constexpr auto name = "lock";
+  static constexpr Entry methods[] = {{"release", fn<&Lock::release>}};  // lock:release() uses it up
+};
+
+int open_file(lua_State* L) {
+  static constexpr lua::Entry functions[] = {
+      {"make_directories", lua::fn<&make_directories_with>},  // file.make_directories(path, { mode = })
+      {"make_directory",
+       lua::fn<&make_directory_with>},                 // file.make_directory(path, { mode = }): raises EEXIST
+      {"temporary", lua::fn<&make_temporary>},         // file.temporary(prefix) -> path
+      {"list", lua::fn<&list>, false},                 // file.list(path, { limit = }) -> names
+      {"kind", lua::fn<&kind_of>, false},              // file.kind(path) -> "directory" ... or nil
+      {"read", lua::fn<&read>, false},                 // file.read(path) -> text
+      {"write", lua::fn<&write>},                      // file.write(path, text, { mode =, create = })
+      {"set", lua::fn<&set>},                          // file.set(path, text): one write to a control file
+      {"rename", lua::fn<&rename>},                    // file.rename(from, to, { replace = "no" })
+      {"remove", lua::fn<&remove_file>},               // file.remove(path) -> whether there was one
+      {"lock", lua::fn<&Lock::take>},                  // file.lock(path, { shared =, wait = }) -> lock or nil
+      {"absolute", lua::fn<&absolute>, false},         // file.absolute(path) -> the path without symlinks
+      {"is_terminal", lua::fn<&is_terminal>, false}};  // file.is_terminal(fd)
+  return lua::module(L, "file.", functions);
+}
+
 }  // namespace luabox

@@ -1,0 +1,115 @@
+#include "engine/file.hpp"
+
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "engine/error.hpp"
+
+namespace luabox {
+
+void make_directories(const std::string& path, unsigned mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
+  const auto slash = path.find_last_of('/');
+  if (errno != ENOENT || slash == std::string::npos || slash == 0) throw Error("mkdir", path);
+  make_directories(path.substr(0, slash), mode);
+  if (::mkdir(path.c_str(), mode) < 0 && errno != EEXIST) throw Error("mkdir", path);
+}
+
+void make_directory(const std::string& path, unsigned mode) {
+  if (::mkdir(path.c_str(), mode) < 0) throw Error("mkdir", path);
+}
+
+std::string make_temporary(const std::string& prefix) {
+  std::string path = prefix + "XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) throw Error("mkdtemp", path);
+  return path;
+}
+
+std::vector<std::string> list_directory(const std::string& path, size_t limit) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  if (!folder) {
+    if (errno == ENOENT) return names;
+    throw Error("opendir", path);
+  }
+  while (limit == 0 || names.size() < limit) {
+    errno = 0;
+    const dirent* entry = ::readdir(folder.get());
+    if (entry == nullptr && errno != 0) throw Error("readdir", path);
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::optional<std::string> kind_of(const std::string& path) {
+  struct stat found;
+  if (::lstat(path.c_str(), &found) < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    throw Error("stat", path);
+  }
+  switch (found.st_mode & S_IFMT) {
+    case S_IFDIR:
+      return "directory";
+    case S_IFREG:
+      return "file";
+    case S_IFLNK:
+      return "symlink";
+    case S_IFIFO:
+      return "fifo";
+    case S_IFSOCK:
+      return "socket";
+    default:
+      return "device";
+  }
+}
+
+void create_file(const std::string& path, std::string_view text, unsigned mode) {
+  const Fd file = Fd::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  write_all(file.get(), text, path);
+}
+
+void replace_file(const std::string& path, std::string_view text, unsigned mode) {
+  const std::string temporary = path + ".new" + std::to_string(::getpid());
+  ::unlink(temporary.c_str());  // of a process of this number that was killed
+  create_file(temporary, text, mode);
+  rename_file(temporary, path, Replace::yes);
+}
+
+void rename_file(const std::string& from, const std::string& to, Replace replace) {
+  const unsigned flags = replace == Replace::no         ? RENAME_NOREPLACE
+                         : replace == Replace::exchange ? RENAME_EXCHANGE
+                                                        : 0;
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) < 0)
+    throw Error("rename", from + " to " + to);
+}
+
+bool remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) == 0) return true;
+  if (errno == ENOENT) return false;
+  if ((errno == EISDIR || errno == EPERM) && ::rmdir(path.c_str()) == 0) return true;
+  throw Error("remove", path);
+}
+
+std::optional<Lock> Lock::take(const std::string& path, Options options) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) fd = Fd::open(path, O_RDWR | O_CREAT, 0600);
+  if (!fd) throw Error("open", path);
+  const int how = (options.shared ? LOCK_SH : LOCK_EX) | (options.wait ? 0 : LOCK_NB);
+  while (::flock(fd.get(), how) < 0) {
+    if (errno == EWOULDBLOCK) return std::nullopt;
+    if (errno != EINTR) throw Error("flock", path);
+  }
+  return Lock(std::move(fd));
+}
+
+}  // namespace luabox
