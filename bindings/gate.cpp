@@ -42,8 +42,10 @@ std::string written_table(lua_State* L, int index, int depth) {
 /// The value as a script would write it, shortened.
 std::string written(lua_State* L, int index, int depth) {
   switch (lua_type(L, index)) {
-    case LUA_TNIL: return "nil";
-    case LUA_TBOOLEAN: return lua_toboolean(L, index) ? "true" : "false";
+    case LUA_TNIL:
+      return "nil";
+    case LUA_TBOOLEAN:
+      return lua_toboolean(L, index) ? "true" : "false";
     case LUA_TNUMBER: {
       char number[32];
       std::snprintf(number, sizeof number, "%.14g", lua_tonumber(L, index));
@@ -53,7 +55,8 @@ std::string written(lua_State* L, int index, int depth) {
       const std::string text = lua_tostring(L, index);
       return '"' + (text.size() > kLongestArgument ? text.substr(0, kLongestArgument) + "..." : text) + '"';
     }
-    case LUA_TTABLE: return depth < kDeepestTable ? written_table(L, index, depth) : "{...}";
+    case LUA_TTABLE:
+      return depth < kDeepestTable ? written_table(L, index, depth) : "{...}";
     case LUA_TUSERDATA: {
       std::string name = "object";
       if (luaL_getmetafield(L, index, "__metatable")) {
@@ -62,7 +65,8 @@ std::string written(lua_State* L, int index, int depth) {
       }
       return name;
     }
-    default: return luaL_typename(L, index);
+    default:
+      return luaL_typename(L, index);
   }
 }
 

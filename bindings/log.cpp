@@ -1,10 +1,100 @@
-// luabox.sys.log: placeholder until its module lands in this session.
+// luabox.sys.log: spdlog for Lua, synchronous, this translation unit only.
+//
+// Errors are told on standard error as "luabox: ...". `-v` adds a line for each primitive that passes the
+// gate, in parent and child.
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
 
 namespace luabox {
-int open_log(lua_State* L) {
-  lua_newtable(L);
-  return 1;
+namespace {
+
+enum class Format { text, json };
+
+struct Setup {
+  bool verbose = false;
+  std::optional<std::string> file;
+  Format format = Format::text;
+};
+
+Format format = Format::text;
+
+std::shared_ptr<spdlog::logger>& logger() {
+  static std::shared_ptr<spdlog::logger> instance = [] {
+    auto made = std::make_shared<spdlog::logger>("luabox", std::make_shared<spdlog::sinks::stderr_sink_st>());
+    made->set_pattern("luabox: %v");
+    return made;
+  }();
+  return instance;
 }
+
+/// One JSON object a line: time, level, and the fields.
+void write_json(spdlog::level::level_enum level, nlohmann::ordered_json fields) {
+  logger()->log(level, fields.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+void write(spdlog::level::level_enum level, const std::string& text) {
+  if (format == Format::json)
+    write_json(level, {{"message", text}});
+  else
+    logger()->log(level, text);
+}
+
+void tell_primitive(const gate::Event& event) {
+  if (format == Format::json)
+    return write_json(spdlog::level::info, {{"primitive", event.primitive},
+                                            {"arguments", event.arguments},
+                                            {"pid", event.pid},
+                                            {"us", static_cast<int64_t>(event.duration_us)},
+                                            {"failure", event.failure}});
+  logger()->info("[{}] {}({}) {:.0f} us{}", event.pid, event.primitive, event.arguments, event.duration_us,
+                 event.failure.empty() ? "" : ": " + event.failure);
+}
+
+void set_up(Setup setup) {
+  format = setup.format;
+  if (setup.file) {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(*setup.file);
+    logger() = std::make_shared<spdlog::logger>("luabox", std::move(sink));
+    logger()->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  }
+  // The object is closed by the message's own brace: see write_json.
+  if (setup.format == Format::json)
+    logger()->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","event":%v})");
+  logger()->flush_on(spdlog::level::trace);
+  if (setup.verbose) gate::watch(tell_primitive);
+}
+
+void error(const std::string& text) { write(spdlog::level::err, text); }
+void warning(const std::string& text) { write(spdlog::level::warn, text); }
+void info(const std::string& text) { write(spdlog::level::info, text); }
+
+}  // namespace
+
+template <>
+struct lua::Words<Format> {
+  static constexpr std::array<std::pair<std::string_view, Format>, 2> all{
+      {{"text", Format::text}, {"json", Format::json}}};
+};
+template <>
+struct lua::Options<Setup> {
+  static constexpr auto fields = std::tuple(field("verbose", &Setup::verbose), field("file", &Setup::file),
+                                            field("format", &Setup::format));
+};
+
+int open_log(lua_State* L) {
+  static constexpr lua::Entry functions[] = {
+      {"set_up", lua::fn<&set_up>, false},  // log.set_up { verbose =, file =, format = "text" | "json" }
+      {"error", lua::fn<&error>, false},    // log.error(text)
+      {"warning", lua::fn<&warning>, false},
+      {"info", lua::fn<&info>, false}};
+  return lua::module(L, "log.", functions);
+}
+
 }  // namespace luabox

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "engine/process.hpp"
+
 namespace luabox::lua {
 namespace {
 
@@ -55,6 +57,25 @@ void finish(lua_State* L, const std::string& message) {
   lua_setmetatable(L, -2);
 }
 
+/// As it was raised in the child: the child's own message, line and traceback.
+void push_child_error(lua_State* L, const ChildError& error) {
+  const auto field = [&](const char* name) {
+    const auto found = error.fields().find(name);
+    return found == error.fields().end() ? std::string() : found->second;
+  };
+  set(L, "op", error.op());
+  set(L, "path", error.object());
+  set(L, "hint", error.hint());
+  if (!field("errno").empty()) {
+    set(L, "code", errno_name(error.code()));
+    lua_pushinteger(L, error.code());
+    lua_setfield(L, -2, "errno");
+  }
+  finish(L, field("message").empty() ? error.what() : field("message"));
+  set(L, "where", field("where"));
+  set(L, "traceback", field("traceback"));
+}
+
 }  // namespace
 
 unsigned generation = 1;
@@ -87,6 +108,8 @@ BadArgument expected(lua_State* L, int index, const std::string& what) {
 
 void push_error(lua_State* L, const Error& error) {
   lua_createtable(L, 0, 8);
+  if (const auto* from_child = dynamic_cast<const ChildError*>(&error))
+    return push_child_error(L, *from_child);
   set(L, "op", error.op());
   set(L, "path", error.object());
   set(L, "code", errno_name(error.code()));
@@ -117,8 +140,8 @@ std::string suggestion(std::string_view name, const std::vector<std::string_view
 
 void no_more_arguments(lua_State* L, int count) {
   if (lua_gettop(L) <= count) return;
-  throw BadArgument("expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") + ", got " +
-                    std::to_string(lua_gettop(L)));
+  throw BadArgument("expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") +
+                    ", got " + std::to_string(lua_gettop(L)));
 }
 
 std::string Value<std::string>::check(lua_State* L, int index) {

@@ -1,17 +1,17 @@
 // The Lua border: C++ signatures as Lua functions.
 //
-// fn<&function> is the lua_CFunction for an engine function: its C++ signature is the argument list, so types are checked and
-// messages are uniform for free. fn<&Type::method> takes the object first; a `&&` method uses the object up. How a type crosses is
-// told once, by specialising one of:
+// fn<&function> is the lua_CFunction for an engine function: its C++ signature is the argument list, so types
+// are checked and messages are uniform for free. fn<&Type::method> takes the object first; a `&&` method uses
+// the object up. How a type crosses is told once, by specialising one of:
 //
 //   Words<E>     an enum as words            Options<S>   a struct as a table with named fields
 //   Class<T>     an owned value as userdata  Value<T>     anything else
 //
-// Errors. guard() turns luabox::Error and bad arguments into Lua error tables (see push_error). It never has `catch (...)`: LuaJIT's
-// own errors unwind as foreign C++ exceptions and run destructors on their way.
+// Errors. guard() turns luabox::Error and bad arguments into Lua error tables (see push_error). It never has
+// `catch (...)`: LuaJIT's own errors unwind as foreign C++ exceptions and run destructors on their way.
 //
-// Generations. Each userdata carries the generation of the process that made it. In the child of a clone, __gc does nothing for the
-// parent's objects: the child must not remove its parent's cgroup.
+// Generations. Each userdata carries the generation of the process that made it. In the child of a clone,
+// __gc does nothing for the parent's objects: the child must not remove its parent's cgroup.
 #pragma once
 
 #include <array>
@@ -19,6 +19,7 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <lua.hpp>
 #include <map>
 #include <new>
 #include <optional>
@@ -28,8 +29,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <lua.hpp>
 
 #include "bindings/gate.hpp"
 #include "engine/error.hpp"
@@ -69,7 +68,8 @@ class BadArgument : public std::exception {
 /// "expected a string, got nil" for the value at `index`.
 BadArgument expected(lua_State* L, int index, const std::string& what);
 
-/// Pushes an error table: op, path, errno, code ("ENOENT"), message, hint, where (the first line that is the user's own), traceback.
+/// Pushes an error table: op, path, errno, code ("ENOENT"), message, hint, where (the first line that is the
+/// user's own), traceback.
 void push_error(lua_State* L, const Error& error);
 void push_error(lua_State* L, const BadArgument& error);
 
@@ -116,11 +116,17 @@ constexpr Field<S, M> field(std::string_view name, M S::*member) {
 }
 
 template <class T>
-concept HasWords = requires { Words<T>::all; };
+concept HasWords = requires {
+  Words<T>::all;
+};
 template <class T>
-concept HasOptions = requires { Options<T>::fields; };
+concept HasOptions = requires {
+  Options<T>::fields;
+};
 template <class T>
-concept HasClass = requires { Class<T>::name; };
+concept HasClass = requires {
+  Class<T>::name;
+};
 
 template <class T>
 struct Value;
@@ -180,7 +186,9 @@ struct Bytes {
 template <>
 struct Value<Bytes> {
   static Bytes check(lua_State* L, int index);
-  static void push(lua_State* L, const Bytes& value) { lua_pushlstring(L, value.data.data(), value.data.size()); }
+  static void push(lua_State* L, const Bytes& value) {
+    lua_pushlstring(L, value.data.data(), value.data.size());
+  }
 };
 
 template <class T>
@@ -189,9 +197,10 @@ struct Value<std::optional<T>> {
     if (lua_isnoneornil(L, index)) return std::nullopt;
     return Value<T>::check(L, index);
   }
-  static void push(lua_State* L, const std::optional<T>& value) {
+  template <class Optional>
+  static void push(lua_State* L, Optional&& value) {
     if (value)
-      Value<T>::push(L, *value);
+      Value<T>::push(L, *std::forward<Optional>(value));
     else
       lua_pushnil(L);
   }
@@ -275,7 +284,8 @@ struct Value<T> {
   }
 };
 
-/// One options table; nil or nothing is the default. An unknown field is an error that names the nearest known one.
+/// One options table; nil or nothing is the default. An unknown field is an error that names the nearest
+/// known one.
 template <HasOptions T>
 struct Value<T> {
   static T check(lua_State* L, int index) {
@@ -312,8 +322,7 @@ struct Value<T> {
       if (field.name != name) return;
       found = true;
       try {
-        options.*field.member =
-            Value<std::remove_cvref_t<decltype(options.*field.member)>>::check(L, value);
+        options.*field.member = Value<std::remove_cvref_t<decltype(options.*field.member)>>::check(L, value);
       } catch (const BadArgument& error) {
         throw error.inside("option '" + name + "'");
       }
@@ -452,7 +461,8 @@ struct MethodCaller {
         return (std::move(object).*F)(static_cast<A>(std::get<I>(values))...);
       });
     } else {
-      return results<R>(L, [&]() -> decltype(auto) { return (self.*F)(static_cast<A>(std::get<I>(values))...); });
+      return results<R>(
+          L, [&]() -> decltype(auto) { return (self.*F)(static_cast<A>(std::get<I>(values))...); });
     }
   }
 };

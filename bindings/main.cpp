@@ -1,28 +1,48 @@
-// luabox COMMAND ...: hands the command line to scripts/commands through luabox.main.
+// luabox COMMAND ...: hands the command line to scripts/library/main.lua.
 #include <unistd.h>
 
 #include <cstdio>
 #include <lua.hpp>
 
 #include "bindings/state.hpp"
+#include "engine/error.hpp"
+#include "engine/exec.hpp"
+#include "engine/self.hpp"
 
-int main(int argc, char** argv) {
-  lua_State* L = luabox::new_state();
+namespace {
+
+constexpr int kFailed = 125;
+
+int fail(const char* why) {
+  std::fprintf(stderr, "luabox: %s\n", why);
+  return kFailed;
+}
+
+int run(lua_State* L, int argc, char** argv) {
   lua_getglobal(L, "require");
-  lua_pushstring(L, "luabox.main");
-  if (lua_pcall(L, 1, 1, 0) != 0) {
-    std::fprintf(stderr, "luabox: %s\n", lua_tostring(L, -1));
-    return 125;
-  }
+  lua_pushliteral(L, "luabox.main");
+  if (lua_pcall(L, 1, 1, 0) != 0) return fail(lua_tostring(L, -1));
   lua_createtable(L, argc, 0);
   for (int i = 1; i < argc; ++i) {
     lua_pushstring(L, argv[i]);
     lua_rawseti(L, -2, i);
   }
-  if (lua_pcall(L, 1, 1, 0) != 0) {
-    luaL_callmeta(L, -1, "__tostring");
-    std::fprintf(stderr, "luabox: %s\n", lua_tostring(L, -1));
-    return 125;
-  }
+  if (lua_pcall(L, 1, 1, 0) != 0)
+    return fail(lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without a text");
   return static_cast<int>(lua_tointeger(L, -1));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    luabox::enter_protected(argv, environ);
+    luabox::remember_command_line(argc, argv);
+    lua_State* L = luabox::new_state();
+    const int status = run(L, argc, argv);
+    lua_close(L);  // undoes what a script left: its objects' finalizers
+    return status;
+  } catch (const luabox::Error& error) {
+    return fail(error.what());
+  }
 }

@@ -1,10 +1,261 @@
-// luabox.sys.process: placeholder until its module lands in this session.
-#include "bindings/lua.hpp"
+// luabox.sys itself: engine/process.hpp, exec.hpp, namespaces.hpp for Lua.
+#include "engine/process.hpp"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
 #include "bindings/state.hpp"
+#include "bindings/values.hpp"
+#include "engine/exec.hpp"
 
 namespace luabox {
-int open_process(lua_State* L) {
+namespace {
+
+constexpr int kSetupFailed = 125;
+
+// ---- the child's side
+
+/// child body: parent:send(text [, descriptor])
+class ParentEnd {
+ public:
+  explicit ParentEnd(Channel* channel) : channel_(channel) {}
+  void send(const std::string& text, std::optional<int> fd) {
+    channel_->send(Message::Kind::data, text, fd.value_or(-1));
+  }
+
+ private:
+  Channel* channel_;
+};
+
+std::string text_field(lua_State* L, int table, const char* name) {
+  lua_getfield(L, table, name);
+  std::string text = lua_isnil(L, -1) || lua_istable(L, -1) ? "" : lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return text;
+}
+
+/// What was raised, as the fields that cross the channel.
+std::string failure_fields(lua_State* L) {
+  const int raised = lua_gettop(L);
+  if (!lua_istable(L, raised)) {
+    const char* text = lua_tostring(L, raised);
+    return encode_fields({{"op", "script"}, {"message", text ? text : luaL_typename(L, raised)}});
+  }
+  std::map<std::string, std::string> fields;
+  for (const char* name : {"op", "errno", "code", "hint", "message", "where", "traceback"})
+    fields[name] = text_field(L, raised, name);
+  fields["object"] = text_field(L, raised, "path");
+  return encode_fields(fields);
+}
+
+/// A plain error("...") of a script becomes a table with its line and traceback, as the engine's errors are.
+int complete_error(lua_State* L) {
+  if (lua_type(L, 1) != LUA_TSTRING) return 1;
   lua_newtable(L);
+  lua_pushliteral(L, "script");
+  lua_setfield(L, -2, "op");
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "message");
+  luaL_traceback(L, L, nullptr, 1);
+  lua_setfield(L, -2, "traceback");
   return 1;
 }
+
+[[noreturn]] void run_in_child(lua_State* L, int function, Channel& channel) {
+  // The parent's objects are only borrowed from here on, and a collection would touch (and so copy) every
+  // page.
+  ++lua::generation;
+  lua_gc(L, LUA_GCSTOP, 0);
+  lua_pushcfunction(L, complete_error);
+  const int handler = lua_gettop(L);
+  lua_pushvalue(L, function);
+  lua::push(L, ParentEnd(&channel));
+  if (lua_pcall(L, 1, 0, handler) != 0)
+    channel.send(Message::Kind::failure, failure_fields(L));
+  else
+    channel.send(
+        Message::Kind::failure,
+        encode_fields({{"op", "clone"}, {"message", "clone: the function returned; it must end in exec"}}));
+  ::_exit(kSetupFailed);
+}
+
+}  // namespace
+
+struct CloneRequest {
+  Namespaces namespaces;
+};
+template <>
+struct lua::Options<CloneRequest> {
+  static constexpr auto fields = std::tuple(field("namespaces", &CloneRequest::namespaces));
+};
+
+struct ExecRequest {
+  std::vector<std::string> environment;
+  bool session = false, terminal = false;
+};
+template <>
+struct lua::Options<ExecRequest> {
+  static constexpr auto fields =
+      std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
+                 field("terminal", &ExecRequest::terminal));
+};
+struct SetnsRequest {
+  std::optional<Namespaces> namespaces;
+};
+template <>
+struct lua::Options<SetnsRequest> {
+  static constexpr auto fields = std::tuple(field("namespaces", &SetnsRequest::namespaces));
+};
+template <>
+struct lua::Options<TimeOffsets> {
+  static constexpr auto fields =
+      std::tuple(field("monotonic", &TimeOffsets::monotonic), field("boottime", &TimeOffsets::boottime));
+};
+template <>
+struct lua::Class<ParentEnd> {
+  static constexpr auto name = "parent";
+  static constexpr Entry methods[] = {{"send", fn<&ParentEnd::send>}};  // parent:send(text, fd)
+};
+
+namespace {
+
+/// sys.clone(options, function(parent) ... end) -> process
+int clone(lua_State* L) {
+  const auto request = lua::argument<CloneRequest>(L, 1);
+  if (!lua_isfunction(L, 2)) throw lua::expected(L, 2, "a function").inside("argument 2");
+  lua::no_more_arguments(L, 2);
+  CloneOptions options;
+  options.namespaces = request.namespaces;
+  lua::push(L, Process::clone(options, [L](Channel& channel) { run_in_child(L, 2, channel); }));
+  return 1;
+}
+
+ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
+  return {std::move(arguments), std::move(request.environment), request.session, request.terminal};
+}
+void exec_program(std::vector<std::string> arguments, ExecRequest request) {
+  exec(exec_options(std::move(arguments), std::move(request)));
+}
+void exec_init(std::vector<std::string> arguments, ExecRequest request) {
+  exec_below_init(exec_options(std::move(arguments), std::move(request)));
+}
+
+/// sys.setns(what, { namespaces = }): what is a process or pid (namespaces says which), a path, or a
+/// descriptor.
+int setns(lua_State* L) {
+  const auto request = lua::argument<SetnsRequest>(L, 2);
+  const Namespaces wanted = request.namespaces.value_or(Namespaces());
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    const std::string path = lua::argument<std::string>(L, 1);
+    enter_namespace(open_namespace(path).get(), wanted);
+  } else if (luaL_getmetafield(L, 1, "__metatable") && std::string(lua_tostring(L, -1)) == "descriptor") {
+    enter_namespace(lua::argument<Fd>(L, 1).get(), wanted);
+  } else {
+    if (wanted.flags() == 0)
+      throw lua::BadArgument("a process needs the option 'namespaces', such as \"net uts\"");
+    enter_namespaces_of(lua::argument<lua::ProcessId>(L, 1).pid, wanted);
+  }
+  return 0;
+}
+
+Fd open_namespace_of(lua::ProcessId process, const std::string& word) {
+  return open_namespace(process.pid, word);
+}
+
+void change_directory(const std::string& path) {
+  if (::chdir(path.c_str()) < 0) throw Error("chdir", path);
+}
+void new_session() {
+  if (::setsid() < 0) throw Error("setsid");
+}
+int own_pid() { return ::getpid(); }
+int own_uid() { return static_cast<int>(::geteuid()); }
+double monotonic() {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+void sleep_for(double seconds) {
+  timespec left = {static_cast<time_t>(seconds), static_cast<long>((seconds - std::floor(seconds)) * 1e9)};
+  while (::nanosleep(&left, &left) < 0 && errno == EINTR) {
+  }
+}
+/// sys.exit(status): ends this process at once; in the child of a clone too, without touching what the parent
+/// owns.
+void exit_now(int status) {
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+/// fd:close()
+int close_fd(lua_State* L) {
+  lua::Value<Fd>::use_up(L, 1, "close");
+  return 0;
+}
+
+// ---- methods of a process
+
+std::optional<int> wait_shell(Process& process, std::optional<double> timeout) {
+  const auto ended = process.wait(timeout.value_or(-1));
+  return ended ? std::optional<int>(ended->shell()) : std::nullopt;
+}
+std::optional<std::map<std::string, int>> status(Process& process) {
+  const auto ended = process.wait(0);
+  if (!ended) return std::nullopt;
+  if (ended->signal != 0) return std::map<std::string, int>{{"signal", ended->signal}};
+  return std::map<std::string, int>{{"code", ended->code}};
+}
+bool kill(Process& process, lua::Signal signal) { return process.kill(signal.number); }
+
+/// process:message() -> text, descriptor
+int message(lua_State* L) {
+  auto next = lua::argument<Process>(L, 1).next_message();
+  if (!next) return 0;
+  lua::push(L, next->text);
+  if (!next->fd) return 1;
+  lua::push(L, std::move(next->fd));
+  return 2;
+}
+
+}  // namespace
+
+const lua::Entry lua::Class<Fd>::methods[] = {{"number", fn<&Fd::get>, false},   // fd:number()
+                                              {"close", fn<&close_fd>, false}};  // fd:close() uses it up
+
+const lua::Entry lua::Class<Process>::methods[] = {
+    {"pid", fn<&Process::pid>, false},   // process:pid()
+    {"release", fn<&Process::release>},  // process:release(): until the exec; raises what the child raised
+    {"go", fn<&Process::go>},            // process:go(), process:settle(): release in two
+    {"settle", fn<&Process::settle>},
+    {"wait",
+     fn<&wait_shell>},  // process:wait(timeout) -> exit status, 128 + N for a signal; nil when time is over
+    {"status", fn<&status>, false},    // process:status() -> { code = } or { signal = }, nil while it runs
+    {"kill", fn<&kill>},               // process:kill("TERM") -> whether it was there
+    {"message", fn<&message>, false},  // process:message() -> text, descriptor
+    {"pidfd", fn<&Process::pidfd>, false}};  // process:pidfd() -> its number
+
+int open_process(lua_State* L) {
+  static constexpr lua::Entry functions[] = {
+      {"clone", lua::fn<&clone>},  // sys.clone({ namespaces = "uts pid" }, function(parent) ... end)
+      {"exec",
+       lua::fn<&exec_program>},        // sys.exec({ "/bin/sh" }, { environment = {}, session =, terminal = })
+      {"init", lua::fn<&exec_init>},   // sys.init(arguments, options): as exec, below an init of our own
+      {"unshare", lua::fn<&unshare>},  // sys.unshare "net uts"
+      {"setns", lua::fn<&setns>},      // sys.setns(pid | path | descriptor, { namespaces = })
+      {"namespace", lua::fn<&open_namespace_of>},    // sys.namespace(pid, "net") -> descriptor
+      {"time_offsets", lua::fn<&set_time_offsets>},  // sys.time_offsets { boottime = 3600 }
+      {"sethostname", lua::fn<&set_hostname>},
+      {"setdomainname", lua::fn<&set_domainname>},
+      {"chdir", lua::fn<&change_directory>},
+      {"setsid", lua::fn<&new_session>},
+      {"exit", lua::fn<&exit_now>},
+      {"sleep", lua::fn<&sleep_for>, false},
+      {"pid", lua::fn<&own_pid>, false},
+      {"uid", lua::fn<&own_uid>, false},
+      {"monotonic", lua::fn<&monotonic>, false}};
+  return lua::module(L, "", functions);
+}
+
 }  // namespace luabox

@@ -10,7 +10,8 @@ namespace {
 
 const std::string kLibrary = "luabox.";
 
-/// "luabox.stdlib" -> "stdlib", "luabox.commands.run" -> "commands/run", "luabox.schema" -> "library/schema", "argparse" as it is.
+/// "luabox.stdlib" -> "stdlib", "luabox.commands.run" -> "commands/run", "luabox.schema" -> "library/schema",
+/// "argparse" as it is.
 std::string embedded_name(std::string name) {
   if (name.compare(0, kLibrary.size(), kLibrary) != 0) return name;
   name.erase(0, kLibrary.size());
@@ -46,11 +47,16 @@ int load_embedded(lua_State* L) {
 int open_ffi_on_demand(lua_State* L) { return luaopen_ffi(L); }
 
 void open_libraries(lua_State* L) {
-  static constexpr luaL_Reg libraries[] = {
-      {"", luaopen_base},           {LUA_LOADLIBNAME, luaopen_package}, {LUA_TABLIBNAME, luaopen_table},
-      {LUA_IOLIBNAME, luaopen_io},  {LUA_OSLIBNAME, luaopen_os},        {LUA_STRLIBNAME, luaopen_string},
-      {LUA_MATHLIBNAME, luaopen_math}, {LUA_DBLIBNAME, luaopen_debug},  {LUA_BITLIBNAME, luaopen_bit},
-      {LUA_JITLIBNAME, luaopen_jit}};
+  static constexpr luaL_Reg libraries[] = {{"", luaopen_base},
+                                           {LUA_LOADLIBNAME, luaopen_package},
+                                           {LUA_TABLIBNAME, luaopen_table},
+                                           {LUA_IOLIBNAME, luaopen_io},
+                                           {LUA_OSLIBNAME, luaopen_os},
+                                           {LUA_STRLIBNAME, luaopen_string},
+                                           {LUA_MATHLIBNAME, luaopen_math},
+                                           {LUA_DBLIBNAME, luaopen_debug},
+                                           {LUA_BITLIBNAME, luaopen_bit},
+                                           {LUA_JITLIBNAME, luaopen_jit}};
   for (const auto& library : libraries) {
     lua_pushcfunction(L, library.func);
     lua_pushstring(L, library.name);
@@ -80,10 +86,11 @@ void install_loader(lua_State* L) {
 
 /// Opens one submodule of luabox.sys when it is first touched: a run pays only for what it uses.
 int open_on_demand(lua_State* L) {
-  static constexpr luaL_Reg modules[] = {
-      {"mount", open_mount},       {"net", open_net},           {"cgroup", open_cgroup}, {"security", open_security},
-      {"user", open_user},         {"archive", open_archive},   {"terminal", open_terminal},
-      {"file", open_file},         {"json", open_json},         {"log", open_log}};
+  static constexpr luaL_Reg modules[] = {{"mount", open_mount},       {"net", open_net},
+                                         {"cgroup", open_cgroup},     {"security", open_security},
+                                         {"user", open_user},         {"archive", open_archive},
+                                         {"terminal", open_terminal}, {"file", open_file},
+                                         {"json", open_json},         {"log", open_log}};
   const std::string name = lua_isstring(L, 2) ? lua_tostring(L, 2) : "";
   for (const auto& module : modules) {
     if (name != module.name) continue;
@@ -105,7 +112,8 @@ int open_on_demand(lua_State* L) {
 
 const EmbeddedScript* find_embedded(std::string_view name) {
   const auto* end = embedded_scripts + embedded_script_count;
-  const auto* found = std::find_if(embedded_scripts, end, [&](const auto& script) { return script.name == name; });
+  const auto* found =
+      std::find_if(embedded_scripts, end, [&](const auto& script) { return script.name == name; });
   return found == end ? nullptr : found;
 }
 

@@ -10,7 +10,8 @@ struct lua_State;
 
 namespace luabox {
 
-/// A script that is part of the binary: LuaJIT bytecode with debug information, chunk name "@luabox:NAME.lua".
+/// A script that is part of the binary: LuaJIT bytecode with debug information, chunk name
+/// "@luabox:NAME.lua".
 struct EmbeddedScript {
   const char* name;  ///< "stdlib", "commands/run", "library/schema", "argparse"
   const unsigned char* code;
@@ -19,8 +20,9 @@ struct EmbeddedScript {
 extern const EmbeddedScript embedded_scripts[];
 extern const size_t embedded_script_count;
 
-/// A state with the Lua libraries, `luabox.sys` and the embedded scripts within reach of require: "luabox.stdlib" is stdlib.lua,
-/// "luabox.schema" is scripts/library/schema.lua, "luabox.commands.run" is scripts/commands/run.lua, "argparse" Debian's argparse.
+/// A state with the Lua libraries, `luabox.sys` and the embedded scripts within reach of require:
+/// "luabox.stdlib" is stdlib.lua, "luabox.schema" is scripts/library/schema.lua, "luabox.commands.run" is
+/// scripts/commands/run.lua, "argparse" Debian's argparse.
 lua_State* new_state();
 
 /// The module that this binary was built with, or nullptr.

@@ -1,0 +1,78 @@
+// Values that several modules share, as Lua sees them.
+#pragma once
+
+#include <signal.h>
+
+#include <cstring>
+
+#include "bindings/lua.hpp"
+#include "engine/fd.hpp"
+#include "engine/namespaces.hpp"
+#include "engine/process.hpp"
+
+namespace luabox::lua {
+
+/// An owned descriptor: fd:number(), fd:close() uses it up.
+template <>
+struct Class<Fd> {
+  static constexpr auto name = "descriptor";
+  static const Entry methods[2];
+};
+
+/// "uts ipc pid" or { "uts", "ipc", "pid" }.
+template <>
+struct Value<Namespaces> {
+  static Namespaces check(lua_State* L, int index) {
+    if (!lua_istable(L, index)) return Namespaces::parse(Value<std::string>::check(L, index));
+    std::string words;
+    for (const auto& word : Value<std::vector<std::string>>::check(L, index)) words += word + " ";
+    return Namespaces::parse(words);
+  }
+  static void push(lua_State* L, const Namespaces& value) { Value<std::string>::push(L, value.words()); }
+};
+
+/// A signal: "TERM", "SIGTERM" or a number.
+struct Signal {
+  int number;
+};
+template <>
+struct Value<Signal> {
+  static Signal check(lua_State* L, int index) {
+    if (lua_type(L, index) == LUA_TNUMBER) {
+      const int number = Value<int>::check(L, index);
+      if (number < 0 || number >= _NSIG) throw expected(L, index, "a signal");
+      return {number};
+    }
+    const std::string word = Value<std::string>::check(L, index);
+    const std::string name = word.compare(0, 3, "SIG") == 0 ? word.substr(3) : word;
+    std::vector<std::string_view> known;
+    for (int number = 1; number < _NSIG; ++number) {
+      const char* abbreviation = ::sigabbrev_np(number);
+      if (abbreviation == nullptr) continue;
+      if (name == abbreviation) return {number};
+      known.emplace_back(abbreviation);
+    }
+    throw BadArgument("unknown signal '" + word + "'" + suggestion(name, known));
+  }
+};
+
+/// A process object or a pid.
+struct ProcessId {
+  int pid;
+};
+template <>
+struct Class<Process> {
+  static constexpr auto name = "process";
+  static const Entry methods[9];
+};
+template <>
+struct Value<ProcessId> {
+  static ProcessId check(lua_State* L, int index) {
+    if (lua_type(L, index) == LUA_TUSERDATA) return {Value<Process>::check(L, index).pid()};
+    const int pid = Value<int>::check(L, index);
+    if (pid < 0) throw expected(L, index, "a process");
+    return {pid};
+  }
+};
+
+}  // namespace luabox::lua

@@ -1,0 +1,256 @@
+#include "engine/exec.hpp"
+
+#include <elf.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <climits>
+#include <csignal>
+#include <cstring>
+
+#include "engine/error.hpp"
+#include "engine/fd.hpp"
+#include "engine/process.hpp"
+
+namespace luabox {
+namespace {
+
+constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr int kCannotStart = 125;
+
+char* command_line = nullptr;
+size_t command_line_size = 0;
+
+std::vector<char*> pointers(const std::vector<std::string>& list) {
+  std::vector<char*> result;
+  for (const auto& text : list) result.push_back(const_cast<char*>(text.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+#if defined(__x86_64__)
+constexpr unsigned kOwnMachine = EM_X86_64;
+#elif defined(__aarch64__)
+constexpr unsigned kOwnMachine = EM_AARCH64;
+#else
+constexpr unsigned kOwnMachine = EM_NONE;
+#endif
+
+std::string machine_name(unsigned machine) {
+  switch (machine) {
+    case EM_X86_64:
+      return "x86_64";
+    case EM_386:
+      return "i386";
+    case EM_AARCH64:
+      return "aarch64";
+    case EM_ARM:
+      return "arm";
+    case EM_RISCV:
+      return "riscv";
+    case EM_PPC64:
+      return "ppc64";
+    case EM_S390:
+      return "s390x";
+    default:
+      return "machine " + std::to_string(machine);
+  }
+}
+
+/// The loader that an ELF file asks for; "" when it asks for none.
+std::string elf_loader(int file, const Elf64_Ehdr& header) {
+  for (unsigned i = 0; i < header.e_phnum && i < 64; ++i) {
+    Elf64_Phdr segment;
+    const auto at = static_cast<off_t>(header.e_phoff + i * sizeof segment);
+    if (::pread(file, &segment, sizeof segment, at) != sizeof segment) return "";
+    if (segment.p_type != PT_INTERP) continue;
+    char name[PATH_MAX] = {};
+    const ssize_t size = ::pread(file, name, std::min<size_t>(segment.p_filesz, sizeof name - 1),
+                                 static_cast<off_t>(segment.p_offset));
+    return size > 0 ? name : "";
+  }
+  return "";
+}
+
+/// Why execve of a file that is there failed, in words; "" when nothing is known. Reads the container's own
+/// file only.
+std::string diagnosis(const std::string& path, int code) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return "";
+  char start[256] = {};
+  const ssize_t size = ::pread(file.get(), start, sizeof start - 1, 0);
+  if (size > 2 && start[0] == '#' && start[1] == '!') {
+    std::string line(start + 2, std::strcspn(start + 2, "\n"));
+    line.erase(0, line.find_first_not_of(" \t"));
+    const std::string interpreter = line.substr(0, line.find_first_of(" \t\r"));
+    if (!line.empty() && line.back() == '\r')
+      return "its first line ends in a carriage return, as DOS writes it";
+    if (code == ENOENT) return "its interpreter " + interpreter + " does not exist here";
+    return "";
+  }
+  if (size < static_cast<ssize_t>(sizeof(Elf64_Ehdr)) || std::memcmp(start, ELFMAG, SELFMAG) != 0)
+    return code == ENOEXEC ? "it is neither an ELF program nor a script with a #! line" : "";
+  Elf64_Ehdr header;
+  std::memcpy(&header, start, sizeof header);
+  if (header.e_machine != kOwnMachine && code == ENOEXEC)
+    return "it is a program for " + machine_name(header.e_machine) + ", this machine is " +
+           machine_name(kOwnMachine);
+  const std::string loader = start[EI_CLASS] == ELFCLASS64 ? elf_loader(file.get(), header) : "";
+  if (code == ENOENT && !loader.empty()) return "its loader " + loader + " does not exist here";
+  return "";
+}
+
+/// The PATH of the environment to be, not of this process.
+std::string search_path(const std::vector<std::string>& environment) {
+  for (const auto& variable : environment)
+    if (variable.compare(0, 5, "PATH=") == 0) return variable.substr(5);
+  return kDefaultPath;
+}
+
+void default_signals() {
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < _NSIG; ++signal)
+    ::sigaction(signal, &standard, nullptr);  // KILL and STOP refuse: fine
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void start_session(const ExecOptions& options) {
+  if (!options.new_session) return;
+  if (::setsid() < 0) throw Error("setsid");
+  if (options.controlling_terminal && ::ioctl(0, TIOCSCTTY, 0) < 0) throw Error("ioctl", "TIOCSCTTY");
+}
+
+[[noreturn]] void search_and_exec(const ExecOptions& options) {
+  const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
+  const std::string& name = options.arguments[0];
+  if (name.find('/') != std::string::npos) {
+    ::execve(name.c_str(), arguments.data(), environment.data());
+    const int code = errno;
+    throw Error("exec", name, code, diagnosis(name, code));
+  }
+  // As execvp(3): the first that can be executed; EACCES is told only if no later folder has one.
+  int code = ENOENT;
+  std::string path = search_path(options.environment), denied;
+  for (size_t start = 0; start <= path.size();) {
+    const size_t end = std::min(path.find(':', start), path.size());
+    const std::string folder = path.substr(start, end - start),
+                      file = (folder.empty() ? "." : folder) + "/" + name;
+    start = end + 1;
+    ::execve(file.c_str(), arguments.data(), environment.data());
+    if (errno == EACCES && denied.empty() && ::access(file.c_str(), F_OK) == 0) code = EACCES, denied = file;
+    if (errno == ENOENT && ::access(file.c_str(), F_OK) == 0)
+      throw Error("exec", file, ENOENT, diagnosis(file, ENOENT));
+    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+      throw Error("exec", file, errno, diagnosis(file, errno));
+  }
+  if (code == EACCES) throw Error("exec", denied, EACCES, "it is not executable");
+  throw Error("exec", name, ENOENT, "not found in PATH " + path);
+}
+
+void check(const ExecOptions& options) {
+  if (options.arguments.empty() || options.arguments[0].empty())
+    throw Error::invalid("exec", "", "expected a command");
+}
+
+/// What the init's child runs with: memory of the init until its exec.
+int start_program(void* data) {
+  const auto& options = *static_cast<const ExecOptions*>(data);
+  try {
+    start_session(options);
+    default_signals();
+    search_and_exec(options);
+  } catch (const Error& error) {
+    if (Channel* parent = parent_channel())
+      parent->send(Message::Kind::failure, encode_fields({{"op", error.op()},
+                                                          {"object", error.object()},
+                                                          {"errno", std::to_string(error.code())},
+                                                          {"hint", error.hint()}}));
+  }
+  ::_exit(kCannotStart);
+}
+
+void show_as_init() {
+  ::prctl(PR_SET_NAME, "init");
+  if (command_line_size < sizeof "init") return;
+  std::memset(command_line, 0, command_line_size);
+  std::memcpy(command_line, "init", sizeof "init");
+}
+
+/// Reaps everything that has ended; the status of `program` once it is among them.
+bool reap(pid_t program, int& status) {
+  bool ended = false;
+  int one;
+  for (pid_t pid; (pid = ::waitpid(-1, &one, WNOHANG)) > 0;)
+    if (pid == program) ended = true, status = one;
+  return ended;
+}
+
+[[noreturn]] void serve_as_init(pid_t program) {
+  sigset_t all;
+  ::sigfillset(&all);
+  for (int status = 0;;) {
+    siginfo_t info;
+    const int signal = ::sigwaitinfo(&all, &info);
+    if (signal == SIGCHLD) {
+      if (reap(program, status)) ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    } else if (signal > 0) {
+      ::kill(program, signal);  // gone already: then SIGCHLD is next
+    }
+  }
+}
+
+}  // namespace
+
+void remember_command_line(int argc, char** argv) {
+  command_line = argv[0];
+  command_line_size =
+      argc == 0 ? 0 : static_cast<size_t>(argv[argc - 1] + std::strlen(argv[argc - 1]) + 1 - argv[0]);
+}
+
+void exec(const ExecOptions& options) {
+  check(options);
+  die_with_parent();
+  start_session(options);
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
+  if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
+  default_signals();
+  search_and_exec(options);
+}
+
+void exec_below_init(const ExecOptions& options) {
+  check(options);
+  die_with_parent();
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
+  // Everything is blocked, so that signals that come before the loop wait for it: a blocked signal is not
+  // lost, even for pid 1.
+  sigset_t all;
+  ::sigfillset(&all);
+  if (::sigprocmask(SIG_SETMASK, &all, nullptr) < 0) throw Error("sigprocmask");
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &standard, nullptr);  // ignored, children would vanish without a status
+  if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
+
+  // CLONE_VM and CLONE_VFORK: the program's page tables are never copied, and the init waits here until it
+  // has exec'd or failed.
+  alignas(16) static char stack[256 * 1024];
+  const pid_t program = ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD,
+                                const_cast<ExecOptions*>(&options));
+  if (program < 0) throw Error("clone", "the command's process");
+  show_as_init();
+  // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
+  // sees its end.
+  ::close_range(0, ~0U, 0);
+  serve_as_init(program);
+}
+
+}  // namespace luabox

@@ -1,0 +1,34 @@
+// The end of a child's set-up: another program takes its place, directly or below an init of our own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace luabox {
+
+struct ExecOptions {
+  /// At least one; the first is looked for in the PATH of `environment` unless it holds a '/'.
+  std::vector<std::string> arguments;
+  /// "NAME=value"; nothing is inherited.
+  std::vector<std::string> environment;
+  /// setsid(2) first, so that the caller's terminal can't be reached by job control or TIOCSTI.
+  bool new_session = false;
+  /// With new_session: descriptor 0 becomes the controlling terminal.
+  bool controlling_terminal = false;
+};
+
+/// execve(2), with only descriptors 0 to 2, default signal handlers and an empty signal mask. Returns by
+/// throwing only: ENOENT when there is no such program (or its interpreter or loader: the hint names it),
+/// EACCES, ENOEXEC (a foreign architecture: named).
+[[noreturn]] void exec(const ExecOptions& options);
+
+/// Becomes an init (pid 1 of a pid namespace): starts the program as a child, passes every signal on to it,
+/// reaps orphans, and ends with its status, 128 + N for a signal. The pid namespace then ends with it. Throws
+/// as exec() does, in the child.
+[[noreturn]] void exec_below_init(const ExecOptions& options);
+
+/// Remembers where the command line lies, for an init that must not show the host's. Call once, first thing
+/// in main.
+void remember_command_line(int argc, char** argv);
+
+}  // namespace luabox

@@ -1,0 +1,197 @@
+#include "engine/process.hpp"
+
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+namespace luabox {
+namespace {
+
+constexpr int kSetupFailed = 125;
+
+Channel* to_parent = nullptr;
+
+std::string field(const std::map<std::string, std::string>& fields, const char* name) {
+  const auto found = fields.find(name);
+  return found == fields.end() ? "" : found->second;
+}
+
+int errno_of(const std::map<std::string, std::string>& fields) {
+  const std::string text = field(fields, "errno");
+  return text.empty() ? EINVAL : std::atoi(text.c_str());
+}
+
+/// The child's first steps, before the parent's word: its own death with the parent's, its cgroups, its
+/// cgroup namespace.
+void start_child(const CloneOptions& options, Channel& channel) {
+  die_with_parent();
+  for (const int tasks : options.cgroup_tasks)
+    // "0" is the writer itself. `tasks` moves one thread without the grace period that cgroup.procs waits
+    // for.
+    if (::write(tasks, "0", 1) != 1) throw Error("join cgroup", "tasks");
+  // The root of a new cgroup namespace is where the process stands when it is made: so not in clone, but
+  // after joining.
+  if (options.namespaces.has(CLONE_NEWCGROUP)) unshare(Namespaces(CLONE_NEWCGROUP));
+
+  const auto go = channel.receive();
+  if (!go || go->kind != Message::Kind::release) ::_exit(kSetupFailed);
+  die_with_parent();
+}
+
+[[noreturn]] void run_child(const CloneOptions& options, Channel channel,
+                            const std::function<void(Channel&)>& body) {
+  to_parent = &channel;
+  try {
+    start_child(options, channel);
+    body(channel);
+    channel.send(Message::Kind::failure,
+                 encode_fields({{"op", "clone"}, {"hint", "the child's function returned"}}));
+  } catch (const Error& error) {
+    channel.send(Message::Kind::failure, encode_fields({{"op", error.op()},
+                                                        {"object", error.object()},
+                                                        {"errno", std::to_string(error.code())},
+                                                        {"hint", error.hint()}}));
+  } catch (const std::exception& error) {
+    channel.send(Message::Kind::failure, encode_fields({{"op", "clone"}, {"hint", error.what()}}));
+  }
+  ::_exit(kSetupFailed);
+}
+
+}  // namespace
+
+Channel* parent_channel() { return to_parent; }
+
+void die_with_parent() {
+  if (to_parent == nullptr) return;
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) throw Error("prctl", "PR_SET_PDEATHSIG");
+  // A parent that died before that left no signal; its end of the channel tells.
+  if (to_parent->closed()) ::_exit(kSetupFailed);
+}
+
+ChildError::ChildError(std::map<std::string, std::string> fields)
+    : Error(field(fields, "op"), field(fields, "object"), errno_of(fields), field(fields, "hint")),
+      fields_(std::move(fields)) {}
+
+Process Process::clone(const CloneOptions& options, const std::function<void(Channel&)>& body) {
+  auto [ours, theirs] = Channel::pair();
+  int pidfd = -1;
+  clone_args arguments = {};
+  arguments.flags = CLONE_PIDFD | options.namespaces.without(CLONE_NEWCGROUP).flags();
+  arguments.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  if (options.cgroup_directory >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(options.cgroup_directory);
+  }
+  // What is buffered now would be written twice.
+  std::fflush(nullptr);
+  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid < 0) throw Error("clone", options.namespaces.words());
+  if (pid == 0) {
+    ours.close();
+    run_child(options, std::move(theirs), body);
+  }
+  return Process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
+}
+
+Process::Process(int pid, Fd pidfd, Channel channel)
+    : pid_(pid), pidfd_(std::move(pidfd)), channel_(std::move(channel)) {}
+
+Process::Process(Process&& other) noexcept
+    : pid_(other.pid_),
+      pidfd_(std::move(other.pidfd_)),
+      channel_(std::move(other.channel_)),
+      released_(other.released_),
+      about_to_exec_(other.about_to_exec_),
+      messages_(std::move(other.messages_)),
+      ended_(other.ended_) {}
+
+Process::~Process() {
+  if (!pidfd_ || ended_) return;
+  kill(SIGKILL);
+  try {
+    reap();
+  } catch (const Error&) {
+    // Somebody else reaped it (a SIGCHLD handler of the program that uses the engine): it is gone all the
+    // same.
+  }
+}
+
+void Process::release() {
+  go();
+  settle();
+}
+
+void Process::go() {
+  if (released_) throw Error::invalid("release", std::to_string(pid_), "the process was released already");
+  released_ = true;
+  channel_.send(Message::Kind::release);  // a child that is gone shows in settle()
+}
+
+void Process::settle() {
+  while (auto message = channel_.receive()) {
+    switch (message->kind) {
+      case Message::Kind::failure: {
+        reap();
+        throw ChildError(decode_fields(message->text));
+      }
+      case Message::Kind::exec:
+        about_to_exec_ = true;
+        break;
+      default:
+        messages_.push_back(std::move(*message));
+    }
+  }
+  channel_.close();
+  if (about_to_exec_) return;
+  const ExitStatus status = reap();
+  throw Error(
+      "clone",
+      status.signal != 0 ? "signal " + std::to_string(status.signal) : "exit " + std::to_string(status.code),
+      ECHILD, "the process died while it was set up");
+}
+
+std::optional<Message> Process::next_message() {
+  if (messages_.empty()) return std::nullopt;
+  Message first = std::move(messages_.front());
+  messages_.erase(messages_.begin());
+  return first;
+}
+
+ExitStatus Process::reap() {
+  if (ended_) return *ended_;
+  siginfo_t info = {};
+  while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0)
+    if (errno != EINTR) throw Error("waitid", std::to_string(pid_));
+  ended_ = info.si_code == CLD_EXITED ? ExitStatus{info.si_status, 0} : ExitStatus{0, info.si_status};
+  return *ended_;
+}
+
+std::optional<ExitStatus> Process::wait(double timeout) {
+  if (ended_) return ended_;
+  if (timeout >= 0) {
+    pollfd ready = {pidfd_.get(), POLLIN, 0};
+    const int count = ::poll(&ready, 1, static_cast<int>(std::min(timeout * 1000, 2e9)));
+    if (count < 0 && errno != EINTR) throw Error("poll", "pidfd");
+    if (count <= 0) return std::nullopt;
+  }
+  return reap();
+}
+
+bool Process::kill(int signal) const {
+  if (ended_) return false;
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0) return true;
+  if (errno == ESRCH) return false;
+  throw Error("kill", std::to_string(pid_));
+}
+
+}  // namespace luabox

@@ -1,0 +1,110 @@
+// A child process as a value.
+//
+// clone() makes a child that is a copy of this process (never CLONE_VM) in new namespaces. The child stops at
+// once until the parent has attached what it needs (id maps, network, ...) and calls release(); it then runs
+// its body, which ends in exec() or by raising. What it raises, release() throws here: the parent learns the
+// step, the object and the errno, not merely that it failed.
+//
+// Neither side hangs or outlives the other: the child of a parent that died ends (PR_SET_PDEATHSIG, and end
+// of file before the release), a child that died is end of file for the parent, and a Process that goes out
+// of scope unwaited is killed and reaped.
+//
+// The process must have one thread: a lock that another thread holds during clone stays locked in the child
+// for ever. See clone(2), pidfd_open(2), prctl(2), waitid(2).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/channel.hpp"
+#include "engine/error.hpp"
+#include "engine/fd.hpp"
+#include "engine/namespaces.hpp"
+
+namespace luabox {
+
+/// How a process ended. `code` is the exit status, `signal` the signal that ended it; one of the two is
+/// meant.
+struct ExitStatus {
+  int code = 0;
+  int signal = 0;
+  /// As a shell tells it: the exit status, or 128 + the signal.
+  int shell() const { return signal != 0 ? 128 + signal : code; }
+};
+
+/// What a child raised, with everything it told: op, object, code, hint, and what the child added (message,
+/// where, traceback).
+class ChildError : public Error {
+ public:
+  explicit ChildError(std::map<std::string, std::string> fields);
+  const std::map<std::string, std::string>& fields() const { return fields_; }
+
+ private:
+  std::map<std::string, std::string> fields_;
+};
+
+struct CloneOptions {
+  Namespaces namespaces;
+  /// v1: open `tasks` files that the child joins by itself before anything else; borrowed.
+  std::vector<int> cgroup_tasks;
+  /// v2: the directory that the child is born in (CLONE_INTO_CGROUP); -1 for none; borrowed.
+  int cgroup_directory = -1;
+};
+
+class Process {
+ public:
+  /// In the child `body` runs after the release; it must not return (the child ends with 125 if it does).
+  /// `body` may throw Error.
+  static Process clone(const CloneOptions& options, const std::function<void(Channel&)>& body);
+
+  Process(Process&& other) noexcept;
+  Process& operator=(Process&& other) = delete;
+  ~Process();
+
+  /// As this process's pid namespace numbers it.
+  int pid() const { return pid_; }
+  /// Readable when the process has ended; owned by this object.
+  int pidfd() const { return pidfd_.get(); }
+
+  /// Lets the child go on, and waits until it has exec'd. Throws ChildError with what it raised, or Error
+  /// when it died first (object: "signal 9"); the child is then reaped.
+  void release();
+  /// release() in two: let it go, and wait until it has exec'd; between them the parent can work beside the
+  /// child.
+  void go();
+  void settle();
+  /// The next descriptor or text that the child sent by its channel before it exec'd. Nothing when there is
+  /// none.
+  std::optional<Message> next_message();
+
+  /// Waits for the end; `timeout` in seconds, negative for ever. Nothing when the time is over. After it, the
+  /// same status again.
+  std::optional<ExitStatus> wait(double timeout = -1);
+  /// pidfd_send_signal(2): never reaches another process that got the number. False when the process has
+  /// ended.
+  bool kill(int signal) const;
+
+ private:
+  Process(int pid, Fd pidfd, Channel channel);
+  ExitStatus reap();
+
+  int pid_;
+  Fd pidfd_;
+  Channel channel_;
+  bool released_ = false, about_to_exec_ = false;
+  std::vector<Message> messages_;
+  std::optional<ExitStatus> ended_;
+};
+
+/// In the child of a clone: the end that leads to the parent, nullptr elsewhere.
+Channel* parent_channel();
+
+/// In the child of a clone: it is killed when the parent dies, or ends now if the parent is dead; elsewhere
+/// nothing. The kernel forgets this whenever a process's ids or capabilities change (prctl(2),
+/// PR_SET_PDEATHSIG), so exec() does it again.
+void die_with_parent();
+
+}  // namespace luabox

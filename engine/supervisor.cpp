@@ -1,0 +1,132 @@
+#include "engine/supervisor.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "engine/error.hpp"
+#include "engine/terminal.hpp"
+
+namespace luabox {
+namespace {
+
+constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+constexpr size_t kMostBuffered = 64 * 1024;
+
+sigset_t forwarded() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : kForwarded) ::sigaddset(&set, signal);
+  return set;
+}
+
+/// Bytes on their way from one descriptor to another; reads only while there is room, so a slow reader slows
+/// the writer.
+class Stream {
+ public:
+  Stream(int from, int to) : from_(from), to_(to) {}
+
+  pollfd wants_input() const { return {open_ && pending_.size() < kMostBuffered ? from_ : -1, POLLIN, 0}; }
+  pollfd wants_output() const { return {pending_.empty() ? -1 : to_, POLLOUT, 0}; }
+
+  /// False at the end: end of file, or EIO from a pty whose other side has no opener left.
+  bool fill() {
+    std::array<char, 16384> buffer;
+    const ssize_t count = ::read(from_, buffer.data(), buffer.size());
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+    if (count <= 0) return open_ = false;
+    pending_.append(buffer.data(), static_cast<size_t>(count));
+    return true;
+  }
+  void drain() {
+    const ssize_t count = ::write(to_, pending_.data(), pending_.size());
+    if (count >= 0)
+      pending_.erase(0, static_cast<size_t>(count));
+    else if (errno != EINTR && errno != EAGAIN)
+      pending_.clear(), open_ = false;  // the reader is gone: what follows has nowhere to go
+  }
+  /// At the end: all that is still to be read without waiting, then all that is still to be written.
+  void finish() {
+    pollfd ready = {from_, POLLIN, 0};
+    while (open_ && ::poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0 && fill()) flush();
+    flush();
+  }
+
+ private:
+  void flush() {
+    while (!pending_.empty()) drain();
+  }
+
+  int from_, to_;
+  bool open_ = true;
+  std::string pending_;
+};
+
+void take_signal(const ForwardedSignals& signals, Process& process, int terminal) {
+  signalfd_siginfo info;
+  if (::read(signals.get(), &info, sizeof info) != sizeof info) return;
+  const int signal = static_cast<int>(info.ssi_signo);
+  if (signal == SIGWINCH && terminal >= 0) {
+    if (const auto size = window_size(0)) set_window_size(terminal, *size);
+    return;
+  }
+  process.kill(signal);
+}
+
+}  // namespace
+
+ForwardedSignals::ForwardedSignals() : before_() {
+  const sigset_t set = forwarded();
+  if (::sigprocmask(SIG_BLOCK, &set, &before_) < 0) throw Error("sigprocmask");
+  fd_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd_) throw Error("signalfd");
+}
+
+ForwardedSignals::ForwardedSignals(ForwardedSignals&& other) noexcept
+    : fd_(std::move(other.fd_)), before_(other.before_), owner_(std::exchange(other.owner_, false)) {}
+
+ForwardedSignals::~ForwardedSignals() {
+  if (owner_) ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+bool ForwardedSignals::pending() const {
+  bool ending = false;
+  signalfd_siginfo info;
+  while (::read(fd_.get(), &info, sizeof info) == sizeof info)
+    ending |= info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP ||
+              info.ssi_signo == SIGQUIT;
+  return ending;
+}
+
+ExitStatus supervise(Process& process, const ForwardedSignals& signals, int terminal) {
+  const auto raw = terminal >= 0 && ::isatty(0) == 1 ? std::make_unique<RawMode>(0) : nullptr;
+  if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);
+  Stream in(0, terminal), out(terminal, 1);
+  for (;;) {
+    std::array<pollfd, 6> ready = {{{process.pidfd(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
+    if (terminal >= 0) {
+      ready[2] = in.wants_input();
+      ready[3] = in.wants_output();
+      ready[4] = out.wants_input();
+      ready[5] = out.wants_output();
+    }
+    if (::poll(ready.data(), terminal >= 0 ? 6 : 2, -1) < 0 && errno != EINTR) throw Error("poll");
+    if (ready[1].revents != 0) take_signal(signals, process, terminal);
+    if (terminal >= 0) {
+      if (ready[2].revents != 0) in.fill();
+      if (ready[3].revents != 0) in.drain();
+      if (ready[4].revents != 0) out.fill();
+      if (ready[5].revents != 0) out.drain();
+    }
+    if (ready[0].revents != 0) break;
+  }
+  if (terminal >= 0) out.finish();
+  return *process.wait();
+}
+
+}  // namespace luabox

@@ -1,0 +1,35 @@
+// Standing between a caller and a container: signals in, terminal bytes both ways, until the process ends.
+#pragma once
+
+#include "engine/fd.hpp"
+#include "engine/process.hpp"
+
+namespace luabox {
+
+/// Blocks the signals that a supervisor passes on (HUP INT QUIT TERM USR1 USR2 WINCH CONT), from before the
+/// container is made until this goes: one that comes while it is set up is passed on as soon as it runs. A
+/// process to exec gets an empty mask back (engine/exec.hpp).
+class ForwardedSignals {
+ public:
+  ForwardedSignals();
+  ForwardedSignals(ForwardedSignals&& other) noexcept;
+  ForwardedSignals& operator=(ForwardedSignals&&) = delete;
+  ~ForwardedSignals();
+  /// Readable when a signal waits (signalfd(2)).
+  int get() const { return fd_.get(); }
+  /// Takes back what is pending, so that a process that ends does not die of it. True when one of INT, TERM,
+  /// HUP, QUIT was.
+  bool pending() const;
+
+ private:
+  Fd fd_;
+  sigset_t before_;
+  bool owner_ = true;
+};
+
+/// Passes signals on to `process` until it ends, and returns how. With `terminal` (a pty's master, or -1)
+/// bytes are carried between it and descriptors 0 and 1, SIGWINCH sets its size, and what it still holds at
+/// the end is written out. Descriptor 0 is put into raw mode where it is a terminal, and restored.
+ExitStatus supervise(Process& process, const ForwardedSignals& signals, int terminal);
+
+}  // namespace luabox
