@@ -1,0 +1,71 @@
+// A container's packet filter and address translation: one nftables table that is its own.
+//
+// A Firewall becomes a table (family inet) in one transaction: all of it or nothing. Removing the table
+// removes everything again. No other table is read or changed, and as every base chain's policy is "accept",
+// others' traffic passes as before. A packet that another table drops stays dropped: on a host whose own
+// firewall refuses to forward, the host's administrator has the last word.
+//
+// The table stands on the host's side of a veth pair, and knows the container by the name of the host end and
+// by its addresses. What it does:
+//
+//   guard     prerouting, before connection tracking: drops what comes from the container under an address
+//   that isn't its own, or
+//             is addressed to 127.0.0.0/8
+//   publish   prerouting and output: sends connections to a published port of this host on to the container
+//   isolate   forward: lets in answers, published connections, and nothing else
+//   translate postrouting: masquerade, so that the world sees the host's address; also where the container
+//   reaches itself by a
+//             published port, and where the host does by 127.0.0.1
+//
+// Forwarding (link::set_forwarding) is the caller's. The kernel's side: linux/netfilter/nf_tables.h; the
+// semantics: nft(8).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/address.hpp"
+
+namespace luabox {
+
+enum class Transport : uint8_t { tcp, udp };
+
+/// A port of this host that leads to the container.
+struct Publish {
+  Transport protocol = Transport::tcp;
+  uint16_t host_port = 0;
+  std::optional<uint16_t> guest_port = {};   ///< by default host_port
+  std::optional<Address> host_address = {};  ///< by default, and for 0.0.0.0 and ::, any address of this host
+  std::optional<Address> guest_address = {};  ///< by default the container's first of host_address's family
+};
+
+/// Who may begin a connection to the container, published ports aside.
+enum class Inbound : uint8_t {
+  none,    ///< nobody but this host itself
+  routed,  ///< whoever has a route, except neighbours: interfaces whose name begins with `isolate`
+};
+
+struct Firewall {
+  std::string name = {};       ///< the table's: "luabox-" and 1 to 200 letters, digits, '_', '-' or '.'
+  std::string interface = {};  ///< the host end; packets from the container arrive on it
+  std::vector<Address> addresses = {};  ///< the container's
+  bool masquerade = false;
+  std::vector<Publish> publish = {};
+  bool loopback = false;  ///< published IPv4 ports answer on this host's 127.0.0.1 too: sets the interface's
+                          ///< route_localnet
+  Inbound inbound = Inbound::none;
+  std::string isolate = "lb";
+};
+
+/// Makes the table. EEXIST when there is one of that name. A failure leaves nothing behind.
+void create_firewall(const Firewall& firewall);
+
+/// Removes the table, whole. ENOENT when there is none; EINVAL for a name that couldn't be luabox's.
+void remove_firewall(const std::string& name);
+
+/// The names of luabox's tables in this network namespace.
+std::vector<std::string> firewalls();
+
+}  // namespace luabox
