@@ -1,7 +1,11 @@
 // luabox.sys.file: engine/file.hpp for Lua.
 #include "engine/file.hpp"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
@@ -36,6 +40,25 @@ void write(const std::string& path, lua::Bytes text, WriteOptions options) {
 void set(const std::string& path, lua::Bytes text) { write_file(path, text.data); }
 void rename(const std::string& from, const std::string& to, RenameOptions options) {
   rename_file(from, to, options.replace);
+}
+/// file.device(path) -> { type =, major =, minor =, mode = }, nil when it is no device
+int device(lua_State* L) {
+  struct stat found;
+  if (::stat(lua::argument<std::string>(L, 1).c_str(), &found) < 0 ||
+      !(S_ISCHR(found.st_mode) || S_ISBLK(found.st_mode)))
+    return 0;
+  lua_createtable(L, 0, 4);
+  lua::push(L, std::string(S_ISBLK(found.st_mode) ? "block" : "char"));
+  lua_setfield(L, -2, "type");
+  lua::push(L, major(found.st_rdev));
+  lua_setfield(L, -2, "major");
+  lua::push(L, minor(found.st_rdev));
+  lua_setfield(L, -2, "minor");
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", found.st_mode & 0777U);
+  lua::push(L, std::string(mode));
+  lua_setfield(L, -2, "mode");
+  return 1;
 }
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
 std::string absolute(const std::string& path) {
@@ -85,17 +108,18 @@ int open_file(lua_State* L) {
   static constexpr lua::Entry functions[] = {
       {"make_directories", lua::fn<&make_directories_with>},  // file.make_directories(path, { mode = })
       {"make_directory",
-       lua::fn<&make_directory_with>},                 // file.make_directory(path, { mode = }): raises EEXIST
-      {"temporary", lua::fn<&make_temporary>},         // file.temporary(prefix) -> path
-      {"list", lua::fn<&list>, false},                 // file.list(path, { limit = }) -> names
-      {"kind", lua::fn<&kind_of>, false},              // file.kind(path) -> "directory" ... or nil
-      {"read", lua::fn<&read>, false},                 // file.read(path) -> text
-      {"write", lua::fn<&write>},                      // file.write(path, text, { mode =, create = })
-      {"set", lua::fn<&set>},                          // file.set(path, text): one write to a control file
-      {"rename", lua::fn<&rename>},                    // file.rename(from, to, { replace = "no" })
-      {"remove", lua::fn<&remove_file>},               // file.remove(path) -> whether there was one
-      {"lock", lua::fn<&Lock::take>},                  // file.lock(path, { shared =, wait = }) -> lock or nil
-      {"absolute", lua::fn<&absolute>, false},         // file.absolute(path) -> the path without symlinks
+       lua::fn<&make_directory_with>},          // file.make_directory(path, { mode = }): raises EEXIST
+      {"temporary", lua::fn<&make_temporary>},  // file.temporary(prefix) -> path
+      {"list", lua::fn<&list>, false},          // file.list(path, { limit = }) -> names
+      {"kind", lua::fn<&kind_of>, false},       // file.kind(path) -> "directory" ... or nil
+      {"read", lua::fn<&read>, false},          // file.read(path) -> text
+      {"write", lua::fn<&write>},               // file.write(path, text, { mode =, create = })
+      {"set", lua::fn<&set>},                   // file.set(path, text): one write to a control file
+      {"rename", lua::fn<&rename>},             // file.rename(from, to, { replace = "no" })
+      {"remove", lua::fn<&remove_file>},        // file.remove(path) -> whether there was one
+      {"lock", lua::fn<&Lock::take>},           // file.lock(path, { shared =, wait = }) -> lock or nil
+      {"absolute", lua::fn<&absolute>, false},  // file.absolute(path) -> the path without symlinks
+      {"device", lua::fn<&device>, false},      // file.device(path) -> { type, major, minor, mode } or nil
       {"is_terminal", lua::fn<&is_terminal>, false}};  // file.is_terminal(fd)
   return lua::module(L, "file.", functions);
 }

@@ -1,9 +1,11 @@
 // luabox.sys itself: engine/process.hpp, exec.hpp, namespaces.hpp for Lua.
 #include "engine/process.hpp"
 
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "bindings/state.hpp"
@@ -170,6 +172,18 @@ void change_directory(const std::string& path) {
 void new_session() {
   if (::setsid() < 0) throw Error("setsid");
 }
+/// sys.random(bytes) -> that many, as lower case hexadecimal
+std::string random_hex(int bytes) {
+  std::string noise(static_cast<size_t>(std::clamp(bytes, 1, 256)), '\0'), text;
+  if (::getrandom(noise.data(), noise.size(), 0) != static_cast<ssize_t>(noise.size()))
+    throw Error("getrandom");
+  for (const char byte : noise) {
+    constexpr const char* digits = "0123456789abcdef";
+    text += {digits[static_cast<unsigned char>(byte) >> 4U], digits[static_cast<unsigned char>(byte) & 15U]};
+  }
+  return text;
+}
+std::string version() { return LUABOX_VERSION; }
 int own_pid() { return ::getpid(); }
 int own_uid() { return static_cast<int>(::geteuid()); }
 double monotonic() {
@@ -252,6 +266,8 @@ int open_process(lua_State* L) {
       {"setsid", lua::fn<&new_session>},
       {"exit", lua::fn<&exit_now>},
       {"sleep", lua::fn<&sleep_for>, false},
+      {"random", lua::fn<&random_hex>, false},  // sys.random(4) -> 8 hexadecimal digits
+      {"version", lua::fn<&version>, false},
       {"pid", lua::fn<&own_pid>, false},
       {"uid", lua::fn<&own_uid>, false},
       {"monotonic", lua::fn<&monotonic>, false}};

@@ -17,6 +17,7 @@
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
 #include "engine/process.hpp"
+#include "engine/seccomp.hpp"
 
 namespace luabox {
 namespace {
@@ -131,6 +132,7 @@ void start_session(const ExecOptions& options) {
 
 [[noreturn]] void search_and_exec(const ExecOptions& options) {
   const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
+  if (options.filter != nullptr) options.filter->load();
   const std::string& name = options.arguments[0];
   if (name.find('/') != std::string::npos) {
     ::execve(name.c_str(), arguments.data(), environment.data());

@@ -6,6 +6,8 @@
 
 namespace luabox {
 
+class Filter;
+
 struct ExecOptions {
   /// At least one; the first is looked for in the PATH of `environment` unless it holds a '/'.
   std::vector<std::string> arguments;
@@ -15,6 +17,8 @@ struct ExecOptions {
   bool new_session = false;
   /// With new_session: descriptor 0 becomes the controlling terminal.
   bool controlling_terminal = false;
+  /// The program's own system call filter, the last thing before execve: an init is not behind it. Borrowed.
+  const Filter* filter = nullptr;
 };
 
 /// execve(2), with only descriptors 0 to 2, default signal handlers and an empty signal mask. Returns by

@@ -67,7 +67,7 @@ class Stream {
   std::string pending_;
 };
 
-void take_signal(const ForwardedSignals& signals, Process& process, int terminal) {
+void take_signal(const ForwardedSignals& signals, const std::vector<Process*>& processes, int terminal) {
   signalfd_siginfo info;
   if (::read(signals.get(), &info, sizeof info) != sizeof info) return;
   const int signal = static_cast<int>(info.ssi_signo);
@@ -75,7 +75,18 @@ void take_signal(const ForwardedSignals& signals, Process& process, int terminal
     if (const auto size = window_size(0)) set_window_size(terminal, *size);
     return;
   }
-  process.kill(signal);
+  for (const auto* process : processes) process->kill(signal);
+}
+
+/// What poll(2) watches, in this order: the signals, the terminal's four directions, the processes that still
+/// run.
+std::vector<pollfd> watched(const std::vector<Process*>& processes, const ForwardedSignals& signals,
+                            const Stream& in, const Stream& out) {
+  std::vector<pollfd> ready = {
+      {signals.get(), POLLIN, 0}, in.wants_input(), in.wants_output(), out.wants_input(), out.wants_output()};
+  for (auto* process : processes)
+    if (!process->wait(0)) ready.push_back({process->pidfd(), POLLIN, 0});
+  return ready;
 }
 
 }  // namespace
@@ -103,30 +114,24 @@ bool ForwardedSignals::pending() const {
   return ending;
 }
 
-ExitStatus supervise(Process& process, const ForwardedSignals& signals, int terminal) {
+void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal) {
   const auto raw = terminal >= 0 && ::isatty(0) == 1 ? std::make_unique<RawMode>(0) : nullptr;
   if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);
-  Stream in(0, terminal), out(terminal, 1);
+  Stream in(terminal >= 0 ? 0 : -1, terminal), out(terminal, 1);
   for (;;) {
-    std::array<pollfd, 6> ready = {{{process.pidfd(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
-    if (terminal >= 0) {
-      ready[2] = in.wants_input();
-      ready[3] = in.wants_output();
-      ready[4] = out.wants_input();
-      ready[5] = out.wants_output();
+    auto ready = watched(processes, signals, in, out);
+    if (ready.size() == 5) break;
+    if (::poll(ready.data(), ready.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      throw Error("poll");
     }
-    if (::poll(ready.data(), terminal >= 0 ? 6 : 2, -1) < 0 && errno != EINTR) throw Error("poll");
-    if (ready[1].revents != 0) take_signal(signals, process, terminal);
-    if (terminal >= 0) {
-      if (ready[2].revents != 0) in.fill();
-      if (ready[3].revents != 0) in.drain();
-      if (ready[4].revents != 0) out.fill();
-      if (ready[5].revents != 0) out.drain();
-    }
-    if (ready[0].revents != 0) break;
+    if (ready[0].revents != 0) take_signal(signals, processes, terminal);
+    if (ready[1].revents != 0) in.fill();
+    if (ready[2].revents != 0) in.drain();
+    if (ready[3].revents != 0) out.fill();
+    if (ready[4].revents != 0) out.drain();
   }
   if (terminal >= 0) out.finish();
-  return *process.wait();
 }
 
 }  // namespace luabox

@@ -1,6 +1,8 @@
 // Standing between a caller and a container: signals in, terminal bytes both ways, until the process ends.
 #pragma once
 
+#include <vector>
+
 #include "engine/fd.hpp"
 #include "engine/process.hpp"
 
@@ -27,9 +29,9 @@ class ForwardedSignals {
   bool owner_ = true;
 };
 
-/// Passes signals on to `process` until it ends, and returns how. With `terminal` (a pty's master, or -1)
+/// Passes signals on to all of `processes` until all have ended. With `terminal` (a pty's master, or -1)
 /// bytes are carried between it and descriptors 0 and 1, SIGWINCH sets its size, and what it still holds at
 /// the end is written out. Descriptor 0 is put into raw mode where it is a terminal, and restored.
-ExitStatus supervise(Process& process, const ForwardedSignals& signals, int terminal);
+void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal);
 
 }  // namespace luabox

@@ -1,9 +1,82 @@
--- main.lua: from the command line to a command script.
-local function run_file(arguments)
-  local chunk = assert(loadfile(arguments[2]))
-  package.path = arguments[2]:match("^(.*/)") and arguments[2]:match("^(.*/)") .. "?.lua;" .. package.path or package.path
-  chunk(unpack(arguments, 3))
-  return 0
+-- main.lua: from the command line to a command script; errors to one sentence and an exit status.
+--
+-- `luabox NAME ...` runs the command script NAME: an embedded one, or NAME.lua in LUABOX_PATH, ~/.config/luabox/commands or
+-- /etc/luabox/commands. A command script returns { summary =, run = function(arguments) return exit_status end }.
+local errors = require "luabox.errors"
+
+local COMMANDS = { "run", "image", "list", "gc", "help", "version" }
+local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
+
+local main = { COMMANDS = COMMANDS }
+
+local function folders()
+  local list = {}
+  for folder in (os.getenv "LUABOX_PATH" or ""):gmatch "[^:]+" do list[#list + 1] = folder end
+  local config = os.getenv "XDG_CONFIG_HOME" or (os.getenv "HOME" and os.getenv "HOME" .. "/.config")
+  if config then list[#list + 1] = config .. "/luabox/commands" end
+  list[#list + 1] = "/etc/luabox/commands"
+  return list
 end
 
-return run_file
+--- The commands that a site has added: name -> file.
+function main.site_commands()
+  local sys, found = require "luabox.sys", {}
+  for _, folder in ipairs(folders()) do
+    for _, file in ipairs(sys.file.list(folder)) do
+      local name = file:match "^([%w][%w_-]*)%.lua$"
+      if name and not found[name] then found[name] = folder .. "/" .. file end
+    end
+  end
+  return found
+end
+
+--- The command script called `name`; raises with the nearest known name.
+function main.command(name)
+  for _, known in ipairs(COMMANDS) do
+    if known == name then return require("luabox.commands." .. name) end
+  end
+  local site = main.site_commands()
+  if site[name] then
+    local command = assert(loadfile(site[name]))()
+    if type(command) ~= "table" or type(command.run) ~= "function" then
+      errors.raise("%s: a command script returns { summary = ..., run = function(arguments) ... end }", site[name])
+    end
+    return command
+  end
+  local known = { unpack(COMMANDS) }
+  for other in pairs(site) do known[#known + 1] = other end
+  errors.raise("there is no command '%s'%s; see 'luabox help'", name, errors.suggestion(name, known))
+end
+
+-- A command that could not be executed, as a shell tells it.
+local EXEC_STATUS = { ENOENT = 127, EACCES = 126, ENOEXEC = 126, EISDIR = 126, ENOTDIR = 126, ELOOP = 126, EPERM = 126 }
+
+local function tell(problem)
+  local sys, cli = require "luabox.sys", package.loaded["luabox.cli"]
+  local text = tostring(problem)
+  if cli and cli.debug and problem.traceback then text = text .. "\n" .. problem.traceback end
+  sys.log.error(text)
+end
+
+--- Runs the command line; returns the exit status.
+return setmetatable(main, {
+  __call = function(_, arguments)
+    local name = table.remove(arguments, 1)
+    local status = 0
+    local ok, problem = errors.try(function()
+      if not name then
+        require("luabox.commands.help").run {}
+        status = 125
+        return
+      end
+      status = main.command(ALIASES[name] or name).run(arguments) or 0
+    end)
+    if not ok then
+      tell(problem)
+      status = problem.status or (problem.op == "exec" and EXEC_STATUS[problem.code]) or 125
+    end
+    if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+    io.stdout:flush()
+    return status
+  end,
+})

@@ -1,0 +1,21 @@
+-- luabox gc: removes what a killed luabox left behind.
+local cli = require "luabox.cli"
+local state = require "luabox.state"
+
+local gc = { summary = "Remove what killed luabox processes left behind." }
+
+function gc.parser()
+  return cli.parser("gc", "Removes what luabox processes that were killed left behind: cgroups, interfaces, firewall tables, folders.")
+end
+
+function gc.run(arguments)
+  cli.parse(gc.parser(), arguments)
+  local removed, problems = state.collect()
+  for _, name in ipairs(removed) do print(name) end
+  for _, name in ipairs(require("luabox.images").collect()) do print(name) end
+  local log = require("luabox.sys").log
+  for _, problem in ipairs(problems) do log.error(tostring(problem)) end
+  return #problems == 0 and 0 or 1
+end
+
+return gc

@@ -1,0 +1,120 @@
+-- luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]
+local cli = require "luabox.cli"
+local errors = require "luabox.errors"
+
+local run = { summary = "Run a container script." }
+
+local DESCRIPTION = [[
+Runs SCRIPT, a Lua script, and the container or list of containers that it returns. ARGs reach the script as ... and arg; COMMAND
+replaces the container's command. The exit status is the command's, 128 + N if signal N ended it; 125 when luabox itself fails, 126 when
+the command can't be executed, 127 when it isn't found.]]
+
+function run.parser()
+  local parser = cli.parser("run", DESCRIPTION)
+  parser:usage "Usage: luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]"
+  parser:option("--name", "Call the container NAME."):argname "NAME"
+  return parser
+end
+
+--- Options stand before SCRIPT, all behind it is the script's. Without options the parser is not even loaded.
+local function split(arguments)
+  local at, takes_value = 1, { ["--name"] = true, ["--log-file"] = true, ["--log-format"] = true }
+  while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
+    at = at + (takes_value[arguments[at]] and 2 or 1)
+  end
+  local options, script, rest, command = {}, arguments[at], {}, nil
+  for i = 1, math.min(at - 1, #arguments) do options[i] = arguments[i] end
+  for i = at + 1, #arguments do
+    if command then
+      command[#command + 1] = arguments[i]
+    elseif arguments[i] == "--" then
+      command = {}
+    else
+      rest[#rest + 1] = arguments[i]
+    end
+  end
+  return options, script, rest, command
+end
+
+--- The vocabulary becomes global, and reading a global that is not there an error.
+local function set_scope(script, arguments)
+  local vocabulary = require "luabox.stdlib"
+  setmetatable(_G, {
+    __index = function(_, name)
+      local value = vocabulary[name]
+      if value ~= nil then return value end
+      local known = {}
+      for word in pairs(vocabulary) do known[#known + 1] = word end
+      errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))
+    end,
+  })
+  _G.arg = { [0] = script, unpack(arguments) }
+  local folder = script:match "^(.*/)[^/]*$" or "./"
+  package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
+end
+
+local function load(script)
+  local sys = require "luabox.sys"
+  if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
+  local chunk, problem = loadfile(script ~= "-" and script or nil)
+  if chunk then return chunk end
+  problem = problem:gsub("^cannot open [^:]*: ?", "")
+  local where, message = problem:match "^(.-:%d+): (.*)$"
+  error(errors.new { op = "script", message = message or ("can't read %s: %s"):format(script, problem), where = where or "" }, 0)
+end
+
+local function containers_of(result, script)
+  local container = require "luabox.container"
+  if result == nil then return {} end
+  if container.is(result) then return { result } end
+  if type(result) == "table" then
+    for i, each in ipairs(result) do
+      if not container.is(each) then errors.raise_at(script, "item %d of the list that the script returned is no container", i) end
+    end
+    if #result > 0 then return result end
+  end
+  errors.raise_at(script, "the script returned %s; expected a container, a list of containers, or nothing", type(result))
+end
+
+local function start_all(containers)
+  for _, each in ipairs(containers) do
+    each.config.terminal = #containers == 1 and each.config.terminal or (#containers > 1 and false or nil)
+    each:start()
+  end
+end
+
+--- Starts them, stands by until all have ended; returns the first exit status that is not 0.
+local function run_all(containers)
+  local sys = require "luabox.sys"
+  local signals = sys.terminal.forward_signals()
+  start_all(containers)
+  local processes = {}
+  for i, each in ipairs(containers) do processes[i] = each.process end
+  local first = containers[1]
+  sys.terminal.supervise(processes, signals, first.master and first.master:number())
+  local result = 0
+  for _, each in ipairs(containers) do
+    local status, reason = each:wait()
+    if reason then sys.log.error("killed: " .. reason) end
+    each:destroy()
+    if result == 0 then result = status end
+  end
+  return result
+end
+
+function run.run(arguments)
+  local options, script, rest, command = split(arguments)
+  local chosen = {}
+  if #options > 0 then chosen = cli.parse(run.parser(), options) end
+  if not script then cli.refuse("run", "expected a script") end
+  set_scope(script, rest)
+  local containers = containers_of(load(script)(unpack(rest)), script)
+  if command and #command == 0 then cli.refuse("run", "expected a command after --") end
+  if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end
+  if command then containers[1].config.command = command end
+  if chosen.name then containers[1].config.name = chosen.name end
+  if #containers == 0 then return 0 end
+  return run_all(containers)
+end
+
+return run

@@ -1,0 +1,93 @@
+-- confinement.lua: what the command may do: capabilities, seccomp, no_new_privs, keyring, AppArmor, limits of its process.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+
+local confinement = {}
+
+-- ---- capabilities
+
+confinement.check_capabilities = schema.either(schema.word("none", "all"),
+  schema.fields { add = schema.list(schema.string), drop = schema.list(schema.string), only = schema.list(schema.string), ambient = schema.list(schema.string) })
+
+--- The names granted, lower case without "cap_", sorted out of the defaults, add, drop and only.
+function confinement.capabilities(config, where)
+  local wanted = config.capabilities
+  if wanted == "none" then return {} end
+  local ok, names = errors.try(function()
+    if wanted == "all" then return sys.security.capability_names { "all" } end
+    local granted = {}
+    for _, name in ipairs(wanted and wanted.only or sys.security.default_capabilities()) do granted[sys.security.capability_names({ name })[1]] = true end
+    for _, name in ipairs(wanted and wanted.drop or {}) do
+      for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = nil end
+    end
+    for _, name in ipairs(wanted and wanted.add or {}) do
+      for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = true end
+    end
+    local list = {}
+    for name in pairs(granted) do list[#list + 1] = name end
+    table.sort(list)
+    return list
+  end)
+  if ok then return names end
+  names.where = schema.line_of_key(where, "capabilities")
+  error(names, 0)
+end
+
+function confinement.has(granted, name)
+  for _, each in ipairs(granted) do
+    if each == name then return true end
+  end
+  return false
+end
+
+-- ---- the step
+
+confinement.step = {}
+
+--- The filter is made before the clone: it is plain memory, and making a custom one is not for the child to pay.
+function confinement.step.prepare(this)
+  local wanted = this.config.seccomp
+  if wanted == "unconfined" then return end
+  local ok, problem = errors.try(function()
+    if type(wanted) == "table" then
+      this.own_filter = sys.security.filter(wanted)
+    else
+      this.filter = sys.security.profile_for(this.granted)
+    end
+  end)
+  if ok then return end
+  problem.where = schema.line_of_key(this.where, "seccomp")
+  error(problem, 0)
+end
+
+local function limit_process(config)
+  for name, limit in pairs(config.rlimits or {}) do
+    if type(limit) ~= "table" then limit = { soft = limit, hard = limit } end
+    sys.user.rlimit(name, limit)
+  end
+  if config.nice then sys.user.nice(config.nice) end
+  if config.oom_score_adj then sys.user.oom_score_adj(config.oom_score_adj) end
+  if config.personality then sys.user.personality(config.personality) end
+  sys.user.umask(config.umask or "022")
+end
+
+--- Everything that narrows the process, in the order that each step's own needs dictate; seccomp comes last, so that its filter need not allow
+--- the rest.
+function confinement.step.enter(this)
+  local config = this.config
+  limit_process(config)
+  if config.keyring ~= false then sys.security.session_keyring() end
+  if config.apparmor then sys.security.exec_label(config.apparmor) end
+  local user = this.user
+  -- Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it is about to go.
+  if config.no_new_privs == false and this.filter then this.filter:load() end
+  if config.no_new_privs ~= false then sys.security.no_new_privs() end
+  sys.security.limit_bounding(this.granted)
+  sys.user.set_ids { uid = user.uid, gid = user.gid, groups = user.groups, keep_capabilities = true }
+  local ambient = type(config.capabilities) == "table" and config.capabilities.ambient or {}
+  sys.security.apply(user.uid, this.granted, ambient)
+  if config.no_new_privs ~= false and this.filter then this.filter:load() end
+end
+
+return confinement

@@ -1,0 +1,294 @@
+-- container.lua: container { ... }: checks the table, and turns it into steps.
+local sys = require "luabox.sys"
+local confinement = require "luabox.confinement"
+local errors = require "luabox.errors"
+local etc = require "luabox.etc"
+local lifecycle = require "luabox.lifecycle"
+local limits = require "luabox.limits"
+local mounts = require "luabox.mounts"
+local network = require "luabox.network"
+local program = require "luabox.program"
+local rootfs = require "luabox.rootfs"
+local schema = require "luabox.schema"
+local users = require "luabox.users"
+
+---@class luabox.Container
+local Container = {}
+Container.__index = Container
+
+local function name_like(pattern, expected)
+  return function(value)
+    if type(value) == "string" and value:match(pattern) and #value <= 64 then return value end
+    return nil, expected
+  end
+end
+
+local function environment(value)
+  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
+  if expected then return nil, expected end
+  for name, text in pairs(checked) do
+    if name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes" end
+  end
+  return checked
+end
+
+local function rlimit(value)
+  if value == "unlimited" or type(value) == "number" then return value end
+  if type(value) == "table" and value.soft and value.hard then return { soft = value.soft, hard = value.hard } end
+  return nil, "a number, \"unlimited\" or { soft =, hard = }"
+end
+
+--- Sysctls that belong to a namespace of the container's own; any other would change the host.
+local function sysctl(value)
+  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "sysctl")
+  if expected then return nil, expected end
+  for name in pairs(checked) do
+    if not (name:match "^net%.[%w_.]+$" or name:match "^kernel%.msg%w+$" or name:match "^kernel%.shm%w*$" or name == "kernel.sem"
+        or name:match "^fs%.mqueue%.%w+$") then
+      return nil, "only names below net., kernel.msg*, kernel.shm*, kernel.sem and fs.mqueue. ('" .. name .. "' is the host's)"
+    end
+  end
+  return checked
+end
+
+local function device(value)
+  if type(value) == "string" and value:match "^/dev/." then return { path = value } end
+  if type(value) == "table" and type(value.path) == "string" then
+    return schema.check(value, { path = schema.string, name = schema.string, access = name_like("^[rwm]+$", "some of the letters rwm") },
+      { what = "device" })
+  end
+  return nil, "a device of the host such as \"/dev/fuse\""
+end
+
+local function absolute(value)
+  if type(value) == "string" and value:sub(1, 1) == "/" then return value end
+  return nil, "an absolute path"
+end
+
+local NAMESPACE = schema.either(schema.word("new", "host"), absolute)
+
+local FIELDS = {
+  name = name_like("^[%w][%w_.-]*$", "letters, digits, '_', '.' and '-', at most 64"),
+  hostname = name_like("^[%w][%w.-]*$", "letters, digits, '.' and '-', at most 64"),
+  domainname = name_like("^[%w][%w.-]*$", "letters, digits, '.' and '-', at most 64"),
+  rootfs = rootfs.check,
+  mounts = schema.list(mounts.is_mount),
+  masked = schema.list(absolute), readonly_paths = schema.list(absolute),
+  etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(schema.string),
+  cgroup = schema.map(function(value) return value end),
+  network = network.check,
+  namespaces = schema.fields { net = NAMESPACE, ipc = NAMESPACE, uts = NAMESPACE, pid = schema.word("new", "host"), cgroup = schema.word("new", "host") },
+  users = users.check, user = schema.either(schema.string, schema.integer),
+  command = schema.list(schema.string), env = environment, cwd = absolute,
+  init = schema.boolean, terminal = schema.boolean,
+  capabilities = confinement.check_capabilities, seccomp = schema.either(schema.word("default", "unconfined"), schema.table),
+  no_new_privs = schema.boolean, apparmor = schema.string, keyring = schema.boolean,
+  devices = schema.list(device), rlimits = schema.map(rlimit), sysctl = sysctl,
+  umask = name_like("^[0-7]+$", "an octal mode such as \"022\""), nice = schema.integer, oom_score_adj = schema.integer,
+  personality = schema.string, annotations = schema.map(schema.string),
+}
+
+--- A step of the script's own: a table of hooks, or a function that runs inside.
+local function own_step(step, where)
+  if type(step) == "function" then return { enter = step } end
+  if type(step) ~= "table" then errors.raise_at(where, "container: expected a function or a step in the list, got %s", tostring(step)) end
+  local hooks = { namespaces = schema.string, prepare = schema.func, attach = schema.func, enter = schema.func, undo = schema.func }
+  return schema.check(step, hooks, { what = "step", where = where })
+end
+
+--- What the kernel must know of a device of the host that the container gets.
+local function host_devices(config, where)
+  local devices, rules = {}, {}
+  for _, wanted in ipairs(config.devices or {}) do
+    local node = sys.file.device(wanted.path)
+    if not node then errors.raise_at(schema.line_of_key(where, "devices"), "%s is no device of this host", wanted.path) end
+    node.name = wanted.name or wanted.path:match "^/dev/(.*)$" or wanted.path:match "[^/]+$"
+    devices[#devices + 1] = node
+    rules[#rules + 1] = ("%s %d:%d %s"):format(node.type == "block" and "b" or "c", node.major, node.minor, wanted.access or "rwm")
+  end
+  return devices, rules
+end
+
+local SHARED = { net = network.loopback, ipc = {}, uts = {}, cgroup = {} }
+
+--- A namespace that is joined by its path: entered first, before anything is made in it.
+local function joins(config)
+  local steps = {}
+  for kind, path in pairs(config.namespaces or {}) do
+    if path:sub(1, 1) == "/" then
+      steps[#steps + 1] = { enter = function() sys.setns(path, { namespaces = kind }) end }
+    end
+  end
+  return steps
+end
+
+--- What the container is made of, in order. An entry without hooks still asks for its namespaces.
+local function steps_of(self)
+  local config, steps = self.config, {}
+  local function add(step) steps[#steps + 1] = step end
+  local function own(kind) return self.namespaces[kind] == "new" end
+  if config.users then add(users.step) end
+  for _, step in ipairs(joins(config)) do add(step) end
+  add(limits.step)
+  add(rootfs.step)
+  add(etc.step)
+  if type(config.network) == "table" then add(network.veth_step) elseif own "net" then add(network.loopback) end
+  if config.sysctl then add { enter = function(this) Container.write_sysctls(this) end } end
+  for _, step in ipairs(self.own_steps) do add(step) end
+  add(program.opening)
+  add(rootfs.closing)
+  add(confinement.step)
+  add { enter = program.enter_folder }
+  add(program.step)
+  return steps
+end
+
+--- The namespaces of the steps without those that the script shares or joins.
+local function without_shared(steps, namespaces)
+  local result = {}
+  for i, step in ipairs(steps) do
+    local words = (step.namespaces or ""):gsub("%w+", function(word)
+      local kind = word == "mount" and "mnt" or word
+      return namespaces[kind] and namespaces[kind] ~= "new" and "" or word
+    end)
+    result[i] = setmetatable({ namespaces = words }, { __index = step })
+  end
+  return result
+end
+
+function Container.write_sysctls(this)
+  for name, value in pairs(this.config.sysctl) do
+    this.root:write("/proc/sys/" .. name:gsub("%.", "/"), tostring(value))
+  end
+end
+
+--- What can be said of the table as a whole, beyond its single fields.
+local function check_together(config, where)
+  local function refuse(key, message, ...) errors.raise_at(schema.line_of_key(where, key), message, ...) end
+  if not config.rootfs then errors.raise_at(where, "container: expected the field 'rootfs', a folder or image \"name\"") end
+  if not config.command or #config.command == 0 then
+    errors.raise_at(where, "container: expected the field 'command', such as { \"/bin/sh\" }")
+  end
+  local namespaces = config.namespaces or {}
+  if type(config.network) == "table" and namespaces.net and namespaces.net ~= "new" then
+    refuse("network", "a veth needs a network namespace of the container's own, but namespaces.net is '%s'", namespaces.net)
+  end
+  if config.network == "host" and namespaces.net and namespaces.net ~= "host" then
+    refuse("network", "network = \"host\" and namespaces.net = '%s' can't both be meant", namespaces.net)
+  end
+  if config.hostname and namespaces.uts == "host" then
+    refuse("hostname", "hostname would change the host's own name: namespaces.uts is 'host'")
+  end
+  if namespaces.pid == "host" and config.init then refuse("init", "an init needs a pid namespace of the container's own") end
+end
+
+local NAMES = { "net", "ipc", "uts", "pid", "cgroup" }
+
+--- Completes what the script left open.
+local function settle(self)
+  local config = self.config
+  self.namespaces = {}
+  for _, kind in ipairs(NAMES) do self.namespaces[kind] = config.namespaces and config.namespaces[kind] or "new" end
+  if config.network == "host" then self.namespaces.net = "host" end
+  if self.namespaces.pid == "host" then config.init = false end
+  config.cwd = config.cwd or "/"
+  self.granted = confinement.capabilities(config, self.where)
+  self.devices, config.device_rules = host_devices(config, self.where)
+  -- Nodes that it can make, or was given, are governed by a devices cgroup; a container with neither has no use for one.
+  if not confinement.has(self.granted, "mknod") and #self.devices == 0 then config.device_rules = nil end
+  self.device_rules = config.device_rules
+  self.cgroup_keys = limits.keys(config)
+  self.mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts), {}, {}
+  for i, mount in ipairs(self.mounts) do self.mounted[mount.target], self.targets[i] = true, mount.target end
+  self.etc_targets = etc.targets(config, self.mounted)
+  for _, target in ipairs(self.etc_targets) do self.targets[#self.targets + 1] = target end
+end
+
+--- What differs from one start to the next: the id, the name, the terminal.
+local function begin(self)
+  self.id = sys.random(4)
+  self.name = self.config.name or (self.where:match "([%w_-]+)%.lua:%d+$" or "container") .. "-" .. self.id
+  self.config.hostname = self.config.hostname or self.name
+  self.terminal = program.wants_terminal(self.config)
+end
+
+--- Starts it; its command runs when this returns. Raises what any step raised, and leaves nothing then.
+---@return luabox.Container
+function Container:start()
+  if self.process then errors.raise("the container %s was started already", self.name) end
+  begin(self)
+  self.steps = without_shared(steps_of(self), self.namespaces)
+  lifecycle.start(self)
+  local message, master = self.process:message()
+  if message == "terminal" then self.master = master end
+  return self
+end
+
+--- Waits for the end of its command, at most `timeout` seconds. Returns the exit status (128 + N for a signal), and why it was killed where that is
+--- known ("memory limit 100 MB reached"); nil when the time is over.
+---@return integer? status, string? reason
+function Container:wait(timeout)
+  if not self.process then errors.raise "the container was not started" end
+  local status = self.process:wait(timeout)
+  if not status then return nil end
+  return status, status == 137 and limits.verdict(self) or nil
+end
+
+--- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
+function Container:kill(signal)
+  return self.process ~= nil and self.process:kill(signal or "TERM")
+end
+
+--- Asks it to end (SIGTERM), and kills it after `timeout` seconds (10). Returns the exit status.
+function Container:stop(timeout)
+  self:kill "TERM"
+  if not self.process:wait(timeout or 10) then self:kill "KILL" end
+  return self.process:wait()
+end
+
+--- Ends whatever still runs and removes everything that the container had outside itself.
+function Container:destroy()
+  if not self.process then return end
+  lifecycle.destroy(self)
+  self.process, self.cgroup, self.master = nil, nil, nil
+end
+
+--- CPU, memory, pids and io that it has used, in base units.
+function Container:stats()
+  if not self.cgroup then errors.raise "the container is not running" end
+  return self.cgroup:stats()
+end
+
+--- start, wait and destroy in one. Returns what wait returns.
+function Container:run()
+  self:start()
+  local status, reason = self:wait()
+  self:destroy()
+  return status, reason
+end
+
+local container = {}
+
+--- Whether `value` was made by container { ... }.
+function container.is(value) return getmetatable(value) == Container end
+
+--- A copy of `of` with another command: what `luabox run SCRIPT -- COMMAND` asks for.
+function container.with_command(of, command)
+  of.config.command = command
+  return of
+end
+
+--- container { rootfs = ..., command = ... }: checks the table; raises at the line that is wrong. Nothing is started.
+---@return luabox.Container
+function container.new(options)
+  local where = errors.users_line(2) or "luabox"
+  if type(options) ~= "table" then errors.raise_at(where, "container: expected a table, got %s", type(options)) end
+  local config = schema.check(options, FIELDS, { what = "container", where = where })
+  local self = setmetatable({ config = config, where = where, own_steps = {} }, Container)
+  for i, step in ipairs(options) do self.own_steps[i] = own_step(step, where) end
+  check_together(config, where)
+  settle(self)
+  return self
+end
+
+return container

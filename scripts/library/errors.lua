@@ -1,0 +1,95 @@
+-- errors.lua: what is raised, and how it reads.
+--
+-- Every error is a table: message (one sentence), and where known op, path, errno, code ("ENOENT"), hint, where ("golang.lua:4", the first
+-- line that is the user's own), traceback, status (the exit status that it stands for). tostring gives "WHERE: MESSAGE".
+local errors = {}
+
+---@class luabox.Error
+---@field message string
+---@field op? string       the step: a system call or a verb
+---@field path? string     its object
+---@field code? string     "ENOENT"
+---@field errno? integer
+---@field hint? string
+---@field where? string    "file:line"
+---@field traceback? string
+---@field status? integer  125 unless the command itself could not be started
+
+local class = debug.getregistry()["luabox.error"] or {}
+debug.getregistry()["luabox.error"] = class
+
+function class.__tostring(self)
+  if not self.where or self.message:find(self.where, 1, true) == 1 then return self.message end
+  return self.where .. ": " .. self.message
+end
+
+--- The first frame above `level` that is not luabox's own, as "file:line", and its level; nil when there is none.
+function errors.users_line(level)
+  level = (level or 1) + 1
+  while true do
+    local frame = debug.getinfo(level, "Sl")
+    if not frame then return nil end
+    if frame.currentline > 0 and frame.source:sub(1, 8) ~= "@luabox:" then
+      return (frame.source:sub(1, 1) == "@" and frame.source:sub(2) or frame.short_src) .. ":" .. frame.currentline
+    end
+    level = level + 1
+  end
+end
+
+--- Makes an error of `fields`; `where` is found unless it is given.
+function errors.new(fields)
+  fields.where = fields.where or errors.users_line(2)
+  fields.traceback = fields.traceback or debug.traceback("", 2)
+  return setmetatable(fields, class)
+end
+
+--- Raises `message`, formatted with what follows, at the user's line.
+function errors.raise(message, ...)
+  error(errors.new { op = "script", message = select("#", ...) > 0 and message:format(...) or message }, 0)
+end
+
+--- Raises `message` at `where`.
+function errors.raise_at(where, message, ...)
+  error(errors.new { op = "script", where = where, message = message:format(...) }, 0)
+end
+
+--- Whatever was raised, as an error table: the text of a plain error("...") keeps its "file:line:".
+function errors.from(raised)
+  if getmetatable(raised) == class then return raised end
+  if type(raised) == "table" and raised.message then return setmetatable(raised, class) end
+  local text = tostring(raised)
+  local where, message = text:match("^(.-:%d+): (.*)$")
+  return setmetatable({ op = "script", where = where, message = message or text }, class)
+end
+
+--- Calls `f`; what it raises comes back as nil and an error table with a traceback.
+function errors.try(f, ...)
+  local arguments, count = { ... }, select("#", ...)
+  return xpcall(function() return f(unpack(arguments, 1, count)) end, function(raised)
+    local problem = errors.from(raised)
+    problem.traceback = problem.traceback or debug.traceback("", 2)
+    return problem
+  end)
+end
+
+--- " (did you mean 'x'?)" for the nearest of `known` to `name`, or "".
+function errors.suggestion(name, known)
+  local best, least = nil, math.max(2, math.floor(#name / 3)) + 1
+  for _, candidate in ipairs(known) do
+    local row = {}
+    for j = 0, #candidate do row[j] = j end
+    for i = 1, #name do
+      local diagonal = row[0]
+      row[0] = i
+      for j = 1, #candidate do
+        local substituted = diagonal + (name:byte(i) ~= candidate:byte(j) and 1 or 0)
+        diagonal = row[j]
+        row[j] = math.min(row[j] + 1, row[j - 1] + 1, substituted)
+      end
+    end
+    if row[#candidate] < least then best, least = candidate, row[#candidate] end
+  end
+  return best and (" (did you mean '%s'?)"):format(best) or ""
+end
+
+return errors

@@ -1,0 +1,70 @@
+-- etc.lua: who the container is: hostname and domain, and the files that say so: /etc/hostname, /etc/hosts, /etc/resolv.conf.
+--
+-- The files lie in a small tmpfs of the container's own that no other process ever sees, and are bound over the image's: an image is
+-- not changed, and what the container writes to them can't fill a disk of the host's.
+local sys = require "luabox.sys"
+
+local etc = {}
+
+etc.FILES = { "hostname", "hosts", "resolv.conf" }
+
+local function hosts(this)
+  local lines = {
+    "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::0\tip6-localnet", "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+  }
+  local name = this.config.hostname
+  if this.config.domainname then name = name .. "." .. this.config.domainname .. " " .. name end
+  lines[#lines + 1] = (this.address or "127.0.1.1") .. "\t" .. name
+  for _, entry in ipairs(this.config.hosts or {}) do lines[#lines + 1] = entry end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+--- The host's own servers, without those on the host's loopback: inside, that address is the container itself.
+local function resolv_conf(this)
+  if this.config.dns then
+    local lines = {}
+    for i, server in ipairs(this.config.dns) do lines[i] = "nameserver " .. server end
+    return table.concat(lines, "\n") .. "\n"
+  end
+  local ok, text = pcall(sys.file.read, "/etc/resolv.conf")
+  if not ok then return "" end
+  if this.namespaces.net == "host" then return text end
+  return (text .. "\n"):gsub("[ \t]*nameserver[ \t]+127%.[^\n]*\n", ""):gsub("[ \t]*nameserver[ \t]+::1[^\n]*\n", "")
+end
+
+local TEXTS = {
+  hostname = function(this) return this.config.hostname .. "\n" end,
+  hosts = hosts,
+  ["resolv.conf"] = resolv_conf,
+}
+
+--- Which of the three the container gets: all, unless a mount of its own has the same target or the script says etc = false.
+function etc.targets(config, mounted)
+  local targets = {}
+  if config.etc == false then return targets end
+  for _, name in ipairs(etc.FILES) do
+    if not mounted["/etc/" .. name] and not mounted["/etc"] then targets[#targets + 1] = "/etc/" .. name end
+  end
+  return targets
+end
+
+etc.step = { namespaces = "uts mount" }
+
+function etc.step.enter(this)
+  if this.namespaces.uts ~= "host" then
+    sys.sethostname(this.config.hostname)
+    if this.config.domainname then sys.setdomainname(this.config.domainname) end
+  end
+  if #this.etc_targets == 0 then return end
+  -- The record's folder is a place that is surely there and that nothing inside needs.
+  sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true, noexec = true }):attach_at(this.record.path)
+  local files = sys.mount.root(this.record.path)
+  for _, target in ipairs(this.etc_targets) do
+    local name = target:match "[^/]+$"
+    files:write(name, TEXTS[name](this))
+    sys.mount.copy_in(files, name, { recursive = false }):attach(this.root, target, { create = "file" })
+  end
+end
+
+return etc

@@ -1,0 +1,219 @@
+-- images.lua: imported root file systems, IMAGES/NAME/rootfs with IMAGES/NAME/image.json beside it.
+--
+-- An image is whole or not there: an import fills IMAGES/.import-X and is renamed into place. It is never changed: containers write to
+-- layers of their own. An flock on a folder says that it is in use: shared on IMAGES/NAME by each container, exclusive on
+-- .import-X and .removing-X by whoever works on them, so that what a killed luabox left is told from what is at work.
+-- IMAGES/.lock is held only while a folder gets its name or its lock. IMAGES is 0700: the setuid files of an image are for its
+-- containers, not for the host's users.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+
+local images = {}
+
+local PRIVATE = { mode = 448 }  -- 0700
+local WORK = { "^%.import%-", "^%.removing%-" }
+
+--- Where images lie: LUABOX_IMAGES, /var/lib/luabox/images for root, $XDG_DATA_HOME/luabox/images for others.
+---@return string
+function images.folder()
+  local folder = os.getenv "LUABOX_IMAGES"
+  if folder and folder ~= "" then return folder end
+  if sys.uid() == 0 then return "/var/lib/luabox/images" end
+  local data, home = os.getenv "XDG_DATA_HOME", os.getenv "HOME"
+  if data and data ~= "" then return data .. "/luabox/images" end
+  if not home then errors.raise "neither XDG_DATA_HOME nor HOME is set; LUABOX_IMAGES can name a folder for images" end
+  return home .. "/.local/share/luabox/images"
+end
+
+local function with_lock(body)
+  local folder = images.folder()
+  sys.file.make_directories(folder, PRIVATE)
+  local lock = sys.file.lock(folder .. "/.lock", { wait = true })
+  local ok, result = pcall(body, folder)
+  lock:release()
+  if not ok then error(result, 0) end
+  return result
+end
+
+local function check_name(name)
+  if type(name) == "string" and #name <= 128 and name:find "^[a-z0-9][a-z0-9._-]*$" then return name end
+  errors.raise("%s is no name for an image: it takes a-z, 0-9, '.', '_' and '-', begins with a letter or digit and has at most 128 of them",
+    type(name) == "string" and ("%q"):format(name) or tostring(name))
+end
+
+local function read_facts(folder, name)
+  local ok, facts = pcall(function() return sys.json.decode(sys.file.read(folder .. "/" .. name .. "/image.json")) end)
+  return ok and type(facts) == "table" and facts or nil
+end
+
+---@class luabox.Image
+---@field name string
+---@field created string      RFC 3339, UTC
+---@field bytes integer       of the files' contents
+---@field members integer
+---@field source string       the archive's path, or "-"
+---@field format string       "GNU tar format"
+---@field compression string  "none", "gzip", "bzip2", "xz" or "zstd"
+
+--- The images, by name.
+---@return luabox.Image[]
+function images.list()
+  local folder, found = images.folder(), {}
+  for _, name in ipairs(sys.file.list(folder)) do
+    local facts = name:sub(1, 1) ~= "." and read_facts(folder, name)
+    if facts then
+      facts.name = name
+      found[#found + 1] = facts
+    end
+  end
+  return found
+end
+
+local function exists(folder, name)
+  return sys.file.kind(folder .. "/" .. name .. "/rootfs") == "directory"
+end
+
+local function require_image(folder, name)
+  if exists(folder, check_name(name)) then return folder .. "/" .. name end
+  local names = {}
+  for i, image in ipairs(images.list()) do names[i] = image.name end
+  errors.raise("no image '%s'%s; import one with: luabox image import FILE %s", name, errors.suggestion(name, names), name)
+end
+
+--- The rootfs of `name`; raises when there is no such image.
+---@return string
+function images.path(name)
+  return require_image(images.folder(), name) .. "/rootfs"
+end
+
+--- An image for a container: it can't be removed until `lock` is released.
+---@return { path: string, lock: any }
+function images.open(name)
+  return with_lock(function(folder)
+    local path = require_image(folder, name)
+    local lock = sys.file.lock(path, { shared = true })
+    return { path = path .. "/rootfs", lock = lock }
+  end)
+end
+
+-- ---- removal
+
+--- Gives a folder whose lock is held to nobody, then removes it.
+local function remove_folder(path, lock)
+  sys.mount.remove_tree(path)
+  lock:release()
+end
+
+--- Removes `name`. Raises when there is no such image, or a container uses it.
+function images.remove(name)
+  local path, lock
+  with_lock(function(folder)
+    local image = require_image(folder, name)
+    lock = sys.file.lock(image)
+    if not lock then errors.raise("image '%s' is in use by a container", name) end
+    path = sys.file.temporary(folder .. "/.removing-")
+    sys.file.rename(image, path, { replace = "yes" })
+  end)
+  remove_folder(path, lock)
+end
+
+--- Removes what imports and removals left that were killed, and images that were replaced while containers used them.
+---@return integer count
+function images.collect()
+  local count = 0
+  for _, name in ipairs(sys.file.list(images.folder())) do
+    if name:find(WORK[1]) or name:find(WORK[2]) then
+      local path = images.folder() .. "/" .. name
+      local lock = with_lock(function() return sys.file.kind(path) and sys.file.lock(path) end)
+      if lock then
+        remove_folder(path, lock)
+        count = count + 1
+      end
+    end
+  end
+  return count
+end
+
+-- ---- import
+
+local IN_SAVED = { ["manifest.json"] = true, ["oci-layout"] = true, ["index.json"] = true, ["repositories"] = true, ["blobs"] = true }
+
+--- `docker save` writes layers and their manifest, an OCI layout much the same: nothing that a container could run.
+local function check_not_saved(rootfs, source)
+  local names = sys.file.list(rootfs)
+  for _, name in ipairs(names) do
+    if not IN_SAVED[name] and not name:find "^%x+$" and not name:find "^%x+%.json$" then return end
+  end
+  if not sys.file.kind(rootfs .. "/manifest.json") and not sys.file.kind(rootfs .. "/oci-layout") then return end
+  errors.raise("%s holds an image's layers, as written by 'docker save'; import a container's files: docker export CONTAINER | luabox image import - NAME",
+    source)
+end
+
+local function refuse_existing(folder, name)
+  if exists(folder, name) then errors.raise("image '%s' exists already; --replace puts the new one in its place", name) end
+end
+
+--- Gives the finished import its name. An image in its place comes away as `path`.
+local function put_in_place(path, lock, request)
+  with_lock(function(folder)
+    local target = folder .. "/" .. request.name
+    if not request.replace then refuse_existing(folder, request.name) end
+    local replaced = sys.file.kind(target) ~= nil
+    sys.file.rename(path, target, { replace = replaced and "exchange" or "no" })
+    lock:release()
+    lock = replaced and sys.file.lock(path)
+  end)
+  if lock then remove_folder(path, lock) end
+end
+
+local function fill(path, request)
+  local rootfs = path .. "/rootfs"
+  sys.file.make_directory(rootfs, PRIVATE)
+  local owner = request.owner or (sys.uid() == 0 and "keep" or "own")
+  local result = sys.archive.import(request.source, rootfs, {
+    devices = request.devices, owner = owner, max_bytes = request.max_bytes, sync = request.sync,
+    signals = request.signals, progress = request.progress,
+  })
+  check_not_saved(rootfs, request.source)
+  sys.file.write(path .. "/image.json", sys.json.encode({
+    name = request.name, created = os.date "!%Y-%m-%dT%H:%M:%SZ", source = request.source,
+    bytes = result.bytes, members = result.members, format = result.format, compression = result.compression,
+  }, { indent = 2 }) .. "\n")
+  return result
+end
+
+---@class luabox.ImportRequest
+---@field source string          a tar archive, "-" for standard input
+---@field name string
+---@field replace? boolean       an image of that name is replaced; its containers keep the old one until they end
+---@field devices? string        "keep" (where the kernel allows), "skip" or "refuse"
+---@field owner? string          "keep" the archive's owners or "own" all; by default "keep" for root
+---@field max_bytes? integer     of the unpacked archive
+---@field sync? boolean          on the disk when it returns
+---@field signals? any           sys.terminal.forward_signals(): one that asks to end ends the import
+---@field progress? fun(progress: { members: integer, bytes: integer, read: integer, total: integer })
+
+--- Imports an archive. It becomes an image as a whole, or nothing of it stays.
+---   images.import { source = "golang.tar.gz", name = "golang" }
+---@param request luabox.ImportRequest
+---@return { members: integer, bytes: integer, skipped: table }
+function images.import(request)
+  check_name(request.name)
+  images.collect()
+  local path, lock
+  with_lock(function(folder)
+    if not request.replace then refuse_existing(folder, request.name) end
+    path = sys.file.temporary(folder .. "/.import-")
+    lock = sys.file.lock(path)
+  end)
+  local ok, result = errors.try(function()
+    local filled = fill(path, request)
+    put_in_place(path, lock, request)
+    return filled
+  end)
+  if ok then return result end
+  if sys.file.kind(path) then sys.mount.remove_tree(path) end
+  error(result, 0)
+end
+
+return images

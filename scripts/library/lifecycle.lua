@@ -1,0 +1,119 @@
+-- lifecycle.lua: the order of steps, on both sides of clone.
+--
+-- A step is a table of hooks, all optional, each called with the running container:
+--   namespaces  "mount net": what its enter needs
+--   resources   what it will make outside the container, as a list for the record (state.lua); nothing is made yet
+--   prepare     makes it; on the host, before there is a process
+--   attach      on the host, while the process waits: id maps, network
+--   enter       inside; the last of them ends in exec
+--   undo        for what is no resource: called in reverse order, always, if prepare was about to be called
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local state = require "luabox.state"
+
+local lifecycle = {}
+
+-- Started and not yet destroyed, by their names: what a script forgot is ended with it.
+local alive = {}
+
+local function each(this, hook, ...)
+  for _, step in ipairs(this.steps) do
+    if step[hook] then step[hook](this, ...) end
+  end
+end
+
+local function namespaces_of(steps)
+  local words, seen = {}, {}
+  for _, step in ipairs(steps) do
+    for word in (step.namespaces or ""):gmatch "%S+" do
+      if not seen[word] then seen[word], words[#words + 1] = true, word end
+    end
+  end
+  return table.concat(words, " ")
+end
+
+local function resources_of(this)
+  local resources = {}
+  for _, step in ipairs(this.steps) do
+    for _, resource in ipairs(step.resources and step.resources(this) or {}) do
+      resources[#resources + 1] = resource
+    end
+  end
+  return resources
+end
+
+--- Runs every undo, last first, then removes the resources. Returns the errors.
+local function undo_all(this)
+  local problems = {}
+  for i = #this.undos, 1, -1 do
+    local ok, problem = errors.try(this.undos[i].undo, this)
+    if not ok then problems[#problems + 1] = problem end
+  end
+  this.undos = {}
+  if this.record then
+    for _, problem in ipairs(this.record:remove()) do problems[#problems + 1] = problem end
+    this.record = nil
+  end
+  alive[this.name] = nil
+  return problems
+end
+
+local function clone(this)
+  return sys.clone({ namespaces = namespaces_of(this.steps), cgroup = this.cgroup }, function(parent)
+    this.parent = parent
+    each(this, "enter")
+  end)
+end
+
+local function bring_up(this)
+  this.record = state.create(this.name, this.where)
+  alive[this.name] = this
+  this.record:add(resources_of(this))
+  for _, step in ipairs(this.steps) do
+    if step.undo then this.undos[#this.undos + 1] = step end
+    if step.prepare then step.prepare(this) end
+  end
+  this.process = clone(this)
+  each(this, "attach")
+  this.process:release()
+end
+
+--- What a failed start was really about: a step may know better than the error (a memory limit, a process that died).
+local function explain(this, problem)
+  for _, step in ipairs(this.steps) do
+    local known = step.failed and step.failed(this, problem)
+    if known then return known end
+  end
+  return problem
+end
+
+--- Starts the container; it runs its command when this returns. Raises what any step raised, here or inside, and leaves nothing.
+function lifecycle.start(this)
+  this.undos = {}
+  local ok, problem = errors.try(bring_up, this)
+  if ok then return this end
+  problem = explain(this, problem)
+  this.process = nil
+  collectgarbage()  -- a process that was cloned and not released is killed and reaped by its own finalizer
+  undo_all(this)
+  error(problem, 0)
+end
+
+--- Ends whatever still runs, and removes everything that the container had outside itself. Raises the first error, after all were tried.
+function lifecycle.destroy(this)
+  if this.process and not this.process:status() then
+    this.process:kill("KILL")
+    this.process:wait()
+  end
+  local problems = undo_all(this)
+  if problems[1] then error(problems[1], 0) end
+end
+
+--- Destroys what is still there. For the end of a script.
+function lifecycle.destroy_all()
+  local names = {}
+  for name in pairs(alive) do names[#names + 1] = name end
+  for _, name in ipairs(names) do errors.try(lifecycle.destroy, alive[name]) end
+end
+
+return lifecycle

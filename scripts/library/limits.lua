@@ -1,0 +1,77 @@
+-- limits.lua: the container's cgroup.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+local units = require "luabox.units"
+
+local limits = {}
+
+limits.PIDS = 4096
+
+-- What a container with CAP_MKNOD may open, and what it may merely make: as docker's.
+local DEVICES = { "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm" }
+
+--- The keys to write: the script's own, and the defaults that it does not set.
+function limits.keys(config)
+  local keys = {}
+  for key, value in pairs(config.cgroup or {}) do keys[key] = value end
+  if keys["pids.max"] == nil and keys.pids == nil then keys.pids = limits.PIDS end
+  if config.device_rules and not keys.devices then
+    keys.devices = {}
+    for i, rule in ipairs(DEVICES) do keys.devices[i] = rule end
+    for _, rule in ipairs(config.device_rules) do keys.devices[#keys.devices + 1] = rule end
+  end
+  return keys
+end
+
+limits.step = { namespaces = "cgroup" }
+
+function limits.step.resources(this)
+  local paths = sys.cgroup.planned_paths(this.name, this.cgroup_keys)
+  return { { kind = "cgroup", paths = paths } }
+end
+
+local function where_of(this, problem)
+  for key in pairs(this.config.cgroup or {}) do
+    if (problem.message or ""):find(key, 1, true) then return schema.line_of_key(this.where, key) end
+  end
+  return this.where
+end
+
+function limits.step.prepare(this)
+  local ok, problem = errors.try(function()
+    this.cgroup = sys.cgroup.create(this.name)
+    this.cgroup:keep()  -- the record removes it, in whatever way this process ends
+    this.cgroup:write(this.cgroup_keys)
+  end)
+  if ok then return end
+  problem.where = where_of(this, problem)
+  error(problem, 0)
+end
+
+local function memory_limit(this)
+  local ok, text = pcall(this.cgroup.read, this.cgroup, "memory.limit_in_bytes")
+  local bytes = ok and tonumber(text)
+  return bytes and bytes < 2 ^ 60 and units.show_size(bytes) or "of the host"
+end
+
+--- "memory limit 100 MB reached" when the OOM killer took a process of the container; nil otherwise.
+function limits.verdict(this)
+  if not this.cgroup then return nil end
+  local ok, kills = pcall(this.cgroup.oom_kills, this.cgroup)
+  if not ok or not kills or kills == 0 then return nil end
+  return ("memory limit %s reached"):format(memory_limit(this))
+end
+
+--- A process that dies while it is set up, in a cgroup that ran out of memory, had too little to start.
+function limits.step.failed(this, problem)
+  local verdict = problem.code == "ECHILD" or problem.code == "ENOMEM" and limits.verdict(this)
+  verdict = verdict and limits.verdict(this)
+  if not verdict then return nil end
+  return errors.new {
+    op = "start", code = "ENOMEM", where = schema.line_of_key(this.where, "cgroup"),
+    message = ("the container could not be started: %s, which is too small to start in"):format(verdict),
+  }
+end
+
+return limits

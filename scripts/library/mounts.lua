@@ -1,0 +1,240 @@
+-- mounts.lua: what a container sees below its "/", as values, and how each comes there.
+--
+-- A mount is { kind =, target =, where =, ...options }, made by the constructors below and attached inside, while it is still detached
+-- from everything, to a target that is resolved beneath the container's root (DESIGN: paths).
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+local units = require "luabox.units"
+
+local mounts = {}
+
+local FLAGS = {
+  readonly = schema.boolean, nosuid = schema.boolean, nodev = schema.boolean, noexec = schema.boolean,
+}
+
+local function size(value)
+  if type(value) == "string" and value:match "^%d+%%$" then return value end
+  return tostring(units.size(value))
+end
+
+local function mode(value)
+  if type(value) == "number" and value >= 0 and value <= 4095 and value == math.floor(value) then return ("%o"):format(value) end
+  if type(value) == "string" and value:match "^[0-7]+$" then return value end
+  return nil, "an octal mode such as '1777'"
+end
+
+local FIELDS = {
+  bind = { recursive = schema.boolean, propagation = schema.word("private", "slave", "shared"), nosuid = schema.boolean,
+    nodev = schema.boolean, noexec = schema.boolean, readonly = schema.boolean },
+  proc = { hidepid = schema.either(schema.integer, schema.string), subset = schema.word("pid") },
+  sysfs = {}, mqueue = {}, dev = {}, cgroupfs = {},
+  tmpfs = { size = size, mode = mode, inodes = schema.integer },
+  devpts = { mode = mode, gid = schema.integer },
+  overlay = { lower = schema.list(schema.string), upper = schema.string, work = schema.string },
+}
+
+--- A path of the script's own: relative ones start at the script's folder.
+function mounts.resolve(path, where)
+  if path:sub(1, 1) == "/" then return path end
+  local folder = where and where:match "^(.*)/[^/]*:%d+$"
+  return folder and folder .. "/" .. path or path
+end
+
+local function check_target(kind, target, where)
+  if type(target) ~= "string" or target:sub(1, 1) ~= "/" then
+    errors.raise_at(where, "%s: expected an absolute path inside the container, got %s", kind,
+      type(target) == "string" and "'" .. target .. "'" or tostring(target))
+  end
+  return target
+end
+
+--- The constructor of `kind`: proc "/proc" or tmpfs { "/tmp", size = "64MiB" }.
+local function constructor(kind)
+  local fields = {}
+  for name, check in pairs(FLAGS) do fields[name] = check end
+  for name, check in pairs(FIELDS[kind]) do fields[name] = check end
+  return function(argument)
+    local where = errors.users_line(2) or "luabox"
+    if type(argument) == "string" then argument = { argument } end
+    if type(argument) ~= "table" then errors.raise_at(where, "%s: expected a path or a table, got %s", kind, tostring(argument)) end
+    local made = schema.check(argument, fields, { what = kind, where = where })
+    made.kind, made.where = kind, where
+    if kind == "bind" then
+      if type(argument[1]) ~= "string" or #argument ~= 2 then
+        errors.raise_at(where, "bind: expected { \"source\", \"target\" }")
+      end
+      made.source, made.target = mounts.resolve(argument[1], where), check_target(kind, argument[2], where)
+    else
+      if #argument > 1 then errors.raise_at(where, "%s: expected one path, got %d", kind, #argument) end
+      made.target = check_target(kind, argument[1], where)
+    end
+    return made
+  end
+end
+
+for _, kind in ipairs { "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "overlay", "cgroupfs" } do
+  mounts[kind] = constructor(kind)
+end
+
+--- The check for a list of them.
+mounts.is_mount = schema.made(
+  { bind = true, proc = true, sysfs = true, tmpfs = true, dev = true, devpts = true, mqueue = true, overlay = true, cgroupfs = true },
+  "a mount such as bind { \"./data\", \"/data\" } or tmpfs \"/tmp\"")
+
+-- ---- how each is attached; `this` is the running container
+
+local DIRECTORY = { create = "directory" }
+local FIXED = { create = "directory", no_symlinks = true }  -- /proc, /sys, /dev: an image that links them elsewhere is refused
+
+--- A flag of a mount with its default.
+local function flag(value, default)
+  if value == nil then return default end
+  return value
+end
+
+--- `options` with the mount's own flags, and what the script left open as `defaults` says.
+local function with_flags(mount, defaults, options)
+  options = options or {}
+  options.read_only = flag(mount.readonly, defaults.readonly or false)
+  options.nosuid = flag(mount.nosuid, defaults.nosuid ~= false)
+  options.nodev = flag(mount.nodev, defaults.nodev ~= false)
+  options.noexec = flag(mount.noexec, defaults.noexec or false)
+  return options
+end
+
+local perform = {}
+
+--- Devices in a volume are no way around the devices cgroup, and nothing in it is set-uid, unless the script says so.
+function perform.bind(mount, this)
+  local tree = sys.mount.copy_of(mount.source, { recursive = mount.recursive ~= false })
+  tree:restrict_to(with_flags(mount, {}))
+  if mount.propagation and mount.propagation ~= "private" then tree:propagation(mount.propagation) end
+  tree:attach(this.root, mount.target, { create = tree:is_directory() and "directory" or "file" })
+end
+
+function perform.proc(mount, this)
+  sys.mount.make_proc(with_flags(mount, { noexec = true }, { hidepid = mount.hidepid, subset = mount.subset }))
+    :attach(this.root, mount.target, FIXED)
+  sys.mount.verify_procfs(this.root, mount.target)
+end
+
+function perform.sysfs(mount, this)
+  sys.mount.make_sysfs(with_flags(mount, { readonly = true, noexec = true })):attach(this.root, mount.target, FIXED)
+end
+
+function perform.tmpfs(mount, this)
+  sys.mount.make_tmpfs(with_flags(mount, {}, { size = mount.size, mode = mount.mode or "1777", inodes = mount.inodes }))
+    :attach(this.root, mount.target, DIRECTORY)
+end
+
+function perform.mqueue(mount, this)
+  sys.mount.make_mqueue(with_flags(mount, { noexec = true })):attach(this.root, mount.target, DIRECTORY)
+end
+
+function perform.devpts(mount, this)
+  local gid = mount.gid or (not this.config.users and 5 or nil)  -- "tty" everywhere; a small user namespace has no such group
+  sys.mount.make_devpts(with_flags(mount, { nodev = false, noexec = true }, { mode = mount.mode or "0620", gid = gid }))
+    :attach(this.root, mount.target, DIRECTORY)
+end
+
+function perform.overlay(mount, this)
+  local lower = {}
+  for i, path in ipairs(mount.lower or {}) do lower[i] = mounts.resolve(path, mount.where) end
+  sys.mount.make_overlay(with_flags(mount, {}, {
+    lower = lower, upper = mount.upper and mounts.resolve(mount.upper, mount.where),
+    work = mount.work and mounts.resolve(mount.work, mount.where),
+  })):attach(this.root, mount.target, DIRECTORY)
+end
+
+-- What every /dev has: the nodes of kernel documentation's admin-guide/devices.rst that hold no power over anything.
+local NODES = { null = { 1, 3 }, zero = { 1, 5 }, full = { 1, 7 }, random = { 1, 8 }, urandom = { 1, 9 }, tty = { 5, 0 } }
+local LINKS = { fd = "/proc/self/fd", stdin = "/proc/self/fd/0", stdout = "/proc/self/fd/1", stderr = "/proc/self/fd/2", ptmx = "pts/ptmx" }
+
+--- In a user namespace nodes can't be made: the host's own are bound.
+local function bind_nodes(target, names, this)
+  for name in pairs(names) do
+    sys.mount.copy_of("/dev/" .. name, { recursive = false }):attach(this.root, target .. "/" .. name, { create = "file" })
+  end
+end
+
+local function make_node(root, name, device)
+  root:mknod(name, { type = device.type, major = device.major, minor = device.minor, mode = device.mode })
+  -- mknod obeys the umask; a device's mode is what was asked for.
+  root:chmod(name, device.mode)
+end
+
+function perform.dev(mount, this)
+  local tree = sys.mount.make_tmpfs { mode = "755", size = "64k", nosuid = true, nodev = false, noexec = true }
+  local root = tree:root()
+  if not this.config.users then
+    for name, number in pairs(NODES) do
+      make_node(root, name, { type = "char", major = number[1], minor = number[2], mode = "0666" })
+    end
+    for _, device in ipairs(this.devices or {}) do make_node(root, device.name, device) end
+  end
+  for name, destination in pairs(LINKS) do root:symlink(destination, name) end
+  for _, name in ipairs { "pts", "shm", "mqueue" } do root:make_directory(name) end
+  if this.terminal then root:write("console", "") end
+  tree:attach(this.root, mount.target, FIXED)
+  if this.config.users then bind_nodes(mount.target, NODES, this) end
+  perform.devpts({ target = mount.target .. "/pts" }, this)
+  perform.tmpfs({ target = mount.target .. "/shm", size = "64m", noexec = true }, this)
+  perform.mqueue({ target = mount.target .. "/mqueue" }, this)
+end
+
+local SEALED = { read_only = true, nosuid = true, nodev = true, noexec = true }
+
+--- The hierarchies in which the container has a cgroup, read-only; the container's own is their root (its cgroup namespace).
+function perform.cgroupfs(mount, this)
+  local hierarchies = this.cgroup and this.cgroup:hierarchies() or {}
+  if #hierarchies == 1 and hierarchies[1].version == 2 then
+    sys.mount.make("cgroup2", { flags = SEALED }):attach(this.root, mount.target, DIRECTORY)
+    return
+  end
+  local tree = sys.mount.make_tmpfs { mode = "755", size = "4k", nosuid = true, nodev = true, noexec = true }
+  local root = tree:root()
+  for _, hierarchy in ipairs(hierarchies) do root:make_directory(hierarchy.name) end
+  tree:restrict_to(SEALED)
+  tree:attach(this.root, mount.target, DIRECTORY)
+  for _, hierarchy in ipairs(hierarchies) do
+    local options = {}
+    for _, controller in ipairs(hierarchy.controllers) do options[controller] = "" end
+    sys.mount.make(hierarchy.version == 2 and "cgroup2" or "cgroup", { options = options, flags = SEALED })
+      :attach(this.root, mount.target .. "/" .. hierarchy.name)
+  end
+end
+
+--- Attaches `mount`; an error carries the line on which the script wrote it.
+function mounts.attach(mount, this)
+  local ok, problem = errors.try(perform[mount.kind], mount, this)
+  if ok then return end
+  problem.where = mount.where or problem.where
+  problem.message = ("%s %s: %s"):format(mount.kind, mount.target, problem.message)
+  error(problem, 0)
+end
+
+-- ---- the defaults of a container
+
+-- As docker's: what tells about, or reaches, the host.
+mounts.MASKED = {
+  "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+  "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+}
+mounts.READ_ONLY = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" }
+
+--- The default mounts with the script's own in the place of those that have the same target; the others follow in their order.
+function mounts.with_defaults(own)
+  local list, place = {}, {}
+  local function add(mount)
+    local at = place[mount.target] or #list + 1
+    list[at], place[mount.target] = mount, at
+  end
+  for _, kind in ipairs { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } } do
+    add { kind = kind[1], target = kind[2] }
+  end
+  for _, mount in ipairs(own or {}) do add(mount) end
+  return list
+end
+
+return mounts

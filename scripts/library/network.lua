@@ -1,0 +1,154 @@
+-- network.lua: the container's network: loopback only, or a veth pair with addresses, routes, NAT and published ports.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+
+local network = {}
+
+local function port(value)
+  if type(value) == "number" and value >= 1 and value <= 65535 and value == math.floor(value) then return value end
+  return nil, "a port from 1 to 65535"
+end
+
+--- "8080:80", "127.0.0.1:8080:80/udp" or { host_port =, guest_port =, protocol =, host_address = }.
+local function publish(value)
+  if type(value) == "string" then
+    local rest, protocol = value:match "^(.-)/(%a+)$"
+    rest, protocol = rest or value, protocol or "tcp"
+    local address, host, guest = rest:match "^(.+):(%d+):(%d+)$"
+    if not address then host, guest = rest:match "^(%d+):(%d+)$" end
+    if not host or (protocol ~= "tcp" and protocol ~= "udp") then return nil, "a port such as \"8080:80\" or \"127.0.0.1:8080:80/udp\"" end
+    value = { host_port = tonumber(host), guest_port = tonumber(guest), protocol = protocol, host_address = address }
+  end
+  if type(value) ~= "table" then return nil, "a port such as \"8080:80\"" end
+  local checked = schema.check(value, { host_port = port, guest_port = port, protocol = schema.word("tcp", "udp"),
+    host_address = schema.string }, { what = "publish" })
+  if not checked.host_port or not checked.guest_port then return nil, "host_port and guest_port" end
+  checked.protocol = checked.protocol or "tcp"
+  return checked
+end
+
+local function prefix(value)
+  if type(value) ~= "string" then return nil, "an address with a prefix length such as \"172.16.99.1/24\"" end
+  local ok, problem = pcall(sys.net.prefix, value)
+  if not ok then return nil, "an address with a prefix length such as \"172.16.99.1/24\" (" .. problem.message .. ")" end
+  return value
+end
+
+--- A value that may be one or a list of them; a list is returned.
+local function one_or_more(check)
+  local list = schema.list(check)
+  return function(value, path)
+    if type(value) == "table" and value[1] ~= nil then return list(value, path) end
+    local checked, expected = check(value, path)
+    if expected then return nil, expected end
+    return { checked }
+  end
+end
+
+local VETH = {
+  host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = schema.list(publish),
+  name = schema.string, mtu = schema.integer, mac = schema.string, route = schema.boolean,
+}
+
+--- veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
+---@param options { host: string|string[], guest: string|string[], nat?: boolean, publish?: string[], name?: string, mtu?: integer, mac?: string, route?: boolean }
+--- host: the address of the pair's end on the host; guest: of the container's, "eth0" unless `name` says otherwise. nat: the container reaches
+--- the outside with the host's address. route = false: no default route.
+function network.veth(options)
+  local where = errors.users_line(2) or "luabox"
+  if type(options) ~= "table" then errors.raise_at(where, "veth: expected a table, got %s", type(options)) end
+  local made = schema.check(options, VETH, { what = "veth", where = where })
+  if #options > 0 then errors.raise_at(where, "veth: expected only named fields such as host = \"172.16.99.1/24\"") end
+  for _, needed in ipairs { "host", "guest" } do
+    if not made[needed] then errors.raise_at(where, "veth: expected the field '%s', an address such as \"172.16.99.1/24\"", needed) end
+  end
+  made.kind, made.where, made.name = "veth", where, made.name or "eth0"
+  return made
+end
+
+function network.check(value)
+  if value == "none" or value == "host" then return value end
+  if type(value) == "table" and value.kind == "veth" then return value end
+  return nil, "veth { ... }, \"none\" or \"host\""
+end
+
+local function address_of(text) return (text:match "^[^/]+") end
+
+-- ---- loopback only
+
+network.loopback = { namespaces = "net" }
+
+function network.loopback.enter()
+  sys.net.configure { loopback = true }
+end
+
+-- ---- a veth pair
+
+local veth = { namespaces = "net" }
+network.veth_step = veth
+
+function veth.resources(this)
+  local net = this.config.network
+  this.interface = "lb" .. this.id
+  this.address = address_of(net.guest[1])
+  local resources = { { kind = "interface", name = this.interface } }
+  if net.nat or net.publish then
+    this.firewall = "luabox-" .. this.name
+    resources[2] = { kind = "firewall", name = this.firewall }
+  end
+  return resources
+end
+
+--- The address may still be held by a container that has just ended: the kernel takes a namespace's interfaces away a moment later.
+local function wait_until_free(address, where)
+  local deadline = sys.monotonic() + 1
+  while true do
+    local device = sys.net.local_device(address)
+    if not device then return end
+    if device:sub(1, 2) ~= "lb" or sys.monotonic() > deadline then
+      errors.raise_at(where, "the address %s is in use on this host, by the interface %s", address, device)
+    end
+    sys.sleep(0.002)
+  end
+end
+
+function veth.prepare(this)
+  for _, host in ipairs(this.config.network.host) do wait_until_free(address_of(host), this.config.network.where) end
+end
+
+local function firewall(this)
+  local net, guests, published = this.config.network, {}, {}
+  for i, guest in ipairs(net.guest) do guests[i] = address_of(guest) end
+  for i, entry in ipairs(net.publish or {}) do
+    published[i] = { protocol = entry.protocol, host_port = entry.host_port, guest_port = entry.guest_port,
+      host_address = entry.host_address, guest_address = guests[1] }
+  end
+  sys.net.firewall { name = this.firewall, interface = this.interface, addresses = guests, masquerade = net.nat or false, publish = published }
+end
+
+function veth.attach(this)
+  local net = this.config.network
+  local ok, problem = errors.try(function()
+    sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
+    if this.firewall then
+      if not sys.net.forwarding() then sys.net.set_forwarding(true) end
+      firewall(this)
+    end
+  end)
+  if not ok then
+    problem.where = net.where
+    error(problem, 0)
+  end
+end
+
+function veth.enter(this)
+  local net = this.config.network
+  local routes = {}
+  if net.route ~= false then
+    for i, host in ipairs(net.host) do routes[i] = { to = "default", via = address_of(host) } end
+  end
+  sys.net.configure { loopback = true, links = { { name = net.name, addresses = net.guest, up = true } }, routes = routes }
+end
+
+return network

@@ -1,0 +1,69 @@
+-- program.lua: the container's terminal, its environment, and its command.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+local users = require "luabox.users"
+
+local program = {}
+
+local PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+--- Whether the container gets a terminal of its own: when the caller sits at one, unless the script says.
+function program.wants_terminal(config)
+  if config.terminal ~= nil then return config.terminal end
+  return sys.file.is_terminal(0) and sys.file.is_terminal(1)
+end
+
+local function environment(this)
+  local values = { PATH = PATH, HOSTNAME = this.config.hostname, HOME = this.user.home }
+  if this.terminal then values.TERM = os.getenv "TERM" or "xterm" end
+  for name, value in pairs(this.config.env or {}) do values[name] = value end
+  local list = {}
+  for name, value in pairs(values) do list[#list + 1] = name .. "=" .. tostring(value) end
+  table.sort(list)
+  return list
+end
+
+-- ---- before "/" is closed: who runs, and on which terminal
+
+program.opening = {}
+
+function program.opening.enter(this)
+  this.user = users.lookup(this)
+  if not this.terminal then return end
+  local master, slave = sys.terminal.open(this.root)
+  sys.terminal.set_owner(slave, this.user.uid, this.config.users and 0 or 5)
+  sys.mount.copy_of("/proc/self/fd/" .. slave:number(), { recursive = false }):attach(this.root, "/dev/console")
+  sys.terminal.use(slave, { all = this.config.terminal == true })
+  this.parent:send("terminal", master:number())
+end
+
+-- ---- the last step
+
+program.step = { namespaces = "pid ipc" }
+
+--- The folder is opened beneath the root, without magic links: "/proc/self/fd/7" leads nowhere (CVE-2024-21626).
+local function enter_folder(this)
+  local folder = this.config.cwd
+  local ok, problem = errors.try(function()
+    if not this.root:kind(folder) and this.config.rootfs.readonly ~= true then this.root:make_directory(folder) end
+    this.root:enter(folder)
+  end)
+  if ok then return end
+  problem.where = schema.line_of_key(this.where, "cwd")
+  problem.message = ("cwd: %s"):format(problem.message)
+  error(problem, 0)
+end
+
+function program.enter_folder(this) enter_folder(this) end
+
+function program.step.enter(this)
+  local options = { environment = environment(this), session = true, terminal = this.terminal, filter = this.own_filter }
+  if this.config.init == false then
+    sys.exec(this.config.command, options)
+  else
+    sys.init(this.config.command, options)
+  end
+end
+
+return program

@@ -1,0 +1,144 @@
+-- rootfs.lua: the container's "/": a folder or an image, what is mounted in it, and the way in (pivot_root).
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local mounts = require "luabox.mounts"
+local schema = require "luabox.schema"
+
+local rootfs = {}
+
+local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.string, devices = schema.boolean }
+
+local function value(kind, argument)
+  local where = errors.users_line(3) or "luabox"
+  if type(argument) == "string" then argument = { argument } end
+  if type(argument) ~= "table" or type(argument[1]) ~= "string" or #argument ~= 1 then
+    errors.raise_at(where, "%s: expected a name, such as %s \"golang\"", kind, kind)
+  end
+  local made = schema.check(argument, FIELDS, { what = kind, where = where })
+  made.kind, made.where = kind, where
+  return made, argument[1]
+end
+
+--- image "golang": an imported image; the container's own changes go with it, unless persist = "folder".
+function rootfs.image(argument)
+  local made, name = value("image", argument)
+  made.name = name
+  return made
+end
+
+--- directory { "./rootfs", readonly = true }: a folder, read-write as it is, read-only, or below an overlay of the container's own.
+function rootfs.directory(argument)
+  local made, path = value("directory", argument)
+  made.path = mounts.resolve(path, made.where)
+  return made
+end
+
+--- The check for container.rootfs; a plain string is a folder.
+function rootfs.check(given)
+  if type(given) == "string" then return { kind = "directory", path = given } end
+  if type(given) == "table" and (given.kind == "image" or given.kind == "directory") then return given end
+  return nil, "a folder, directory { ... } or image \"name\""
+end
+
+-- ---- the overlay's own layer
+
+local function layer(this)
+  local root = this.config.rootfs
+  if root.persist then
+    local folder = mounts.resolve(root.persist, root.where)
+    return { path = folder, upper = folder .. "/upper", work = folder .. "/work", kept = true }
+  end
+  local images = require "luabox.images"
+  local folder = images.folder() .. "/.layers/" .. this.name
+  return { path = folder, upper = folder .. "/upper", work = folder .. "/work" }
+end
+
+local function prepare_layer(this)
+  for _, path in ipairs { this.layer.upper, this.layer.work } do sys.file.make_directories(path) end
+end
+
+-- ---- the targets in a user's own folder
+
+--- What has to be made in a rootfs folder to mount on, parents first: it is recorded, and goes with the container.
+local function missing_targets(this)
+  local root, missing, seen = sys.mount.root(this.rootfs_path), {}, {}
+  for _, target in ipairs(this.targets) do
+    local path = ""
+    for name in target:gmatch "[^/]+" do
+      path = path .. "/" .. name
+      if this.mounted[path] and path ~= target then break end  -- it will be made in that mount
+      if not seen[path] and not root:kind(path) then missing[#missing + 1] = path end
+      seen[path] = true
+    end
+  end
+  return missing
+end
+
+rootfs.step = { namespaces = "mount" }
+
+function rootfs.step.resources(this)
+  local root, resources = this.config.rootfs, {}
+  if root.kind == "image" then
+    local images = require "luabox.images"
+    this.image = images.open(root.name)
+    this.rootfs_path = this.image.path
+  else
+    this.rootfs_path = root.path
+    if sys.file.kind(root.path .. "/.") ~= "directory" then
+      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", root.path)
+    end
+  end
+  if root.kind == "image" or root.overlay then
+    this.layer = layer(this)
+    if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
+  else
+    local missing = missing_targets(this)
+    if #missing > 0 then
+      resources[1] = { kind = "targets", rootfs = sys.file.absolute(this.rootfs_path), paths = missing }
+    end
+  end
+  return resources
+end
+
+function rootfs.step.prepare(this)
+  if this.layer then prepare_layer(this) end
+end
+
+function rootfs.step.undo(this)
+  if this.image then this.image.lock:release() end
+  this.image = nil
+end
+
+--- The tree that becomes "/", with its flags, attached where this namespace alone sees it.
+local function attach_root(this)
+  local root = this.config.rootfs
+  local tree
+  if this.layer then
+    tree = sys.mount.make_overlay { lower = { this.rootfs_path }, upper = this.layer.upper, work = this.layer.work }
+  else
+    tree = sys.mount.copy_of(this.rootfs_path, { recursive = true })
+  end
+  -- Device nodes of an image are no way to the host's devices, unless a devices cgroup decides which.
+  tree:restrict_to { nodev = not (root.devices or this.device_rules) }
+  tree:attach_at(this.rootfs_path)
+  return sys.mount.root(this.rootfs_path)
+end
+
+function rootfs.step.enter(this)
+  sys.mount.propagation("/", "private")
+  this.root = attach_root(this)
+  for _, mount in ipairs(this.mounts) do mounts.attach(mount, this) end
+end
+
+-- ---- last: closing it, and going in
+
+rootfs.closing = { namespaces = "mount" }
+
+function rootfs.closing.enter(this)
+  sys.mount.mask(this.root, this.config.masked or mounts.MASKED)
+  sys.mount.make_read_only(this.root, this.config.readonly_paths or mounts.READ_ONLY)
+  sys.mount.pivot_root(this.root)
+  if this.config.rootfs.readonly then sys.mount.remount("/", { read_only = true, recursive = false }) end
+end
+
+return rootfs

@@ -1,0 +1,153 @@
+-- schema.lua: checks a table that a user wrote, and says at which line it is wrong.
+--
+-- A schema is { field = check }, a check a function(value, path) that returns the value to use, or nil and what was expected.
+local errors = require "luabox.errors"
+
+local schema = {}
+
+local function show(value)
+  if type(value) == "string" then return "'" .. value .. "'" end
+  if type(value) == "table" then return "a table" end
+  if type(value) == "function" then return "a function" end
+  return tostring(value)
+end
+
+--- A check for a Lua type: schema.is("string").
+function schema.is(wanted)
+  local article = (wanted == "string" or wanted == "table" or wanted == "function" or wanted == "number") and "a " or ""
+  local name = wanted == "boolean" and "true or false" or article .. wanted
+  return function(value)
+    if type(value) == wanted then return value end
+    return nil, name
+  end
+end
+
+schema.string, schema.boolean, schema.func = schema.is "string", schema.is "boolean", schema.is "function"
+schema.table = schema.is "table"
+
+function schema.integer(value)
+  if type(value) == "number" and value == math.floor(value) then return value end
+  return nil, "a whole number"
+end
+
+--- A list whose items all pass `check`.
+function schema.list(check)
+  return function(value, path)
+    if type(value) ~= "table" then return nil, "a list" end
+    local result = {}
+    for key, item in pairs(value) do
+      if type(key) ~= "number" then return nil, ("a list; it has the key '%s'"):format(tostring(key)) end
+      local checked, expected = check(item, ("%s[%d]"):format(path, key))
+      if expected then return nil, ("%s as item %d, not %s"):format(expected, key, show(item)) end
+      result[key] = checked
+    end
+    return result
+  end
+end
+
+--- A table from names to what passes `check`.
+function schema.map(check)
+  return function(value, path)
+    if type(value) ~= "table" then return nil, "a table" end
+    local result = {}
+    for key, item in pairs(value) do
+      if type(key) ~= "string" then return nil, "a table with names as keys" end
+      local checked, expected = check(item, path .. "." .. key)
+      if expected then return nil, ("%s for '%s', not %s"):format(expected, key, show(item)) end
+      result[key] = checked
+    end
+    return result
+  end
+end
+
+--- One of the words.
+function schema.word(...)
+  local words = { ... }
+  return function(value)
+    for _, word in ipairs(words) do
+      if word == value then return value end
+    end
+    local choices = "'" .. table.concat(words, "', '") .. "'"
+    if type(value) == "string" then choices = choices .. errors.suggestion(value, words) end
+    return nil, "one of " .. choices
+  end
+end
+
+--- What passes any of the checks.
+function schema.either(...)
+  local checks = { ... }
+  return function(value, path)
+    local expected = {}
+    for i, check in ipairs(checks) do
+      local checked, wanted = check(value, path)
+      if not wanted then return checked end
+      expected[i] = wanted
+    end
+    return nil, table.concat(expected, " or ")
+  end
+end
+
+--- A value made by one of the library's constructors, such as bind { ... }.
+function schema.made(kinds, expected)
+  return function(value)
+    if type(value) == "table" and kinds[value.kind] then return value end
+    return nil, expected
+  end
+end
+
+--- A table with named fields of its own.
+function schema.fields(definition)
+  return function(value, path)
+    if type(value) ~= "table" then return nil, "a table" end
+    return schema.check(value, definition, { what = path, where = errors.users_line(2) })
+  end
+end
+
+--- The line of `file` at or after `line` on which `key = ` stands: where the user wrote it.
+local function line_of_key(where, key)
+  local file, line = where:match("^(.*):(%d+)$")
+  local source = file and io.open(file)
+  if not source then return where end
+  local number, escaped = 0, key:gsub("%p", "%%%0")
+  for text in source:lines() do
+    number = number + 1
+    if number >= tonumber(line) and ((" " .. text):find("[^%w_]" .. escaped .. "%s*=[^=]")
+        or text:find("%[%s*[\"']" .. escaped .. "[\"']%s*%]%s*=")) then
+      source:close()
+      return file .. ":" .. number
+    end
+  end
+  source:close()
+  return where
+end
+
+--- Checks the named fields of `values` against `definition`; returns a new table. `site` is { what = "container", where = "file:line" }.
+--- An unknown field, a wrong type and a wrong value are errors at the line that wrote them. The array part is left out.
+function schema.check(values, definition, site)
+  local where = site.where or errors.users_line(2) or "?"
+  local checked = {}
+  for key, value in pairs(values) do
+    if type(key) == "string" then
+      local check = definition[key]
+      if not check then
+        local known = {}
+        for name in pairs(definition) do known[#known + 1] = name end
+        table.sort(known)
+        errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, key, errors.suggestion(key, known))
+      end
+      local result, expected = check(value, site.what .. "." .. key)
+      if expected then
+        errors.raise_at(line_of_key(where, key), "%s.%s: expected %s, got %s", site.what, key, expected, show(value))
+      end
+      checked[key] = result
+    elseif type(key) ~= "number" then
+      errors.raise_at(where, "%s: expected names as keys, got %s", site.what, show(key))
+    end
+  end
+  return checked
+end
+
+--- The line on which `key` was written, for a check that comes later.
+schema.line_of_key = line_of_key
+
+return schema

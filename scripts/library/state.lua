@@ -1,0 +1,170 @@
+-- state.lua: what luabox has made outside its containers, written down before it is made.
+--
+-- STATE/NAME/ stands for one container: record.json lists its resources, and an flock on the folder is held for as long as the process
+-- lives that looks after it. A folder whose lock is free belongs to a luabox that was killed: collect() removes what its record
+-- lists, by the same functions that end every container. STATE/.lock is held only while a folder is made or taken away.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+
+local state = {}
+
+--- Where the state lies: LUABOX_STATE, /run/luabox for root, $XDG_RUNTIME_DIR/luabox for others.
+function state.folder()
+  local folder = os.getenv("LUABOX_STATE")
+  if folder and folder ~= "" then return folder end
+  if sys.uid() == 0 then return "/run/luabox" end
+  local runtime = os.getenv("XDG_RUNTIME_DIR")
+  if not runtime then errors.raise("XDG_RUNTIME_DIR is not set; LUABOX_STATE can name a folder for luabox's state") end
+  return runtime .. "/luabox"
+end
+
+-- How each kind of resource is taken away. Each works on what was recorded, made or not, whole or half.
+local removers = {}
+
+function removers.cgroup(resource)
+  for _, path in ipairs(resource.paths) do sys.cgroup.remove_path(path) end
+end
+
+function removers.firewall(resource)
+  sys.net.remove_firewall(resource.name)
+end
+
+--- The end of a network namespace takes its veth away; a host end that is still there is of a container that never came to life.
+function removers.interface(resource)
+  if sys.file.kind("/sys/class/net/" .. resource.name) and resource.leftover then sys.net.remove(resource.name) end
+end
+
+function removers.folder(resource)
+  if sys.file.kind(resource.path) then sys.mount.remove_tree(resource.path) end
+end
+
+--- Mount targets that were made in a user's own rootfs folder: last first, and only while nothing was put into them.
+function removers.targets(resource)
+  local root = sys.mount.root(resource.rootfs)
+  for i = #resource.paths, 1, -1 do pcall(root.remove, root, resource.paths[i]) end
+end
+
+--- Removes the resources, last first; each is tried. Returns the errors.
+local function remove_all(resources, leftover)
+  local problems = {}
+  for i = #resources, 1, -1 do
+    local resource = resources[i]
+    resource.leftover = leftover
+    local ok, problem = errors.try(removers[resource.kind], resource)
+    if not ok then problems[#problems + 1] = problem end
+  end
+  return problems
+end
+
+local function with_lock(folder, f)
+  sys.file.make_directories(folder, { mode = 448 })
+  local lock = sys.file.lock(folder .. "/.lock", { wait = true })
+  local ok, result = pcall(f)
+  lock:release()
+  if not ok then error(result, 0) end
+  return result
+end
+
+---@class luabox.Record
+local Record = {}
+Record.__index = Record
+
+local function read_resources(path)
+  local ok, record = pcall(function() return sys.json.decode(sys.file.read(path .. "/record.json")) end)
+  return ok and record.resources or {}
+end
+
+--- Takes the lock of a container whose luabox is gone; nil when it lives.
+local function lock_of_dead(folder, path)
+  return with_lock(folder, function() return sys.file.lock(path) end)
+end
+
+local function take_away(folder, path, lock)
+  with_lock(folder, function()
+    sys.mount.remove_tree(path)
+    lock:release()
+  end)
+end
+
+--- Ends what a killed luabox left under `name`. Returns "alive", "removed", or "left" and the errors: then its record stays.
+local function collect_one(folder, name)
+  local path = folder .. "/" .. name
+  local lock = lock_of_dead(folder, path)
+  if not lock then return "alive" end
+  local problems = remove_all(read_resources(path), true)
+  if #problems > 0 then
+    lock:release()
+    return "left", problems
+  end
+  take_away(folder, path, lock)
+  return "removed"
+end
+
+--- Makes the record of a new container. Raises when another that lives has its name; what a dead one left under it is removed first.
+---@return luabox.Record
+function state.create(name, where)
+  local folder = state.folder()
+  local path = folder .. "/" .. name
+  local self = setmetatable({ name = name, path = path, folder = folder, resources = {}, facts = {} }, Record)
+  local function take()
+    if sys.file.kind(path) then return end
+    sys.file.make_directory(path, { mode = 448 })
+    self.lock = sys.file.lock(path)
+    return true
+  end
+  if with_lock(folder, take) then return self end
+  if collect_one(folder, name) == "removed" and with_lock(folder, take) then return self end
+  errors.raise_at(where or "luabox", "the name '%s' is already in use by a container", name)
+end
+
+--- Adds resources, and writes the record down. Nothing may be made before.
+function Record:add(resources)
+  for _, resource in ipairs(resources) do self.resources[#self.resources + 1] = resource end
+  self:write()
+end
+
+function Record:write()
+  sys.file.write(self.path .. "/record.json",
+    sys.json.encode { name = self.name, pid = sys.pid(), resources = self.resources, facts = self.facts })
+end
+
+--- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc.
+function Record:remove()
+  local problems = remove_all(self.resources, false)
+  if #problems == 0 then
+    take_away(self.folder, self.path, self.lock)
+  else
+    self.lock:release()
+  end
+  return problems
+end
+
+--- Removes what killed luabox processes left, at most `limit` of them (all without). Returns the names removed and the errors.
+function state.collect(limit)
+  local folder, removed, problems = state.folder(), {}, {}
+  for _, name in ipairs(sys.file.list(folder, { limit = limit and limit * 4 or 0 })) do
+    if name:sub(1, 1) ~= "." and (not limit or #removed < limit) then
+      local result, why = collect_one(folder, name)
+      if result == "removed" then removed[#removed + 1] = name end
+      for _, problem in ipairs(why or {}) do problems[#problems + 1] = problem end
+    end
+  end
+  return removed, problems
+end
+
+--- The containers: { name =, alive =, record = }.
+function state.list()
+  local folder, containers = state.folder(), {}
+  for _, name in ipairs(sys.file.list(folder)) do
+    local path = folder .. "/" .. name
+    if name:sub(1, 1) ~= "." and sys.file.kind(path .. "/record.json") then
+      local lock = sys.file.lock(path, { shared = true })
+      if lock then lock:release() end
+      local ok, record = pcall(function() return sys.json.decode(sys.file.read(path .. "/record.json")) end)
+      if ok then containers[#containers + 1] = { name = name, alive = lock == nil, record = record } end
+    end
+  end
+  return containers
+end
+
+return state
