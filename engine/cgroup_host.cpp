@@ -1,0 +1,194 @@
+#include "engine/cgroup_host.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include "engine/error.hpp"
+#include "engine/fd.hpp"
+
+namespace luabox {
+namespace {
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(separator), text.size());
+    if (end > 0) parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return parts;
+}
+
+/// mountinfo writes blank, tab, newline and backslash as \040 and so on. See proc_pid_mountinfo(5).
+std::string unescape(std::string_view text) {
+  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
+        octal(text[i + 3])) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+struct CgroupMount {
+  int version = 0;
+  std::string root, point;
+  std::vector<std::string> options;
+};
+
+/// "36 31 0:33 ROOT POINT rw,relatime [optional ...] - cgroup SOURCE rw,devices"
+bool parse_mount(const std::string& line, CgroupMount& mount) {
+  const size_t dash = line.find(" - cgroup");
+  if (dash == std::string::npos) return false;
+  const auto before = split(std::string_view(line).substr(0, dash), ' ');
+  const auto after = split(std::string_view(line).substr(dash + 3), ' ');
+  if (before.size() < 6 || after.size() < 3 || (after[0] != "cgroup" && after[0] != "cgroup2")) return false;
+  mount = {after[0] == "cgroup" ? 1 : 2, unescape(before[3]), unescape(before[4]), split(after[2], ',')};
+  return true;
+}
+
+struct Membership {
+  std::vector<std::string> controllers;  // empty: v2
+  std::string path;
+};
+
+/// "4:cpu,cpuacct:/path", "0::/path"
+std::vector<Membership> parse_memberships(std::string_view self) {
+  std::vector<Membership> list;
+  for (const auto& line : split(self, '\n')) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    list.push_back(
+        {split(std::string_view(line).substr(first + 1, second - first - 1), ','), line.substr(second + 1)});
+  }
+  return list;
+}
+
+/// The mounted part of `path`, a cgroup's path in its hierarchy: the components below the mount's root. None
+/// where the cgroup is outside what is mounted, as in a container whose cgroup namespace differs from the
+/// mount's.
+std::vector<std::string> below(const std::string& root, const std::string& path) {
+  const auto top = split(root, '/');
+  auto parts = split(path, '/');
+  if (parts.size() < top.size() || !std::equal(top.begin(), top.end(), parts.begin()) ||
+      std::find(parts.begin(), parts.end(), "..") != parts.end())
+    return {};
+  parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(top.size()));
+  return parts;
+}
+
+std::string base_of(const std::string& point, const std::vector<std::string>& own,
+                    const CgroupHost::Probe& probe) {
+  std::string directory = point;
+  if (probe.writable(directory)) return directory;
+  for (const auto& component : own) {
+    directory += "/" + component;
+    if (probe.writable(directory)) return directory;
+  }
+  return directory;  // making something there fails, and tells why
+}
+
+bool may_write(const std::string& directory) {
+  return ::faccessat(AT_FDCWD, directory.c_str(), W_OK, AT_EACCESS) == 0 &&
+         ::faccessat(AT_FDCWD, (directory + "/cgroup.procs").c_str(), W_OK, AT_EACCESS) == 0;
+}
+
+}  // namespace
+
+std::string_view v2_controller(std::string_view controller) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> other_names = {
+      {{"blkio", "io"}, {"cpuacct", ""}, {"freezer", ""}, {"perf_event", ""}, {"cgroup", ""}}};
+  for (const auto& [v1, v2] : other_names)
+    if (controller == v1) return v2;
+  return controller;
+}
+
+CgroupHost CgroupHost::parse(std::string_view mountinfo, std::string_view self, const Probe& probe) {
+  const auto memberships = parse_memberships(self);
+  std::vector<CgroupHierarchy> found;
+  for (const auto& line : split(mountinfo, '\n')) {
+    CgroupMount mount;
+    if (!parse_mount(line, mount)) continue;
+    for (const auto& [controllers, path] : memberships) {
+      const bool same = mount.version == 2 ? controllers.empty()
+                                           : !controllers.empty() && controllers[0].rfind("name=", 0) != 0 &&
+                                                 std::find(mount.options.begin(), mount.options.end(),
+                                                           controllers[0]) != mount.options.end();
+      // A hierarchy may be mounted many times, as containers do; the first is the host's own.
+      const bool known =
+          std::any_of(found.begin(), found.end(), [&, &names = controllers](const auto& other) {
+            return other.version == mount.version && (mount.version == 2 || other.controllers == names);
+          });
+      if (!same || known) continue;
+      const std::string base = base_of(mount.point, below(mount.root, path), probe);
+      found.push_back({mount.version, mount.point, base,
+                       mount.version == 2 ? split(probe.v2_controllers(base), ' ') : controllers});
+    }
+  }
+  return CgroupHost(std::move(found));
+}
+
+std::shared_ptr<const CgroupHost> CgroupHost::local() {
+  static std::shared_ptr<const CgroupHost> known;
+  static ino_t known_in = 0;
+  static uid_t known_as = 0;
+  struct stat mounts = {};
+  if (::stat("/proc/self/ns/mnt", &mounts) < 0) throw Error("stat", "/proc/self/ns/mnt");
+  if (known && known_in == mounts.st_ino && known_as == ::geteuid()) return known;
+
+  const auto controllers = [](const std::string& directory) {
+    std::string text = read_file(directory + "/cgroup.controllers");
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
+  };
+  known = std::make_shared<const CgroupHost>(
+      parse(read_file("/proc/self/mountinfo"), read_file("/proc/self/cgroup"), {may_write, controllers}));
+  known_in = mounts.st_ino;
+  known_as = ::geteuid();
+  return known;
+}
+
+const CgroupHierarchy* CgroupHost::unified() const {
+  for (const auto& hierarchy : hierarchies_)
+    if (hierarchy.version == 2) return &hierarchy;
+  return nullptr;
+}
+
+const CgroupHierarchy* CgroupHost::find(std::string_view controller) const {
+  const auto has = [](const CgroupHierarchy& hierarchy, std::string_view name) {
+    return std::find(hierarchy.controllers.begin(), hierarchy.controllers.end(), name) !=
+           hierarchy.controllers.end();
+  };
+  for (const auto& hierarchy : hierarchies_)
+    if (hierarchy.version == 1 &&
+        (has(hierarchy, controller) || (controller == "io" && has(hierarchy, "blkio"))))
+      return &hierarchy;
+  const CgroupHierarchy* v2 = unified();
+  const std::string_view name = v2_controller(controller);
+  return v2 && (name.empty() || has(*v2, name)) ? v2 : nullptr;
+}
+
+std::string CgroupHost::why_missing(std::string_view controller) const {
+  if (hierarchies_.empty()) return "no cgroup file system is mounted here";
+  const CgroupHierarchy* v2 = unified();
+  const std::string name(v2_controller(controller));
+  if (!v2) return "no cgroup hierarchy with the controller '" + std::string(controller) + "' is mounted here";
+  if (controller == "devices" || controller == "net_cls" || controller == "net_prio")
+    return "cgroup v2 has no controller '" + name + "', and no v1 hierarchy with it is mounted here";
+  std::string why = "the cgroup " + v2->base + " has no controller '" + name + "'";
+  if (v2->base == v2->mount) return why + ", nor has a v1 hierarchy that is mounted here";
+  return why + "; whoever owns the one above must delegate it: echo +" + name + " > " +
+         v2->base.substr(0, v2->base.rfind('/')) + "/cgroup.subtree_control, or systemd's Delegate=" + name;
+}
+
+}  // namespace luabox
