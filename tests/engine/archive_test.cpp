@@ -1,0 +1,649 @@
+#include "engine/archive.hpp"
+
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <random>
+
+#include "engine/decompress.hpp"
+#include "tests/engine/sandbox.hpp"
+
+using namespace luabox;
+using namespace luabox::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kBlock = 512;
+
+/// What a header says; `type` is tar's type flag.
+struct Header {
+  std::string name;
+  char type = '0';
+  std::string link = {};
+  unsigned mode = 0644;
+  uint64_t uid = 0, gid = 0;
+  uint64_t size = 0;
+  uint64_t mtime = 1000000000;
+  unsigned major = 0, minor = 0;
+};
+
+/// A tar written by hand, so that it can say what no tar program would.
+class Tar {
+ public:
+  Tar& add(const Header& header, const std::string& contents = {}) {
+    std::array<char, kBlock> block = {};
+    const auto text = [&](size_t at, size_t room, const std::string& value) {
+      std::memcpy(block.data() + at, value.data(), std::min(room, value.size()));
+    };
+    const auto number = [&](size_t at, size_t room, uint64_t value) {
+      std::string digits(room - 1, '0');
+      for (size_t i = digits.size(); i-- > 0; value /= 8) digits[i] = static_cast<char>('0' + value % 8);
+      text(at, room, digits);
+    };
+    text(0, 100, header.name);
+    number(100, 8, header.mode);
+    number(108, 8, header.uid);
+    number(116, 8, header.gid);
+    number(124, 12, contents.empty() ? header.size : contents.size());
+    number(136, 12, header.mtime);
+    text(148, 8, "        ");
+    block[156] = header.type;
+    text(157, 100, header.link);
+    text(257, 8, std::string("ustar\00000", 8));
+    number(329, 8, header.major);
+    number(337, 8, header.minor);
+    unsigned sum = 0;
+    for (const char c : block) sum += static_cast<unsigned char>(c);
+    number(148, 7, sum);
+    bytes.append(block.data(), kBlock);
+    bytes += contents;
+    bytes.append((kBlock - contents.size() % kBlock) % kBlock, '\0');
+    return *this;
+  }
+  /// pax records for the next member.
+  Tar& pax(const std::map<std::string, std::string>& records) {
+    std::string text;
+    for (const auto& [key, value] : records) {
+      const size_t rest = key.size() + value.size() + 3;
+      size_t length = rest + 1;
+      while (length != rest + std::to_string(length).size()) ++length;
+      text += std::to_string(length) + " " + key + "=" + value + "\n";
+    }
+    return add({.name = "PaxHeader", .type = 'x'}, text);
+  }
+  /// A GNU long name ('L') or long link ('K') for the next member.
+  Tar& gnu_long(char type, const std::string& value) {
+    return add({.name = "././@LongLink", .type = type}, value + std::string(1, '\0'));
+  }
+  Tar& directory(const std::string& name, unsigned mode = 0755) {
+    return add({.name = name, .type = '5', .mode = mode});
+  }
+  Tar& symlink(const std::string& name, const std::string& target) {
+    return add({.name = name, .type = '2', .link = target, .mode = 0777});
+  }
+  Tar& hard_link(const std::string& name, const std::string& target) {
+    return add({.name = name, .type = '1', .link = target});
+  }
+  Tar& file(const std::string& name, const std::string& contents) { return add({.name = name}, contents); }
+  std::string end() const { return bytes + std::string(2 * kBlock, '\0'); }
+
+  std::string bytes;
+};
+
+ImportResult import_file(const std::string& archive, const std::string& directory,
+                         const ImportOptions& options = {},
+                         const std::function<void(const ImportProgress&)>& progress = {}) {
+  const Fd source = Fd::open(archive, O_RDONLY);
+  return import_archive({source.get(), "a.tar"}, Fd::open(directory, O_RDONLY | O_DIRECTORY).get(), options,
+                        progress);
+}
+
+/// A folder to import into, with a folder beside it that no import may touch.
+struct Image {
+  ImportResult import(const std::string& bytes, const ImportOptions& options = {}) {
+    return import_file(box.file("a.tar", bytes), root, options);
+  }
+  /// The error's text; "" when it was imported.
+  std::string refusal(const std::string& bytes, const ImportOptions& options = {}) {
+    try {
+      import(bytes, options);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  }
+  struct stat stat(const std::string& name) const {
+    struct stat found = {};
+    if (::lstat((root + "/" + name).c_str(), &found) < 0) throw Error("lstat", name);
+    return found;
+  }
+  std::string read(const std::string& name) const { return slurp(root + "/" + name); }
+  bool exists(const std::string& name) const {
+    return fs::symlink_status(root + "/" + name).type() != fs::file_type::not_found;
+  }
+  bool outside_untouched() const {
+    return slurp(outside + "/file") == "precious" &&
+           std::distance(fs::directory_iterator(outside), fs::directory_iterator()) == 1 &&
+           fs::status(outside + "/file").permissions() == fs::perms(0640);
+  }
+
+  Image() { fs::permissions(box.file("outside/file", "precious"), fs::perms(0640)); }
+  Sandbox box;
+  std::string root = box.dir("root"), outside = box.dir("outside");
+};
+
+std::string attribute(const std::string& path, const std::string& name) {
+  std::string value(256, '\0');
+  const ssize_t size = ::lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+  return size < 0 ? "none" : value.substr(0, static_cast<size_t>(size));
+}
+
+std::string small_tar() {
+  return Tar()
+      .directory("etc")
+      .file("etc/motd", std::string(1500, 'm'))
+      .pax({{"path", "etc/long"}, {"mtime", "1.5"}})
+      .file("x", "long")
+      .gnu_long('L', "etc/" + std::string(200, 'n'))
+      .file("y", "gnu")
+      .symlink("lib", "etc")
+      .hard_link("motd", "etc/motd")
+      .file("last", std::string(512, 'l'))
+      .end();
+}
+
+std::string compressed(const Sandbox& box, const std::string& tool, const std::string& bytes) {
+  const std::string plain = box.file("plain", bytes), packed = (box.path() / "packed").string();
+  REQUIRE(std::system((tool + " -c < " + plain + " > " + packed).c_str()) == 0);
+  return slurp(packed);
+}
+
+}  // namespace
+
+// ---- nothing outside
+
+TEST_CASE("a file behind a symlink to the outside lands inside the image") {
+  Image image;
+  image.import(Tar()
+                   .directory("tmp")
+                   .symlink("out", image.outside)
+                   .directory(image.outside)
+                   .file("out/file", "evil")
+                   .end());
+  CHECK(image.outside_untouched());
+  CHECK(image.read(image.outside + "/file") == "evil");
+}
+
+TEST_CASE("a symlink that climbs ends at the image's root") {
+  Image image;
+  image.import(Tar().symlink("up", "../../../../..").file("up/climbed", "x").end());
+  CHECK(image.read("climbed") == "x");
+  CHECK(image.outside_untouched());
+}
+
+TEST_CASE("an absolute name is taken from the image's root") {
+  Image image;
+  image.import(Tar().file("/etc/passwd", "image's own").end());
+  CHECK(image.read("etc/passwd") == "image's own");
+}
+
+TEST_CASE("a name with .. is refused, whatever it leads to") {
+  for (const std::string name : {"../outside/file", "a/../../outside/file", "..", "a/..", "/..", "./.."}) {
+    Image image;
+    CHECK_THAT(image.refusal(Tar().file(name, "evil").end()), Catch::Contains("'..' is refused"));
+    CHECK(image.outside_untouched());
+  }
+}
+
+TEST_CASE("a file takes the place of a symlink and not of its target") {
+  Image image;
+  image.import(Tar().symlink("link", image.outside + "/file").file("link", "evil").end());
+  CHECK(image.outside_untouched());
+  CHECK(image.read("link") == "evil");
+  CHECK(S_ISREG(image.stat("link").st_mode));
+}
+
+TEST_CASE("a directory member does not change what a symlink of its name leads to") {
+  Image image;
+  image.import(Tar().symlink("link", image.outside).directory("link", 0700).end());
+  CHECK(S_ISDIR(image.stat("link").st_mode));
+  CHECK(image.outside_untouched());
+}
+
+TEST_CASE("a hard link to the outside is refused or stays inside") {
+  Image image;
+  CHECK_THAT(image.refusal(Tar().hard_link("a", image.outside + "/file").end()),
+             Catch::Contains("not in the archive"));
+  CHECK_THAT(image.refusal(Tar().hard_link("b", "../outside/file").end()),
+             Catch::Contains("'..' is refused"));
+  CHECK_THAT(image.refusal(Tar().symlink("s", image.outside).hard_link("c", "s/file").end()),
+             Catch::Contains("not in the archive"));
+  CHECK(image.outside_untouched());
+  CHECK(fs::hard_link_count(image.outside + "/file") == 1);
+}
+
+TEST_CASE("a hard link to a symlink links the symlink, and writing to it does not follow") {
+  Image image;
+  image.import(Tar()
+                   .symlink("s", image.outside + "/file")
+                   .hard_link("h", "s")
+                   .add({.name = "h", .mode = 0777}, "evil")
+                   .end());
+  CHECK(image.outside_untouched());
+  CHECK(S_ISLNK(image.stat("s").st_mode));
+  CHECK(image.read("h") == "evil");
+}
+
+TEST_CASE("a parent that was cached is looked up again once a symlink takes its place") {
+  Image image;
+  image.import(Tar()
+                   .directory("a")
+                   .directory("b")
+                   .symlink("s", "a")
+                   .file("s/1", "1")
+                   .symlink("s", "b")
+                   .file("s/2", "2")
+                   .end());
+  CHECK(image.exists("a/1"));
+  CHECK(image.exists("b/2"));
+  CHECK_FALSE(image.exists("a/2"));
+}
+
+TEST_CASE("odd names are harmless") {
+  Image image;
+  image.import(Tar().directory(".").directory("./").file("./a//./b/", "").file("line\nbreak", "x").end());
+  CHECK(S_ISDIR(image.stat("a").st_mode));
+  CHECK(image.exists("line\nbreak"));
+  CHECK_THAT(image.refusal(Tar().file(".", "x").end()), Catch::Contains("only a directory"));
+  CHECK_THAT(image.refusal(Tar().symlink("/", "/etc").end()), Catch::Contains("only a directory"));
+  CHECK(image.refusal(Tar().file("bad\n\x1b[2J/../x", "x").end()).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("names at the limits of tar and of Linux") {
+  Image image;
+  const std::string longest(255, 'n');
+  std::string deep;
+  for (int i = 0; i < 1000; ++i) deep += "d/";
+  image.import(
+      Tar().pax({{"path", longest}}).file("x", "pax").gnu_long('L', deep + "f").file("y", "gnu").end());
+  CHECK(image.read(longest) == "pax");
+  CHECK(image.read(deep + "f") == "gnu");
+  CHECK_THAT(image.refusal(Tar().pax({{"path", longest + "n"}}).file("x", "x").end()),
+             Catch::Contains("too long"));
+  CHECK_THAT(image.refusal(
+                 Tar().gnu_long('L', std::string(500000, '/') + std::string(5000, 'x')).file("x", "x").end()),
+             Catch::Contains("too long"));
+  std::string deeper;
+  for (int i = 0; i < 100000; ++i) deeper += "d/";
+  CHECK_THAT(image.refusal(Tar().gnu_long('L', deeper).directory("x").end()), Catch::Contains("too long"));
+  const std::string target(3000, 't');
+  image.import(Tar().gnu_long('K', target).symlink("long", "x").end());
+  CHECK(fs::read_symlink(image.root + "/long") == target);
+}
+
+// ---- later members replace earlier ones
+
+TEST_CASE("a later member takes an earlier one's place, and a directory stays") {
+  Image image;
+  image.import(Tar()
+                   .file("a", "1")
+                   .file("a", "2")
+                   .directory("d", 0700)
+                   .file("d/kept", "k")
+                   .directory("d", 0711)
+                   .directory("empty")
+                   .file("empty", "now a file")
+                   .file("f", "x")
+                   .directory("f")
+                   .file("l", "x")
+                   .symlink("l", "a")
+                   .end());
+  CHECK(image.read("a") == "2");
+  CHECK(image.read("d/kept") == "k");
+  CHECK((image.stat("d").st_mode & 07777) == 0711);
+  CHECK(image.read("empty") == "now a file");
+  CHECK(S_ISDIR(image.stat("f").st_mode));
+  CHECK(S_ISLNK(image.stat("l").st_mode));
+  CHECK_THAT(image.refusal(Tar().directory("full").file("full/x", "x").file("full", "y").end()),
+             Catch::Contains("a directory stands in its place"));
+}
+
+TEST_CASE("replacing one name of a file leaves its other names alone") {
+  Image image;
+  image.import(Tar().file("a", "old").hard_link("b", "a").file("a", "new").end());
+  CHECK(image.read("a") == "new");
+  CHECK(image.read("b") == "old");
+}
+
+TEST_CASE("a hard link to itself keeps the file") {
+  Image image;
+  image.import(Tar().file("a", "kept").hard_link("a", "a").hard_link("b", "a").hard_link("b", "a").end());
+  CHECK(image.read("a") == "kept");
+  CHECK(image.stat("b").st_nlink == 2);
+}
+
+// ---- what is kept
+
+TEST_CASE("modes are exact under any umask, setuid included, and a directory's is set at the end") {
+  Image image;
+  const mode_t before = ::umask(077);
+  image.import(Tar()
+                   .add({.name = "su", .mode = 04755}, "x")
+                   .add({.name = "ro", .mode = 0444}, "x")
+                   .directory("shut", 0555)
+                   .file("shut/in", "x")
+                   .directory("sticky", 01777)
+                   .add({.name = "pipe", .type = '6', .mode = 0666})
+                   .file("implied/f", "x")
+                   .end());
+  ::umask(before);
+  const auto mode = [&](const char* name) { return image.stat(name).st_mode & 07777; };
+  CHECK(mode("su") == 04755);
+  CHECK(mode("ro") == 0444);
+  CHECK(mode("shut") == 0555);
+  CHECK(mode("sticky") == 01777);
+  CHECK(mode("pipe") == 0666);
+  CHECK(mode("implied") == 0755);
+  CHECK(mode(".") == 0755);
+}
+
+TEST_CASE("owners are kept up to the last number, and setuid survives them") {
+  if (!is_root()) SKIP_TEST("needs root");
+  Image image;
+  image.import(Tar()
+                   .add({.name = "su", .mode = 06755, .uid = 1000, .gid = 50}, "x")
+                   .pax({{"uid", "4294967294"}, {"gid", "3000000000"}})
+                   .directory("big")
+                   .add({.name = "link", .type = '2', .link = "su", .uid = 7, .gid = 8})
+                   .end());
+  CHECK(image.stat("su").st_uid == 1000);
+  CHECK((image.stat("su").st_mode & 07777) == 06755);
+  CHECK(image.stat("big").st_uid == 4294967294);
+  CHECK(image.stat("big").st_gid == 3000000000);
+  CHECK(image.stat("link").st_gid == 8);
+  for (const std::string id : {"4294967295", "4294967296", "-1"})
+    CHECK_THAT(image.refusal(Tar().pax({{"uid", id}}).file("nobody", "x").end()),
+               Catch::Contains("is not a user or group id"));
+}
+
+TEST_CASE("all files are ours with Owner::own, also for nobody") {
+  Image image;
+  REQUIRE(::chown(image.box.path().c_str(), 65534, 65534) == 0);
+  REQUIRE(::chown(image.root.c_str(), 65534, 65534) == 0);
+  const std::string archive =
+      image.box.file("a.tar", Tar()
+                                  .pax({{"SCHILY.xattr.security.capability", "junk"}})
+                                  .add({.name = "f", .mode = 04755, .uid = 1000}, "x")
+                                  .directory("shut", 0)
+                                  .file("shut/in", "x")
+                                  .add({.name = "null", .type = '3', .major = 1, .minor = 3})
+                                  .end());
+  in_child(0, [&] {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) throw Error("setuid");
+    const auto result = import_file(archive, image.root, {.owner = Owner::own});
+    expect(result.skipped.devices == 1, "one device was skipped");
+    expect(result.skipped.xattrs == 1, "one attribute was skipped");
+  });
+  CHECK(image.stat("f").st_uid == 65534);
+  CHECK((image.stat("shut").st_mode & 07777) == 0);
+  CHECK_FALSE(image.exists("null"));
+}
+
+TEST_CASE("times are kept to the nanosecond, before 1970 too") {
+  Image image;
+  image.import(Tar()
+                   .pax({{"mtime", "1234567890.123456789"}})
+                   .file("f", "x")
+                   .pax({{"mtime", "-1.25"}})
+                   .symlink("s", "f")
+                   .directory("d")
+                   .file("d/later", "x")
+                   .end());
+  CHECK(image.stat("f").st_mtim.tv_sec == 1234567890);
+  CHECK(image.stat("f").st_mtim.tv_nsec == 123456789);
+  CHECK(image.stat("s").st_mtim.tv_sec == -2);
+  CHECK(image.stat("s").st_mtim.tv_nsec == 750000000);
+  CHECK(image.stat("d").st_mtim.tv_sec == 1000000000);
+}
+
+TEST_CASE("names are bytes: they are neither converted nor normalised") {
+  Image image;
+  const std::string decomposed = "e\xcc\x81", invalid = "\xff\xfe";
+  image.import(Tar()
+                   .pax({{"path", decomposed}})
+                   .file("x", "d")
+                   .pax({{"path", invalid}})
+                   .file("y", "i")
+                   .file("\xe9", "l")
+                   .end());
+  CHECK(image.read(decomposed) == "d");
+  CHECK(image.read(invalid) == "i");
+  CHECK(image.read("\xe9") == "l");
+}
+
+TEST_CASE("capabilities and user attributes are kept, what steers overlayfs is dropped") {
+  if (!is_root()) SKIP_TEST("needs root");
+  Image image;
+  const std::string capability("\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+  const auto result = image.import(Tar()
+                                       .pax({{"SCHILY.xattr.security.capability", capability},
+                                             {"SCHILY.xattr.user.note", "a=b\nc"},
+                                             {"SCHILY.xattr.user.overlay.opaque", "y"}})
+                                       .add({.name = "ping", .mode = 0555, .uid = 5}, "x")
+                                       .pax({{"SCHILY.xattr.trusted.overlay.opaque", "y"},
+                                             {"SCHILY.xattr.trusted.overlay.redirect", "/etc"},
+                                             {"SCHILY.xattr.user.dir", "d"}})
+                                       .directory("d")
+                                       .end());
+  CHECK(attribute(image.root + "/ping", "security.capability") == capability);
+  CHECK(attribute(image.root + "/ping", "user.note") == "a=b\nc");
+  CHECK(attribute(image.root + "/ping", "user.overlay.opaque") == "none");
+  CHECK(attribute(image.root + "/d", "trusted.overlay.opaque") == "none");
+  CHECK(attribute(image.root + "/d", "trusted.overlay.redirect") == "none");
+  CHECK(attribute(image.root + "/d", "user.dir") == "d");
+  CHECK((image.stat("ping").st_mode & 07777) == 0555);
+  CHECK(result.skipped.xattrs == 3);
+}
+
+TEST_CASE("device nodes are made, skipped or refused; a whiteout is never made") {
+  if (!is_root()) SKIP_TEST("needs root");
+  const std::string tar = Tar()
+                              .add({.name = "null", .type = '3', .mode = 0666, .major = 1, .minor = 3})
+                              .add({.name = "whiteout", .type = '3'})
+                              .end();
+  Image kept, skipped, refused;
+  CHECK(kept.import(tar).skipped.devices == 1);
+  CHECK(kept.stat("null").st_rdev == makedev(1, 3));
+  CHECK((kept.stat("null").st_mode & 07777) == 0666);
+  CHECK_FALSE(kept.exists("whiteout"));
+  CHECK(skipped.import(tar, {.devices = Devices::skip}).skipped.devices == 2);
+  CHECK_FALSE(skipped.exists("null"));
+  CHECK_THAT(refused.refusal(tar, {.devices = Devices::refuse}), Catch::Contains("it is a device node"));
+}
+
+TEST_CASE("a sparse file keeps its holes and its size") {
+  Image image;
+  const std::string data(4096, 'd');
+  image.import(Tar()
+                   .pax({{"GNU.sparse.major", "1"},
+                         {"GNU.sparse.minor", "0"},
+                         {"GNU.sparse.name", "sparse"},
+                         {"GNU.sparse.realsize", "104857600"}})
+                   .file("x", "1\n52428800\n4096\n" + std::string(kBlock - 16, '\0') + data)
+                   .end());
+  CHECK(image.stat("sparse").st_size == 104857600);
+  CHECK(image.stat("sparse").st_blocks < 100);
+  CHECK(image.read("sparse").substr(52428800, 4096) == data);
+}
+
+TEST_CASE("a v7 archive, which knows no directories and no ustar, is a tar") {
+  Image image;
+  Tar tar;
+  tar.file("old/", "").file("old/f", "seven");
+  for (const size_t at : {0U, 512U}) {
+    unsigned sum = 0;
+    std::memset(tar.bytes.data() + at + 257, 0, 255);
+    tar.bytes[at + 156] = '\0';
+    std::memset(tar.bytes.data() + at + 148, ' ', 8);
+    for (size_t i = at; i < at + kBlock; ++i) sum += static_cast<unsigned char>(tar.bytes[i]);
+    std::snprintf(tar.bytes.data() + at + 148, 8, "%06o", sum);
+  }
+  image.import(tar.end());
+  CHECK(image.read("old/f") == "seven");
+}
+
+// ---- broken archives
+
+TEST_CASE("an archive cut at any block, and within any, is an error") {
+  const std::string tar = small_tar();
+  {
+    Image image;
+    CHECK(image.refusal(tar).empty());
+  }
+  for (size_t length = 0; length < tar.size(); length += kBlock / 2) {
+    Image image;
+    INFO("cut at " << length);
+    CHECK_THAT(image.refusal(tar.substr(0, length)),
+               Catch::Contains("cut off") || Catch::Contains("not a tar") || Catch::Contains("is broken"));
+  }
+}
+
+TEST_CASE("a compressed archive is imported whole, and an error wherever it is cut") {
+  std::mt19937 random(1);
+  for (const std::string tool : {"gzip", "bzip2", "xz", "zstd"}) {
+    Image image;
+    const std::string packed = compressed(image.box, tool, small_tar());
+    CHECK(image.import(packed).compression == tool);
+    CHECK(image.read("last") == std::string(512, 'l'));
+    for (int i = 0; i < 50; ++i) {
+      Image other;
+      const size_t length = random() % packed.size();
+      INFO(tool << " cut at " << length << " of " << packed.size());
+      CHECK_FALSE(other.refusal(packed.substr(0, length)).empty());
+    }
+  }
+}
+
+TEST_CASE(
+    "a wrong checksum and garbage after a compressed stream are errors, zeros and a second stream are not") {
+  for (const std::string tool : {"gzip", "bzip2", "xz", "zstd"}) {
+    Image image;
+    INFO(tool);
+    const std::string tar = small_tar(), packed = compressed(image.box, tool, tar);
+    std::string wrong = packed;
+    wrong[wrong.size() - 5] ^= 1;
+    if (tool != "zstd") CHECK_THAT(image.refusal(wrong), Catch::Contains("data is broken"));
+    CHECK_THAT(image.refusal(packed + "garbage"), Catch::Contains("data is broken"));
+    CHECK(image.refusal(packed + std::string(600000, '\0')).empty());
+    const size_t half = tar.size() / 2;
+    CHECK(image
+              .refusal(compressed(image.box, tool, tar.substr(0, half)) +
+                       compressed(image.box, tool, tar.substr(half)))
+              .empty());
+  }
+}
+
+TEST_CASE("what is no tar is called so, and an empty one too") {
+  Image image;
+  CHECK_THAT(image.refusal(""), Catch::Contains("it is empty"));
+  CHECK_THAT(image.refusal("#!/bin/sh\necho no\n"), Catch::Contains("not a tar archive"));
+  CHECK_THAT(image.refusal(std::string(100000, 'x')), Catch::Contains("not a tar archive"));
+  CHECK_THAT(image.refusal(std::string(10240, '\0')), Catch::Contains("the archive is empty"));
+  std::string wrong = small_tar();
+  wrong[kBlock] ^= 1;
+  CHECK_FALSE(image.refusal(wrong).empty());
+}
+
+TEST_CASE("what follows the end of a plain tar is ignored, as tar does") {
+  Image image;
+  CHECK(image.refusal(small_tar() + "whatever").empty());
+}
+
+TEST_CASE("an archive longer than max_bytes is refused before it is unpacked") {
+  Image image;
+  const std::string bomb =
+      compressed(image.box, "gzip", Tar().file("zeros", std::string(50U << 20U, '\0')).end());
+  const auto refusal = image.refusal(bomb, {.max_bytes = 1U << 20U});
+  CHECK_THAT(refusal, Catch::Contains("more than 1048576 bytes when unpacked"));
+  CHECK(image.stat("zeros").st_size < (2 << 20));
+}
+
+TEST_CASE("a full disk names the member that did not fit") {
+  if (!is_root()) SKIP_TEST("needs root");
+  Image image;
+  const std::string archive = image.box.file("a.tar", Tar().file("big", std::string(4U << 20U, 'x')).end());
+  in_child(CLONE_NEWNS, [&] {
+    if (::mount("tmpfs", image.root.c_str(), "tmpfs", 0, "size=1m") != 0) throw Error("mount");
+    try {
+      import_file(archive, image.root);
+      expect(false, "an error");
+    } catch (const Error& error) {
+      expect(error.code() == ENOSPC && error.object() == "big", error.what());
+    }
+  });
+}
+
+TEST_CASE("a signal ends an import that waits for its input") {
+  Image image;
+  in_child(0, [&] {
+    const ForwardedSignals signals;
+    int ends[2];
+    expect(::pipe2(ends, O_CLOEXEC) == 0, "a pipe");
+    expect(::kill(::getpid(), SIGWINCH) == 0 && ::kill(::getpid(), SIGTERM) == 0, "signals");
+    const int code = code_of([&] {
+      import_archive({ends[0], "pipe"}, Fd::open(image.root, O_RDONLY).get(), {.signals = &signals});
+    });
+    expect(code == EINTR, "EINTR, got " + std::to_string(code));
+  });
+}
+
+TEST_CASE("progress counts up to the source's size and may end the import") {
+  Image image;
+  const std::string archive = image.box.file("a.tar", Tar().file("f", std::string(2U << 20U, 'x')).end());
+  ImportProgress last;
+  int calls = 0;
+  import_file(archive, image.root, {}, [&](const ImportProgress& p) {
+    CHECK(p.read >= last.read);
+    last = p;
+    ++calls;
+  });
+  CHECK(calls > 4);
+  CHECK(last.read == last.total);
+  CHECK(last.total == fs::file_size(archive));
+  CHECK(last.bytes == 2U << 20U);
+  CHECK_THROWS_AS(
+      import_file(archive, image.root, {}, [](const ImportProgress&) { throw std::runtime_error("stop"); }),
+      std::runtime_error);
+}
+
+TEST_CASE("no mutation of an archive crashes the import or reaches outside") {
+  std::mt19937 random(42);
+  const std::string tar = small_tar();
+  Image image;
+  for (int round = 0; round < 500; ++round) {
+    std::string mutated = tar;
+    for (unsigned i = 0; i < 1 + random() % 8; ++i)
+      mutated[random() % mutated.size()] = static_cast<char>(random());
+    if (round % 2 == 0) {  // a right checksum, so that the mutation gets past it
+      for (size_t at = 0; at + kBlock <= mutated.size(); at += kBlock) {
+        if (mutated.compare(at + 257, 5, "ustar") != 0) continue;
+        unsigned sum = 8 * ' ';
+        for (size_t i = 0; i < kBlock; ++i)
+          if (i < 148 || i >= 156) sum += static_cast<unsigned char>(mutated[at + i]);
+        std::snprintf(mutated.data() + at + 148, 8, "%06o", sum);
+      }
+    }
+    fs::remove_all(image.root);
+    fs::create_directory(image.root);
+    image.refusal(mutated);
+    REQUIRE(image.outside_untouched());
+    REQUIRE(std::distance(fs::directory_iterator(image.box.path()), fs::directory_iterator()) == 3);
+  }
+}
