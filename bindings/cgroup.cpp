@@ -1,8 +1,8 @@
 // luabox.sys.cgroup: engine/cgroup.hpp for Lua.
 #include "engine/cgroup.hpp"
 
-#include "bindings/lua.hpp"
 #include "bindings/state.hpp"
+#include "bindings/values.hpp"
 
 namespace luabox {
 
@@ -24,27 +24,6 @@ struct Value<CgroupValue> {
       default:
         throw expected(L, index, "a number, a string, true, false or a list of strings");
     }
-  }
-};
-
-/// A process: its number, or an object that has it as `pid`, a field or a method.
-struct ProcessId {
-  pid_t number;
-};
-template <>
-struct Value<ProcessId> {
-  static ProcessId check(lua_State* L, int index) {
-    if (lua_type(L, index) == LUA_TNUMBER) return {Value<pid_t>::check(L, index)};
-    if (!lua_istable(L, index) && luaL_getmetafield(L, index, "__index") == 0)
-      throw expected(L, index, "a process or its pid");
-    if (!lua_istable(L, index)) lua_pop(L, 1);
-    lua_getfield(L, index, "pid");
-    if (lua_isfunction(L, -1)) {
-      lua_pushvalue(L, index);
-      lua_call(L, 1, 1);
-    }
-    if (lua_type(L, -1) != LUA_TNUMBER) throw expected(L, index, "a process or its pid");
-    return {Value<pid_t>::check(L, lua_gettop(L))};
   }
 };
 
@@ -119,7 +98,7 @@ struct Options<CgroupStats> {
 namespace {
 
 Cgroup create(const std::string& name, const CgroupOptions& options) { return Cgroup::create(name, options); }
-void add(Cgroup& cgroup, lua::ProcessId process) { cgroup.add(process.number); }
+void add(Cgroup& cgroup, lua::ProcessId process) { cgroup.add(process.pid); }
 std::vector<CgroupHierarchy> host() { return CgroupHost::local()->hierarchies(); }
 std::vector<CgroupWrite> plan(const CgroupValues& values, const lua::PlanOptions& options) {
   return plan_cgroup_writes(*CgroupHost::local(), options.name, {options.parent, {}}, values);
@@ -134,25 +113,23 @@ void remove_path(const std::string& path, const std::optional<std::string>& pare
 
 }  // namespace
 
-template <>
-struct lua::Class<Cgroup> {
-  static constexpr auto name = "cgroup";
-  static constexpr Entry methods[] = {
-      {"write", fn<&Cgroup::write>},          // g:write { memory = "100MiB", cpu = 0.2, ["pids.max"] = 50 }
-      {"read", fn<&Cgroup::read>},            // g:read "memory" -> "104857600"
-      {"plan", fn<&Cgroup::plan>},            // g:plan { ... } -> { { controller, file, value, path }, ... }
-      {"add", fn<&add>},                      // g:add(pid or process)
-      {"paths", fn<&Cgroup::paths>, false},   // g:paths() -> the directories made so far
-      {"exists", fn<&Cgroup::exists>},        // g:exists() -> true or false
-      {"processes", fn<&Cgroup::processes>},  // g:processes() -> list of pids
-      {"freeze", fn<&Cgroup::freeze>},        // g:freeze()
-      {"thaw", fn<&Cgroup::thaw>},            // g:thaw()
-      {"kill", fn<&Cgroup::kill>},            // g:kill(); nothing may enter it afterwards
-      {"remove", fn<&Cgroup::remove>},        // g:remove()
-      {"keep", fn<&Cgroup::keep>, false},     // g:keep(): it outlives the object
-      {"oom_kills", fn<&Cgroup::oom_kills>},  // g:oom_kills() -> count, nil where memory is not counted
-      {"stats", fn<&Cgroup::stats>},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
-  };
+const lua::Entry lua::Class<Cgroup>::methods[] = {
+    {"hierarchies", fn<&Cgroup::hierarchies>,
+     false},  // g:hierarchies() -> { { version, mount, controllers }, ... } that it has a part in
+    {"write", fn<&Cgroup::write>},          // g:write { memory = "100MiB", cpu = 0.2, ["pids.max"] = 50 }
+    {"read", fn<&Cgroup::read>},            // g:read "memory" -> "104857600"
+    {"plan", fn<&Cgroup::plan>},            // g:plan { ... } -> { { controller, file, value, path }, ... }
+    {"add", fn<&add>},                      // g:add(pid or process)
+    {"paths", fn<&Cgroup::paths>, false},   // g:paths() -> the directories made so far
+    {"exists", fn<&Cgroup::exists>},        // g:exists() -> true or false
+    {"processes", fn<&Cgroup::processes>},  // g:processes() -> list of pids
+    {"freeze", fn<&Cgroup::freeze>},        // g:freeze()
+    {"thaw", fn<&Cgroup::thaw>},            // g:thaw()
+    {"kill", fn<&Cgroup::kill>},            // g:kill(); nothing may enter it afterwards
+    {"remove", fn<&Cgroup::remove>},        // g:remove()
+    {"keep", fn<&Cgroup::keep>, false},     // g:keep(): it outlives the object
+    {"oom_kills", fn<&Cgroup::oom_kills>},  // g:oom_kills() -> count, nil where memory is not counted
+    {"stats", fn<&Cgroup::stats>},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
 };
 
 int open_cgroup(lua_State* L) {

@@ -398,6 +398,14 @@ struct Value<T> {
   }
 };
 
+/// An object that stays the script's own; nullptr for nil.
+template <HasClass T>
+struct Value<T*> {
+  static T* check(lua_State* L, int index) {
+    return lua_isnoneornil(L, index) ? nullptr : &Value<T>::check(L, index);
+  }
+};
+
 // ---- functions
 
 template <class T>

@@ -26,14 +26,13 @@ struct Value<FileMode> {
   }
 };
 
-/// A text, a whole number, or true for an option without a value.
+/// A text, a whole number, or true for an option without a value (as is the empty text).
 template <>
 struct Value<FsValue> {
   static FsValue check(lua_State* L, int index) {
     if (lua_type(L, index) == LUA_TNUMBER) return std::to_string(Value<int64_t>::check(L, index));
     if (lua_isboolean(L, index) && lua_toboolean(L, index)) return {};
-    if (lua_type(L, index) != LUA_TSTRING || lua_objlen(L, index) == 0)
-      throw expected(L, index, "a text, a whole number or true");
+    if (lua_type(L, index) != LUA_TSTRING) throw expected(L, index, "a text, a whole number or true");
     return Value<std::string>::check(L, index);
   }
 };
@@ -215,7 +214,8 @@ const Entry Class<Root>::methods[] = {
     {"chown", fn<&Root::chown>},                   // root:chown(path, { uid, gid })
     {"chmod", fn<&Root::chmod>},                   // root:chmod(path, "755")
     {"remove", fn<&Root::remove>},                 // root:remove(path): a file or an empty directory
-    {"ensure_target", fn<&Root::ensure_target>}};  // root:ensure_target(path, { kind }) -> paths made;
+    {"ensure_target", fn<&Root::ensure_target>}};  // root:ensure_target(path, { kind }) -> paths made
+
 template <>
 struct Class<Mount> {
   static constexpr auto name = "mount";

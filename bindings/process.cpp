@@ -87,10 +87,12 @@ int complete_error(lua_State* L) {
 
 struct CloneRequest {
   Namespaces namespaces;
+  Cgroup* cgroup = nullptr;
 };
 template <>
 struct lua::Options<CloneRequest> {
-  static constexpr auto fields = std::tuple(field("namespaces", &CloneRequest::namespaces));
+  static constexpr auto fields =
+      std::tuple(field("namespaces", &CloneRequest::namespaces), field("cgroup", &CloneRequest::cgroup));
 };
 
 struct ExecRequest {
@@ -130,6 +132,9 @@ int clone(lua_State* L) {
   lua::no_more_arguments(L, 2);
   CloneOptions options;
   options.namespaces = request.namespaces;
+  const CgroupEntry entry = request.cgroup ? request.cgroup->join_descriptors() : CgroupEntry();
+  for (const auto& tasks : entry.tasks) options.cgroup_tasks.push_back(tasks.get());
+  options.cgroup_directory = entry.v2_directory.get();
   lua::push(L, Process::clone(options, [L](Channel& channel) { run_in_child(L, 2, channel); }));
   return 1;
 }

@@ -4,6 +4,7 @@
 #include <lua.hpp>
 
 #include "bindings/lua.hpp"
+#include "engine/fd.hpp"
 
 namespace luabox {
 namespace {
@@ -33,14 +34,10 @@ int load_embedded(lua_State* L) {
     lua_pushfstring(L, "\n\tno script '%s' in luabox", name.c_str());
     return 1;
   }
-  int failed = 0;
-  if (scripts_folder() != nullptr && name != "argparse") {
-    const std::string file =
-        std::string(scripts_folder()) + (name == "stdlib" ? "/../" : "/") + name + ".lua";
-    failed = luaL_loadfile(L, file.c_str());
-  } else {
-    failed = luaL_loadbuffer(L, reinterpret_cast<const char*>(script->code), script->size, name.c_str());
-  }
+  std::string code(reinterpret_cast<const char*>(script->code), script->size);
+  if (scripts_folder() != nullptr && name != "argparse")
+    code = read_file(std::string(scripts_folder()) + (name == "stdlib" ? "/../" : "/") + name + ".lua");
+  const int failed = luaL_loadbuffer(L, code.data(), code.size(), ("@luabox:" + name + ".lua").c_str());
   return failed ? lua_error(L) : 1;
 }
 

@@ -6,9 +6,12 @@
 #include <cstring>
 
 #include "bindings/lua.hpp"
+#include "engine/cgroup.hpp"
 #include "engine/fd.hpp"
 #include "engine/namespaces.hpp"
 #include "engine/process.hpp"
+#include "engine/root.hpp"
+#include "engine/supervisor.hpp"
 
 namespace luabox::lua {
 
@@ -64,6 +67,24 @@ template <>
 struct Class<Process> {
   static constexpr auto name = "process";
   static const Entry methods[9];
+};
+/// A directory that plays "/": see bindings/mount.cpp.
+template <>
+struct Class<Root> {
+  static constexpr auto name = "root";
+  static const Entry methods[13];
+};
+/// A cgroup: see bindings/cgroup.cpp.
+template <>
+struct Class<Cgroup> {
+  static constexpr auto name = "cgroup";
+  static const Entry methods[15];
+};
+/// Signals held back for whoever passes them on: signals:pending().
+template <>
+struct Class<ForwardedSignals> {
+  static constexpr auto name = "signals";
+  static const Entry methods[1];
 };
 template <>
 struct Value<ProcessId> {

@@ -1,12 +1,13 @@
--- image.lua: luabox image import | ls | rm
-local argparse = require "argparse"
+-- luabox image: import, list and remove images.
+local cli = require "luabox.cli"
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local images = require "luabox.images"
 local units = require "luabox.units"
 
-local USAGE_ERROR = 125
 local INTERRUPTED = 130
+
+local image = { summary = "Import, list and remove images." }
 
 -- ---- progress
 
@@ -111,8 +112,8 @@ function commands.ls(arguments)
     return 0
   end
   local rows = { { "NAME", "SIZE", "CREATED", "SOURCE" } }
-  for _, image in ipairs(found) do
-    rows[#rows + 1] = { image.name, megabytes(image.bytes), image.created, (image.source:gsub("%c", "?")) }
+  for _, each in ipairs(found) do
+    rows[#rows + 1] = { each.name, megabytes(each.bytes), each.created, (each.source:gsub("%c", "?")) }
   end
   print_table(rows)
   return 0
@@ -123,8 +124,8 @@ function commands.rm(arguments)
   for _, name in ipairs(arguments.names) do
     local ok, problem = errors.try(images.remove, name)
     if not ok then
-      io.stderr:write("luabox: ", problem.message, "\n")
-      status = USAGE_ERROR
+      sys.log.error(tostring(problem))
+      status = cli.FAILED
     end
   end
   return status
@@ -132,39 +133,34 @@ end
 
 -- ---- the command line
 
-local function parser()
-  local top = argparse("luabox image", "Import, list and remove images: root file systems for containers.")
-  top:command_target "command"
-  top:require_command(true)
+function image.parser()
+  local parser = cli.parser("image", "Imports, lists and removes images: root file systems for containers.")
+  parser:command_target "command"
+  parser:require_command(true)
 
-  local import = top:command("import", "Make an image of a tar archive, plain or compressed by gzip, bzip2, xz or zstd.")
-  import:argument("file", "The archive, for example from `docker export`; - is standard input.")
+  local import = parser:command("import", "Make an image of a tar, plain or compressed by gzip, bzip2, xz or zstd.")
+  import:argument("file", "The archive, for example from 'docker export'; - is standard input.")
   import:argument("name", "What the image is to be called.")
   import:flag("--replace", "Put it in the place of an image of that name.")
-  import:option("--devices", "Device nodes: keep where allowed, skip, or refuse the archive."):choices { "keep", "skip", "refuse" }
+  import:option("--devices", "Device nodes: keep where allowed, skip, or refuse the archive.")
+    :choices { "keep", "skip", "refuse" }
   import:option("--owner", "keep the archive's owners, or own all files (the default for who is not root).")
     :choices { "keep", "own" }
   import:option("--max-size", "Refuse an archive that is longer when unpacked, such as 2GB."):argname "SIZE"
   import:flag("--sync", "Return when everything is on the disk.")
   import:flag("-q --quiet", "No progress and no summary.")
 
-  local ls = top:command("ls", "List the images.")
+  local ls = parser:command("ls", "List the images.")
   ls:flag("--json", "As JSON.")
 
-  local rm = top:command("rm", "Remove images that no container uses.")
+  local rm = parser:command("rm", "Remove images that no container uses.")
   rm:argument("names", "The images."):args "+":argname "NAME"
-
-  function top.error(failed, message)
-    io.stderr:write(failed:get_usage(), "\n\nluabox: ", message, "\n")
-    os.exit(USAGE_ERROR)
-  end
-  return top
+  return parser
 end
 
-return {
-  summary = "import, list and remove images",
-  run = function(arguments)
-    local parsed = parser():parse(arguments)
-    return commands[parsed.command](parsed)
-  end,
-}
+function image.run(arguments)
+  local options = cli.parse(image.parser(), arguments)
+  return commands[options.command](options)
+end
+
+return image

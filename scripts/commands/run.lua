@@ -48,6 +48,7 @@ local function set_scope(script, arguments)
       errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))
     end,
   })
+  if script ~= "-" then errors.script = script end
   _G.arg = { [0] = script, unpack(arguments) }
   local folder = script:match "^(.*/)[^/]*$" or "./"
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path

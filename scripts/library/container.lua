@@ -281,7 +281,7 @@ end
 --- container { rootfs = ..., command = ... }: checks the table; raises at the line that is wrong. Nothing is started.
 ---@return luabox.Container
 function container.new(options)
-  local where = errors.users_line(2) or "luabox"
+  local where = errors.users_line(2, "container") or "luabox"
   if type(options) ~= "table" then errors.raise_at(where, "container: expected a table, got %s", type(options)) end
   local config = schema.check(options, FIELDS, { what = "container", where = where })
   local self = setmetatable({ config = config, where = where, own_steps = {} }, Container)

@@ -23,12 +23,32 @@ function class.__tostring(self)
   return self.where .. ": " .. self.message
 end
 
---- The first frame above `level` that is not luabox's own, as "file:line", and its level; nil when there is none.
-function errors.users_line(level)
+--- The first line of the script that calls `word`. `return container { ... }` is a tail call: no frame of the script is left to ask.
+local function line_that_calls(word)
+  local source = io.open(errors.script)
+  local number = 0
+  for text in source and source:lines() or function() end do
+    number = number + 1
+    if text:find("%f[%w_]" .. word .. "%f[^%w_]") then
+      source:close()
+      return errors.script .. ":" .. number
+    end
+  end
+  if source then source:close() end
+  return errors.script .. ":1"
+end
+
+--- The script that is run, where there is one: set by `luabox run`.
+---@type string?
+errors.script = nil
+
+--- The first frame above `level` that is not luabox's own, as "file:line"; nil when there is none. Of a constructor called by the name
+--- `word` as the script's last act, the first line of the script that holds that word.
+function errors.users_line(level, word)
   level = (level or 1) + 1
   while true do
     local frame = debug.getinfo(level, "Sl")
-    if not frame then return nil end
+    if not frame then return word and errors.script and line_that_calls(word) or nil end
     if frame.currentline > 0 and frame.source:sub(1, 8) ~= "@luabox:" then
       return (frame.source:sub(1, 1) == "@" and frame.source:sub(2) or frame.short_src) .. ":" .. frame.currentline
     end

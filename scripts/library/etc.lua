@@ -30,7 +30,11 @@ local function resolv_conf(this)
   local ok, text = pcall(sys.file.read, "/etc/resolv.conf")
   if not ok then return "" end
   if this.namespaces.net == "host" then return text end
-  return (text .. "\n"):gsub("[ \t]*nameserver[ \t]+127%.[^\n]*\n", ""):gsub("[ \t]*nameserver[ \t]+::1[^\n]*\n", "")
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do
+    if not line:match "^%s*nameserver%s+127%." and not line:match "^%s*nameserver%s+::1%s*$" then lines[#lines + 1] = line end
+  end
+  return table.concat(lines, "\n") .. "\n"
 end
 
 local TEXTS = {

@@ -1,10 +1,10 @@
 -- images.lua: imported root file systems, IMAGES/NAME/rootfs with IMAGES/NAME/image.json beside it.
 --
--- An image is whole or not there: an import fills IMAGES/.import-X and is renamed into place. It is never changed: containers write to
--- layers of their own. An flock on a folder says that it is in use: shared on IMAGES/NAME by each container, exclusive on
--- .import-X and .removing-X by whoever works on them, so that what a killed luabox left is told from what is at work.
--- IMAGES/.lock is held only while a folder gets its name or its lock. IMAGES is 0700: the setuid files of an image are for its
--- containers, not for the host's users.
+-- An image is whole or not there: an import fills IMAGES/.import-X and is renamed into place. It is never changed:
+-- containers write to layers of their own. An flock on a folder says that it is in use: shared on IMAGES/NAME by each
+-- container, exclusive on .import-X and .removing-X by whoever works on them, so that what a killed luabox left is told
+-- from what is at work. IMAGES/.lock is held only while a folder gets its name or its lock. IMAGES is 0700: the setuid
+-- files of an image are for its containers, not for the host's users.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 
@@ -37,8 +37,8 @@ end
 
 local function check_name(name)
   if type(name) == "string" and #name <= 128 and name:find "^[a-z0-9][a-z0-9._-]*$" then return name end
-  errors.raise("%s is no name for an image: it takes a-z, 0-9, '.', '_' and '-', begins with a letter or digit and has at most 128 of them",
-    type(name) == "string" and ("%q"):format(name) or tostring(name))
+  errors.raise("%s is no name for an image: at most 128 of a-z, 0-9, '.', '_' and '-', with a letter or digit first",
+    type(name) == "string" and "'" .. name:gsub("%c", "?") .. "'" or tostring(name))
 end
 
 local function read_facts(folder, name)
@@ -77,7 +77,8 @@ local function require_image(folder, name)
   if exists(folder, check_name(name)) then return folder .. "/" .. name end
   local names = {}
   for i, image in ipairs(images.list()) do names[i] = image.name end
-  errors.raise("no image '%s'%s; import one with: luabox image import FILE %s", name, errors.suggestion(name, names), name)
+  errors.raise("no image '%s'%s; import one with: luabox image import FILE %s",
+    name, errors.suggestion(name, names), name)
 end
 
 --- The rootfs of `name`; raises when there is no such image.
@@ -98,7 +99,6 @@ end
 
 -- ---- removal
 
---- Gives a folder whose lock is held to nobody, then removes it.
 local function remove_folder(path, lock)
   sys.mount.remove_tree(path)
   lock:release()
@@ -118,25 +118,27 @@ function images.remove(name)
 end
 
 --- Removes what imports and removals left that were killed, and images that were replaced while containers used them.
----@return integer count
+---@return string[] names  of the folders removed
 function images.collect()
-  local count = 0
+  local removed = {}
   for _, name in ipairs(sys.file.list(images.folder())) do
     if name:find(WORK[1]) or name:find(WORK[2]) then
       local path = images.folder() .. "/" .. name
       local lock = with_lock(function() return sys.file.kind(path) and sys.file.lock(path) end)
       if lock then
         remove_folder(path, lock)
-        count = count + 1
+        removed[#removed + 1] = name
       end
     end
   end
-  return count
+  return removed
 end
 
 -- ---- import
 
-local IN_SAVED = { ["manifest.json"] = true, ["oci-layout"] = true, ["index.json"] = true, ["repositories"] = true, ["blobs"] = true }
+local IN_SAVED = {
+  ["manifest.json"] = true, ["oci-layout"] = true, ["index.json"] = true, ["repositories"] = true, ["blobs"] = true,
+}
 
 --- `docker save` writes layers and their manifest, an OCI layout much the same: nothing that a container could run.
 local function check_not_saved(rootfs, source)
@@ -145,12 +147,13 @@ local function check_not_saved(rootfs, source)
     if not IN_SAVED[name] and not name:find "^%x+$" and not name:find "^%x+%.json$" then return end
   end
   if not sys.file.kind(rootfs .. "/manifest.json") and not sys.file.kind(rootfs .. "/oci-layout") then return end
-  errors.raise("%s holds an image's layers, as written by 'docker save'; import a container's files: docker export CONTAINER | luabox image import - NAME",
-    source)
+  errors.raise("%s holds an image's layers, as 'docker save' writes them; import a container's files instead: "
+    .. "docker export CONTAINER | luabox image import - NAME", source)
 end
 
 local function refuse_existing(folder, name)
-  if exists(folder, name) then errors.raise("image '%s' exists already; --replace puts the new one in its place", name) end
+  if not exists(folder, name) then return end
+  errors.raise("image '%s' exists already; --replace puts the new one in its place", name)
 end
 
 --- Gives the finished import its name. An image in its place comes away as `path`.

@@ -9,6 +9,7 @@
 --   undo        for what is no resource: called in reverse order, always, if prepare was about to be called
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local schema = require "luabox.schema"
 local state = require "luabox.state"
 
 local lifecycle = {}
@@ -84,6 +85,7 @@ local function explain(this, problem)
     local known = step.failed and step.failed(this, problem)
     if known then return known end
   end
+  if problem.op == "exec" and not problem.where then problem.where = schema.line_of_key(this.where, "command") end
   return problem
 end
 

@@ -55,7 +55,7 @@ local function constructor(kind)
   for name, check in pairs(FLAGS) do fields[name] = check end
   for name, check in pairs(FIELDS[kind]) do fields[name] = check end
   return function(argument)
-    local where = errors.users_line(2) or "luabox"
+    local where = errors.users_line(2, kind) or "luabox"
     if type(argument) == "string" then argument = { argument } end
     if type(argument) ~= "table" then errors.raise_at(where, "%s: expected a path or a table, got %s", kind, tostring(argument)) end
     local made = schema.check(argument, fields, { what = kind, where = where })
@@ -194,12 +194,15 @@ function perform.cgroupfs(mount, this)
   end
   local tree = sys.mount.make_tmpfs { mode = "755", size = "4k", nosuid = true, nodev = true, noexec = true }
   local root = tree:root()
-  for _, hierarchy in ipairs(hierarchies) do root:make_directory(hierarchy.name) end
+  for _, hierarchy in ipairs(hierarchies) do
+    hierarchy.name = hierarchy.mount:match "[^/]+$"
+    root:make_directory(hierarchy.name)
+  end
   tree:restrict_to(SEALED)
   tree:attach(this.root, mount.target, DIRECTORY)
   for _, hierarchy in ipairs(hierarchies) do
     local options = {}
-    for _, controller in ipairs(hierarchy.controllers) do options[controller] = "" end
+    for _, controller in ipairs(hierarchy.controllers) do options[controller] = true end
     sys.mount.make(hierarchy.version == 2 and "cgroup2" or "cgroup", { options = options, flags = SEALED })
       :attach(this.root, mount.target .. "/" .. hierarchy.name)
   end

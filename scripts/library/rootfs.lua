@@ -9,7 +9,7 @@ local rootfs = {}
 local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.string, devices = schema.boolean }
 
 local function value(kind, argument)
-  local where = errors.users_line(3) or "luabox"
+  local where = errors.users_line(3, kind) or "luabox"
   if type(argument) == "string" then argument = { argument } end
   if type(argument) ~= "table" or type(argument[1]) ~= "string" or #argument ~= 1 then
     errors.raise_at(where, "%s: expected a name, such as %s \"golang\"", kind, kind)
