@@ -215,7 +215,7 @@ function images.import(request)
     return filled
   end)
   if ok then return result end
-  if sys.file.kind(path) then sys.mount.remove_tree(path) end
+  errors.try(sys.mount.remove_tree, path)  -- what can't be removed now is the next import's to collect
   error(result, 0)
 end
 
