@@ -138,6 +138,14 @@ unsigned set_umask(unsigned mask) {
   return ::umask(mask);
 }
 
+unsigned parse_mask(const std::string& text) {
+  unsigned mask = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), mask, 8);
+  if (problem != std::errc() || end != text.data() + text.size())
+    throw Error::invalid("umask", text, "expected octal digits, such as '022'");
+  return mask;
+}
+
 void set_personality(const std::string& words) {
   std::istringstream in(words);
   unsigned long persona = 0;

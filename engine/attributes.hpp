@@ -39,6 +39,8 @@ void set_oom_score_adj(int score);
 
 /// Sets the mask of modes that new files don't get; returns the old one.
 unsigned set_umask(unsigned mask);
+/// "022": octal, as chmod(1) takes it. Throws Error (EINVAL).
+unsigned parse_mask(const std::string& text);
 
 /// "linux", "linux32" (uname tells a 32-bit machine), each with "uname26" after a space, and "no_randomize"
 /// (addresses are laid out alike each time). Throws Error (EINVAL).

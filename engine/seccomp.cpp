@@ -113,8 +113,8 @@ std::vector<const Abi*> abis_of(const Ruleset& ruleset) {
             ? abi.usual
             : std::count(ruleset.architectures.begin(), ruleset.architectures.end(), abi.name) != 0)
       list.push_back(&abi);
-  std::vector<std::string_view> known;
-  for (const auto& abi : kAbis) known.push_back(abi.name);
+  std::vector<std::string_view> known(kAbis.size());
+  std::transform(kAbis.begin(), kAbis.end(), known.begin(), [](const Abi& abi) { return abi.name; });
   for (const auto& wanted : ruleset.architectures)
     if (std::count(known.begin(), known.end(), wanted) == 0)
       throw Error::invalid("seccomp", wanted, unknown_name("architecture", wanted, known));
@@ -369,6 +369,16 @@ Action Action::parse(const std::string& word) {
                        "an action is allow, log, trap, kill, kill_thread, trace[:NUMBER] or errno[:NAME]");
 }
 
+uint64_t parse_word(const std::string& text) {
+  const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
+  const char* const digits = text.data() + (is_hex ? 2 : 0);
+  uint64_t bits = 0;
+  const auto [end, problem] = std::from_chars(digits, text.data() + text.size(), bits, is_hex ? 16 : 10);
+  if (problem != std::errc() || end != text.data() + text.size())
+    throw Error::invalid("seccomp", text, "expected a number of at most 64 bits, such as \"0x5412\"");
+  return bits;
+}
+
 std::string Action::text() const {
   for (const auto& known : kActionWords)
     if (known.action == *this) return std::string(known.word);
@@ -408,7 +418,8 @@ std::vector<std::string> describe(const Ruleset& ruleset) {
   for (const auto& rule : ruleset.rules) {
     std::string tests;
     for (const auto& test : rule.args) tests += (tests.empty() ? " where " : " and ") + describe_test(test);
-    for (const auto& name : rule.names) lines.push_back(name + ": " + rule.action.text() + tests);
+    const std::string outcome = ": " + rule.action.text() + tests;
+    for (const auto& name : rule.names) lines.push_back(name + outcome);
   }
   lines.push_back("default: " + ruleset.default_action.text());
   lines.push_back("newer calls: " + newer_action(ruleset).text());

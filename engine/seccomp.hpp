@@ -56,6 +56,9 @@ struct ArgumentTest {
 };
 inline constexpr uint64_t kInt = 0xffffffff;
 
+/// A value of 64 bits as a word: "21522", "0x5412". Throws Error (EINVAL).
+uint64_t parse_word(const std::string& text);
+
 /// The action for the calls `names` where all of `args` hold.
 struct Rule {
   std::vector<std::string> names = {};
