@@ -137,7 +137,7 @@ void walk(const std::string& path, const Enter& enter, const Leave& leave) {
       levels.back().below.pop_back();
       Fd next(::openat(here.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!next && errno == ENOENT) continue;
-      if (!next) throw Error("open", path + "/.../" + name);
+      if (!next) throw Error("open", name, errno, "below " + path);
       here = std::move(next);
       enter(here);
       levels.push_back({name, sub_directories(here)});
@@ -511,6 +511,12 @@ CgroupEntry Cgroup::join_descriptors() const {
 std::vector<std::string> Cgroup::paths() const {
   std::vector<std::string> list;
   for (const auto& part : parts_) list.push_back(part.path);
+  return list;
+}
+
+std::vector<CgroupHierarchy> Cgroup::hierarchies() const {
+  std::vector<CgroupHierarchy> list;
+  for (const auto& part : parts_) list.push_back(*part.hierarchy);
   return list;
 }
 

@@ -94,6 +94,8 @@ class Cgroup {
 
   /// The directories made so far.
   std::vector<std::string> paths() const;
+  /// The hierarchies that these lie in.
+  std::vector<CgroupHierarchy> hierarchies() const;
   bool exists() const;
   /// Process ids, of sub-cgroups too; 0 stands for one that has no number in this pid namespace.
   std::vector<pid_t> processes() const;

@@ -9,10 +9,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "engine/error.hpp"
+#include "engine/nearest.hpp"
 
 namespace luabox {
 namespace {
@@ -300,34 +300,17 @@ void each_word(std::string_view words, Visit&& visit) {
   }
 }
 
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({row[j + 1] + 1, row[j] + 1, changed});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string nearest(std::string_view name) {
-  std::string_view best;
-  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
-  const auto consider = [&](std::string_view known) {
-    if (known.empty() || known.find(' ') != std::string_view::npos) return;
-    const size_t far = distance(name, known);
-    if (far < least) least = far, best = known;
+[[noreturn]] void fail_unknown(const std::string& name) {
+  std::vector<std::string_view> known;
+  const auto add = [&](std::string_view one) {
+    if (!one.empty() && one.find(' ') == std::string_view::npos) known.push_back(one);
   };
   for (const auto& key : keys) {
-    each_word(key.words, consider);
-    consider(key.v2);
-    consider(key.v1);
+    each_word(key.words, add);
+    add(key.v2);
+    add(key.v1);
   }
-  return best.empty() ? "" : " (did you mean '" + std::string(best) + "'?)";
+  throw Error::invalid("cgroup", "", unknown_name("key", name, known));
 }
 
 Asked find_key(const std::string& name) {
@@ -347,7 +330,7 @@ Asked find_key(const std::string& name) {
     asked.key = &key;
     return asked;
   }
-  fail(asked, "is not a cgroup key" + nearest(name));
+  fail_unknown(name);
 }
 
 /// True where the scale has a form of its own for a version in which the table names no file.
@@ -560,13 +543,11 @@ unsigned rounded(double number, unsigned least, unsigned most) {
   return static_cast<unsigned>(std::clamp(number, double{1} * least, double{1} * most));
 }
 
-// What the two versions call a full share of a disk: 1000 and 10000.
-unsigned io_weight_of_blkio(uint64_t weight) {
-  return rounded(static_cast<double>(1 + (std::max<uint64_t>(weight, 10) - 10) * 9999 / 990), 1, 10000);
+// From 10..1000 to 1..10000 and back, as runc and crun do.
+uint64_t io_weight_of_blkio(uint64_t weight) {
+  return 1 + (std::max<uint64_t>(weight, 10) - 10) * 9999 / 990;
 }
-unsigned blkio_weight_of_io(uint64_t weight) {
-  return rounded(std::ceil(10 + (static_cast<double>(weight) - 1) * 990 / 9999), 10, 1000);
-}
+uint64_t blkio_weight_of_io(uint64_t weight) { return 10 + (weight * 990 - 990 + 9998) / 9999; }
 
 // ---- writing
 
@@ -593,6 +574,8 @@ class Planner {
   void memsw(const Asked& asked);
   void swap(const Asked& asked);
   void swappiness(const Asked& asked);
+  void rate(const Asked& asked, const std::string& device, std::string_view parameter,
+            std::string_view value);
   void throttle(const Asked& asked);
   void io_max(const Asked& asked);
   void devices(const Asked& asked);
@@ -836,50 +819,47 @@ void Planner::swappiness(const Asked& asked) {
   add(asked, "memory.swap.max", "0", true);
 }
 
+void Planner::rate(const Asked& asked, const std::string& device, std::string_view parameter,
+                   std::string_view value) {
+  const std::string target = "io.max " + std::string(parameter);
+  const auto* row =
+      std::find_if(std::begin(keys), std::end(keys), [&](const Key& key) { return key.v2 == target; });
+  const auto rate = parse_amount(value, parameter.ends_with("bps") ? Unit::bytes : Unit::none);
+  if (row == std::end(keys) || !rate)
+    fail(asked, "'" + std::string(value) +
+                    "' is no rate; write 'MAJOR:MINOR amount', as '8:0 1MB', and for io.max "
+                    "'MAJOR:MINOR rbps=1MB wiops=100'");
+  std::string line = device;
+  line += ' ';
+  claim(asked, line + target);
+  if (asked.version == 1)  // 0 takes the rule away
+    return add(asked, std::string(row->v1), line + (rate->unlimited ? "0" : std::to_string(rate->number)));
+  line.append(parameter).append("=").append(limit_text(*rate, 2));
+  add(asked, "io.max", std::move(line));
+}
+
 void Planner::throttle(const Asked& asked) {
-  const std::string parameter(asked.key->v2.substr(asked.key->v2.find(' ') + 1));
-  const Unit unit = parameter.ends_with("bps") ? Unit::bytes : Unit::none;
+  const std::string_view parameter = asked.key->v2.substr(asked.key->v2.find(' ') + 1);
   for (const auto& line : lines(asked)) {
-    const size_t blank = line.find(' ');
-    const auto rate = blank == std::string::npos ? std::nullopt : parse_amount(line.substr(blank + 1), unit);
-    if (!rate) fail(asked, "'" + line + "' is no rate; write 'MAJOR:MINOR amount', as '8:0 1MB'");
-    const std::string device = device_number(asked, line.substr(0, blank));
-    claim(asked, parameter + " " + device);
-    if (asked.version == 2)
-      add(asked, "io.max", device + " " + parameter + "=" + limit_text(*rate, 2));
-    else  // 0 takes the rule away
-      add(asked, std::string(asked.key->v1),
-          device + " " + (rate->unlimited ? "0" : std::to_string(rate->number)));
+    const size_t blank = std::min(line.find(' '), line.size());
+    rate(asked, device_number(asked, line.substr(0, blank)), parameter, line.substr(blank));
   }
 }
 
 void Planner::io_max(const Asked& asked) {
   for (const auto& line : lines(asked)) {
-    std::string device, rewritten;
+    std::string device;
+    size_t rates = 0;
     each_word(line, [&](std::string_view word) {
       if (device.empty()) {
         device = device_number(asked, word);
         return;
       }
-      const size_t equals = word.find('=');
-      const std::string parameter(word.substr(0, equals));
-      const auto* row = std::find_if(std::begin(keys), std::end(keys),
-                                     [&](const Key& key) { return key.v2 == "io.max " + parameter; });
-      const auto rate =
-          equals == std::string_view::npos
-              ? std::nullopt
-              : parse_amount(word.substr(equals + 1), parameter.ends_with("bps") ? Unit::bytes : Unit::none);
-      if (row == std::end(keys) || !rate)
-        fail(asked, "'" + line + "' has no rates; write 'MAJOR:MINOR rbps=1MB wiops=100'");
-      claim(asked, parameter + " " + device);
-      if (asked.version == 1)
-        add(asked, std::string(row->v1),
-            device + " " + (rate->unlimited ? "0" : std::to_string(rate->number)));
-      rewritten += " " + parameter + "=" + limit_text(*rate, 2);
+      const size_t equals = std::min(word.find('='), word.size());
+      rate(asked, device, word.substr(0, equals), word.substr(std::min(equals + 1, word.size())));
+      ++rates;
     });
-    if (line.find('=') == std::string::npos)
-      fail(asked, "'" + line + "' has no rates; write 'MAJOR:MINOR rbps=1MB wiops=100'");
-    if (asked.version == 2) add(asked, "io.max", device + rewritten);
+    if (rates == 0) rate(asked, device, "", line);
   }
 }
 
@@ -914,6 +894,7 @@ class Reading {
     return parse_amount(file(name), Unit::none).value_or(Amount{0, true});
   }
   std::string in_form(Amount limit) const { return limit_text(limit, asked_.form == Form::v1 ? 1 : 2); }
+  std::string frozen() const;
   std::string weight() const;
   std::string io_weight() const;
   std::string bandwidth() const;
@@ -951,14 +932,8 @@ std::string Reading::text() const {
       break;
     case Scale::devices:
       return file("devices.list");
-    case Scale::frozen: {
-      const std::string state = file(file_of(asked_));
-      const bool frozen = state == "FROZEN" || state == "1";
-      if (old && asked_.form == Form::v1) return state;
-      return asked_.form == Form::v2   ? (frozen ? "1" : "0")
-             : asked_.form == Form::v1 ? (frozen ? "FROZEN" : "THAWED")
-                                       : (frozen ? "frozen" : "thawed");
-    }
+    case Scale::frozen:
+      return frozen();
     default:
       return file(file_of(asked_));
   }
@@ -966,9 +941,18 @@ std::string Reading::text() const {
               old ? "cgroup v1 has blkio.throttle.read_bps_device and its like" : "cgroup v2 has 'swap'");
 }
 
+std::string Reading::frozen() const {
+  std::string state = file(file_of(asked_));
+  if (asked_.form == (asked_.version == 1 ? Form::v1 : Form::v2)) return state;
+  const bool frozen = state == "FROZEN" || state == "1";
+  if (asked_.form == Form::v2) return frozen ? "1" : "0";
+  if (asked_.form == Form::v1) return frozen ? "FROZEN" : "THAWED";
+  return frozen ? "frozen" : "thawed";
+}
+
 std::string Reading::weight() const {
   const bool old = asked_.version == 1;
-  const std::string text = file(old ? "cpu.shares" : "cpu.weight");
+  std::string text = file(old ? "cpu.shares" : "cpu.weight");
   if (old == (asked_.form == Form::v1)) return text;
   const auto number = static_cast<unsigned>(parse_amount(text, Unit::none).value_or(Amount{}).number);
   return std::to_string(old ? cpu_weight_of_shares(number) : cpu_shares_of_weight(number));

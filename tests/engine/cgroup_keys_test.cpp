@@ -178,14 +178,14 @@ TEST_CASE("a swappiness of zero is no swap on v2, and any other is refused") {
 TEST_CASE("io.max is split into the files of v1, and io weights are scaled") {
   CHECK(plan(v1, {{"io.max", "8:0 rbps=1MB wiops=10"s}}) ==
         "blkio.throttle.read_bps_device=8:0 1000000; blkio.throttle.write_iops_device=8:0 10");
-  CHECK(plan(v2, {{"io.max", "8:0 rbps=1MB wiops=max"s}}) == "io.max=8:0 rbps=1000000 wiops=max");
+  CHECK(plan(v2, {{"io.max", "8:0 rbps=1MB wiops=max"s}}) == "io.max=8:0 rbps=1000000; io.max=8:0 wiops=max");
   CHECK(plan(v2, {{"blkio.weight", 1000.0}}) == "io.weight=default 10000");
   CHECK(plan(v2, {{"blkio.weight", 10.0}}) == "io.weight=default 1");
   CHECK(plan(v1, {{"io.weight", 10000.0}}) == "blkio.weight=1000");
   CHECK(plan(v1, {{"io.weight", std::vector{"default 1"s, "8:16 10000"s}}}) ==
         "blkio.weight=10; blkio.weight_device=8:16 1000");
-  CHECK(has(problem(v2, {{"io.max", "8:0 speed=1"s}}), "has no rates"));
-  CHECK(has(problem(v2, {{"io.max", "8:0"s}}), "has no rates"));
+  CHECK(has(problem(v2, {{"io.max", "8:0 speed=1"s}}), "is no rate"));
+  CHECK(has(problem(v2, {{"io.max", "8:0"s}}), "is no rate"));
   CHECK(has(problem(v2, {{"io_read_bps", "/etc/passwd 1"s}}), "is no block device"));
   CHECK(has(problem(v2, {{"io_read_bps", "8:0 1"s}, {"io.max", "8:0 rbps=2"s}}), "sets the same as"));
 }
@@ -221,10 +221,10 @@ TEST_CASE("a key that the host can't express names the reason and the alternativ
 }
 
 TEST_CASE("an unknown key names the nearest known one, and nothing is planned") {
-  CHECK(problem(v1, {{"memroy", 1.0}}) == "cgroup key memroy: is not a cgroup key (did you mean 'memory'?)");
+  CHECK(problem(v1, {{"memroy", 1.0}}) == "cgroup: unknown key 'memroy' (did you mean 'memory'?)");
   CHECK(has(problem(v2, {{"memory.limit_in_byte", 1.0}}), "'memory.limit_in_bytes'"));
-  CHECK(has(problem(v2, {{"../../memory.max", 1.0}}), "is not a cgroup key"));
-  CHECK(has(problem(v2, {{"hugetlb.../x.max", 1.0}}), "is not a cgroup key"));
+  CHECK(has(problem(v2, {{"../../memory.max", 1.0}}), "unknown key"));
+  CHECK(has(problem(v2, {{"hugetlb.../x.max", 1.0}}), "unknown key"));
   CHECK(has(problem(v1, {{"memory.current", 1.0}}), "can only be read"));
 }
 

@@ -380,7 +380,8 @@ TEST_CASE("figures are seconds and bytes, and only of what was made") {
   if (stats.memory->peak) CHECK(stats.memory->peak >= 4U << 20U);
   CHECK(stats.pids->current == 0U);
   CHECK(stats.pids->limit == 7U);
-  Cgroup small = Cgroup::create("small", parent.with({"pids"}));
+  if (CgroupHost::local()->is_pure_v2()) return;  // there the parent's controllers are every child's
+  const Cgroup small = Cgroup::create("small", parent.with({"pids"}));
   CHECK_FALSE(small.stats().memory.has_value());
   CHECK_FALSE(small.oom_kills().has_value());
 }
