@@ -244,7 +244,7 @@ void Import::copy(const Member& member, int file) {
 
 ImportResult import_archive(const ArchiveSource& source, int directory, const ImportOptions& options,
                             const std::function<void(const ImportProgress&)>& progress) {
-  const ImportResult result = Import(source, directory, options, progress).run();
+  ImportResult result = Import(source, directory, options, progress).run();
   if (options.sync && ::syncfs(directory) < 0) throw Error("syncfs", source.name);
   return result;
 }

@@ -234,15 +234,14 @@ void Extractor::add_file(const Member& member, const Place& place, const std::fu
 
 void Extractor::add_hard_link(const Member& member, const Place& place) {
   const std::string target = normal(member, member.link, "its link");
-  const auto [up, name] = split(target);
-  const Fd above = open_beneath(up, O_PATH | O_DIRECTORY);
+  const std::pair<std::string, std::string> parts = split(target);
+  const Fd above = open_beneath(parts.first, O_PATH | O_DIRECTORY);
+  const char* name = parts.second.c_str();
   struct stat old = {}, now = {};
-  if (!above || target.empty() || ::fstatat(above.get(), name.c_str(), &old, AT_SYMLINK_NOFOLLOW) < 0)
+  if (!above || target.empty() || ::fstatat(above.get(), name, &old, AT_SYMLINK_NOFOLLOW) < 0)
     fail(member, ENOENT, "it links to " + printable(member.link) + ", which is not in the archive before it");
   if (S_ISDIR(old.st_mode)) refuse(member, "it links to a directory");
-  const auto link = [&] {
-    return ::linkat(above.get(), name.c_str(), place.parent, place.name.c_str(), 0) == 0;
-  };
+  const auto link = [&] { return ::linkat(above.get(), name, place.parent, place.name.c_str(), 0) == 0; };
   if (link()) return;
   if (errno != EEXIST) fail(member);
   // A link to itself is there already; clearing its place first would lose the file.

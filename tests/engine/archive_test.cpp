@@ -74,7 +74,7 @@ class Tar {
       const size_t rest = key.size() + value.size() + 3;
       size_t length = rest + 1;
       while (length != rest + std::to_string(length).size()) ++length;
-      text += std::to_string(length) + " " + key + "=" + value + "\n";
+      text.append(std::to_string(length)).append(" ").append(key).append("=").append(value).append("\n");
     }
     return add({.name = "PaxHeader", .type = 'x'}, text);
   }
@@ -539,7 +539,7 @@ TEST_CASE(
     const std::string tar = small_tar(), packed = compressed(image.box, tool, tar);
     std::string wrong = packed;
     wrong[wrong.size() - 5] ^= 1;
-    if (tool != "zstd") CHECK_THAT(image.refusal(wrong), Catch::Contains("data is broken"));
+    CHECK_THAT(image.refusal(wrong), Catch::Contains("data is broken"));
     CHECK_THAT(image.refusal(packed + "garbage"), Catch::Contains("data is broken"));
     CHECK(image.refusal(packed + std::string(600000, '\0')).empty());
     const size_t half = tar.size() / 2;
