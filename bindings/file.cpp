@@ -41,6 +41,12 @@ void set(const std::string& path, lua::Bytes text) { write_file(path, text.data)
 void rename(const std::string& from, const std::string& to, RenameOptions options) {
   rename_file(from, to, options.replace);
 }
+/// file.identity(path) -> "device-inode": the same for every name of a folder
+std::string identity(const std::string& path) {
+  struct stat found;
+  if (::stat(path.c_str(), &found) < 0) throw Error("stat", path);
+  return std::to_string(found.st_dev) + "-" + std::to_string(found.st_ino);
+}
 /// file.device(path) -> { type =, major =, minor =, mode = }, nil when it is no device
 int device(lua_State* L) {
   struct stat found;
@@ -119,6 +125,7 @@ int open_file(lua_State* L) {
       {"remove", lua::fn<&remove_file>},        // file.remove(path) -> whether there was one
       {"lock", lua::fn<&Lock::take>},           // file.lock(path, { shared =, wait = }) -> lock or nil
       {"absolute", lua::fn<&absolute>, false},  // file.absolute(path) -> the path without symlinks
+      {"identity", lua::fn<&identity>, false},  // file.identity(path) -> "device-inode"
       {"device", lua::fn<&device>, false},      // file.device(path) -> { type, major, minor, mode } or nil
       {"is_terminal", lua::fn<&is_terminal>, false}};  // file.is_terminal(fd)
   return lua::module(L, "file.", functions);

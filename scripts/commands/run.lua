@@ -48,7 +48,6 @@ local function set_scope(script, arguments)
       errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))
     end,
   })
-  if script ~= "-" then errors.script = script end
   _G.arg = { [0] = script, unpack(arguments) }
   local folder = script:match "^(.*/)[^/]*$" or "./"
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
@@ -57,11 +56,15 @@ end
 local function load(script)
   local sys = require "luabox.sys"
   if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
-  local chunk, problem = loadfile(script ~= "-" and script or nil)
+  local text = script == "-" and io.read "*a" or sys.file.read(script)
+  if text:match "^%s*$" then errors.raise("%s is empty, expected a script", script) end
+  if text:sub(1, 1) == "\27" then errors.raise("%s is bytecode, expected a script in text", script) end
+  errors.script = { name = script, text = text }
+  -- A first line "#!/usr/bin/env luabox run" is no Lua; the line stays, so that the others keep their numbers.
+  local chunk, problem = loadstring((text:gsub("^#[^\n]*", "")), "@" .. script)
   if chunk then return chunk end
-  problem = problem:gsub("^cannot open [^:]*: ?", "")
   local where, message = problem:match "^(.-:%d+): (.*)$"
-  error(errors.new { op = "script", message = message or ("can't read %s: %s"):format(script, problem), where = where or "" }, 0)
+  errors.raise_at(where, "%s", message)
 end
 
 local function containers_of(result, script)

@@ -25,21 +25,16 @@ end
 
 --- The first line of the script that calls `word`. `return container { ... }` is a tail call: no frame of the script is left to ask.
 local function line_that_calls(word)
-  local source = io.open(errors.script)
   local number = 0
-  for text in source and source:lines() or function() end do
+  for text in errors.script.text:gmatch "[^\n]*" do
     number = number + 1
-    if text:find("%f[%w_]" .. word .. "%f[^%w_]") then
-      source:close()
-      return errors.script .. ":" .. number
-    end
+    if text:find("%f[%w_]" .. word .. "%f[^%w_]") then return errors.script.name .. ":" .. number end
   end
-  if source then source:close() end
-  return errors.script .. ":1"
+  return errors.script.name .. ":1"
 end
 
 --- The script that is run, where there is one: set by `luabox run`.
----@type string?
+---@type { name: string, text: string }?
 errors.script = nil
 
 --- The first frame above `level` that is not luabox's own, as "file:line"; nil when there is none. Of a constructor called by the name

@@ -68,6 +68,7 @@ end
 
 local function bring_up(this)
   this.record = state.create(this.name, this.where)
+  state.collect_some()
   alive[this.name] = this
   this.record:add(resources_of(this))
   for _, step in ipairs(this.steps) do
@@ -95,8 +96,11 @@ function lifecycle.start(this)
   local ok, problem = errors.try(bring_up, this)
   if ok then return this end
   problem = explain(this, problem)
-  this.process = nil
-  collectgarbage()  -- a process that was cloned and not released is killed and reaped by its own finalizer
+  if this.process then
+    this.process:kill "KILL"
+    errors.try(this.process.wait, this.process)
+    this.process = nil
+  end
   undo_all(this)
   error(problem, 0)
 end

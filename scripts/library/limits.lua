@@ -24,29 +24,30 @@ function limits.keys(config)
   return keys
 end
 
+--- Calls `f`; an error that speaks of one of the script's keys carries the line of that key.
+local function at_line_of_key(this, f)
+  local ok, result = errors.try(f)
+  if ok then return result end
+  result.where = this.where
+  for key in pairs(this.config.cgroup or {}) do
+    if result.message:find(key, 1, true) then result.where = schema.line_of_key(this.where, key) end
+  end
+  error(result, 0)
+end
+
 limits.step = { namespaces = "cgroup" }
 
 function limits.step.resources(this)
-  local paths = sys.cgroup.planned_paths(this.name, this.cgroup_keys)
+  local paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(this.name, this.cgroup_keys) end)
   return { { kind = "cgroup", paths = paths } }
 end
 
-local function where_of(this, problem)
-  for key in pairs(this.config.cgroup or {}) do
-    if (problem.message or ""):find(key, 1, true) then return schema.line_of_key(this.where, key) end
-  end
-  return this.where
-end
-
 function limits.step.prepare(this)
-  local ok, problem = errors.try(function()
+  at_line_of_key(this, function()
     this.cgroup = sys.cgroup.create(this.name)
     this.cgroup:keep()  -- the record removes it, in whatever way this process ends
     this.cgroup:write(this.cgroup_keys)
   end)
-  if ok then return end
-  problem.where = where_of(this, problem)
-  error(problem, 0)
 end
 
 local function memory_limit(this)
@@ -65,8 +66,7 @@ end
 
 --- A process that dies while it is set up, in a cgroup that ran out of memory, had too little to start.
 function limits.step.failed(this, problem)
-  local verdict = problem.code == "ECHILD" or problem.code == "ENOMEM" and limits.verdict(this)
-  verdict = verdict and limits.verdict(this)
+  local verdict = (problem.code == "ECHILD" or problem.code == "ENOMEM") and limits.verdict(this)
   if not verdict then return nil end
   return errors.new {
     op = "start", code = "ENOMEM", where = schema.line_of_key(this.where, "cgroup"),

@@ -158,20 +158,16 @@ local function bind_nodes(target, names, this)
   end
 end
 
-local function make_node(root, name, device)
-  root:mknod(name, { type = device.type, major = device.major, minor = device.minor, mode = device.mode })
-  -- mknod obeys the umask; a device's mode is what was asked for.
-  root:chmod(name, device.mode)
-end
-
 function perform.dev(mount, this)
   local tree = sys.mount.make_tmpfs { mode = "755", size = "64k", nosuid = true, nodev = false, noexec = true }
   local root = tree:root()
   if not this.config.users then
     for name, number in pairs(NODES) do
-      make_node(root, name, { type = "char", major = number[1], minor = number[2], mode = "0666" })
+      root:mknod(name, { type = "char", major = number[1], minor = number[2], mode = "0666" })
     end
-    for _, device in ipairs(this.devices or {}) do make_node(root, device.name, device) end
+    for _, device in ipairs(this.devices) do
+      root:mknod(device.name, { type = device.type, major = device.major, minor = device.minor, mode = device.mode })
+    end
   end
   for name, destination in pairs(LINKS) do root:symlink(destination, name) end
   for _, name in ipairs { "pts", "shm", "mqueue" } do root:make_directory(name) end

@@ -46,7 +46,6 @@ program.step = { namespaces = "pid ipc" }
 local function enter_folder(this)
   local folder = this.config.cwd
   local ok, problem = errors.try(function()
-    if not this.root:kind(folder) and this.config.rootfs.readonly ~= true then this.root:make_directory(folder) end
     this.root:enter(folder)
   end)
   if ok then return end

@@ -3,6 +3,7 @@ local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local mounts = require "luabox.mounts"
 local schema = require "luabox.schema"
+local state = require "luabox.state"
 
 local rootfs = {}
 
@@ -79,9 +80,9 @@ rootfs.step = { namespaces = "mount" }
 function rootfs.step.resources(this)
   local root, resources = this.config.rootfs, {}
   if root.kind == "image" then
-    local images = require "luabox.images"
-    this.image = images.open(root.name)
-    this.rootfs_path = this.image.path
+    local ok, opened = errors.try(require("luabox.images").open, root.name)
+    if not ok then errors.raise_at(root.where, "%s", opened.message) end
+    this.image, this.rootfs_path = opened, opened.path
   else
     this.rootfs_path = root.path
     if sys.file.kind(root.path .. "/.") ~= "directory" then
@@ -92,10 +93,8 @@ function rootfs.step.resources(this)
     this.layer = layer(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
-    local missing = missing_targets(this)
-    if #missing > 0 then
-      resources[1] = { kind = "targets", rootfs = sys.file.absolute(this.rootfs_path), paths = missing }
-    end
+    this.rootfs_lock = sys.file.lock(root.path, { shared = true, wait = true })
+    resources[1] = state.targets(this.rootfs_path, missing_targets(this))
   end
   return resources
 end
@@ -106,7 +105,8 @@ end
 
 function rootfs.step.undo(this)
   if this.image then this.image.lock:release() end
-  this.image = nil
+  if this.rootfs_lock then this.rootfs_lock:release() end
+  this.image, this.rootfs_lock = nil, nil
 end
 
 --- The tree that becomes "/", with its flags, attached where this namespace alone sees it.

@@ -38,10 +38,17 @@ function removers.folder(resource)
   if sys.file.kind(resource.path) then sys.mount.remove_tree(resource.path) end
 end
 
---- Mount targets that were made in a user's own rootfs folder: last first, and only while nothing was put into them.
+--- Mount targets that were made in a user's own rootfs folder, by whichever of the containers that share it: last first, and only while
+--- nothing was put into them. Not while another container runs on the folder: to remove a mount point takes the mount away from everybody;
+--- the last that leaves removes them.
 function removers.targets(resource)
-  local root = sys.mount.root(resource.rootfs)
-  for i = #resource.paths, 1, -1 do pcall(root.remove, root, resource.paths[i]) end
+  local lock = sys.file.kind(resource.rootfs) and sys.file.lock(resource.rootfs)
+  if not lock or not sys.file.kind(resource.journal) then return end
+  local root, paths = sys.mount.root(resource.rootfs), {}
+  for path in sys.file.read(resource.journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
+  for i = #paths, 1, -1 do pcall(root.remove, root, paths[i]) end
+  sys.file.remove(resource.journal)
+  lock:release()
 end
 
 --- Removes the resources, last first; each is tried. Returns the errors.
@@ -63,6 +70,19 @@ local function with_lock(folder, f)
   lock:release()
   if not ok then error(result, 0) end
   return result
+end
+
+--- Notes that `paths` are about to be made in the folder `rootfs` as mount targets; returns the resource that stands for all that were noted
+--- there, nil when there are none. The caller holds the folder's shared lock.
+function state.targets(rootfs, paths)
+  local folder = state.folder()
+  local journal = ("%s/.targets-%s"):format(folder, sys.file.identity(rootfs))
+  return with_lock(folder, function()
+    local known = sys.file.kind(journal) and sys.file.read(journal) or ""
+    if #paths > 0 then sys.file.write(journal, known .. table.concat(paths, "\n") .. "\n") end
+    if known == "" and #paths == 0 then return nil end
+    return { kind = "targets", rootfs = sys.file.absolute(rootfs), journal = journal }
+  end)
 end
 
 ---@class luabox.Record
@@ -139,11 +159,24 @@ function Record:remove()
   return problems
 end
 
---- Removes what killed luabox processes left, at most `limit` of them (all without). Returns the names removed and the errors.
-function state.collect(limit)
+local SEEN, TRIED = 64, 2
+
+--- What a start does for its host: of the first 64 names two are tried, whatever number of containers there is.
+function state.collect_some()
+  local folder = state.folder()
+  local names = sys.file.list(folder, { limit = SEEN })
+  for _ = 1, math.min(TRIED, #names - 2) do
+    local name = names[math.random(#names)]
+    -- What can't be removed now keeps its record, for `luabox gc` to tell.
+    if name:sub(1, 1) ~= "." then pcall(collect_one, folder, name) end
+  end
+end
+
+--- Removes what killed luabox processes left. Returns the names removed and the errors.
+function state.collect()
   local folder, removed, problems = state.folder(), {}, {}
-  for _, name in ipairs(sys.file.list(folder, { limit = limit and limit * 4 or 0 })) do
-    if name:sub(1, 1) ~= "." and (not limit or #removed < limit) then
+  for _, name in ipairs(sys.file.list(folder)) do
+    if name:sub(1, 1) ~= "." then
       local result, why = collect_one(folder, name)
       if result == "removed" then removed[#removed + 1] = name end
       for _, problem in ipairs(why or {}) do problems[#problems + 1] = problem end

@@ -1,0 +1,54 @@
+# Sourced by tests/e2e/*_test.sh: a place of the test's own, a busybox root file system, and checks that say what they checked.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+LUABOX=$(readlink -f "${LUABOX:-$top/build/luabox}")
+work=$(mktemp -d "${TMPDIR:-/tmp}/luabox-e2e.XXXXXX")
+export LUABOX LUABOX_STATE=$work/state LUABOX_IMAGES=$work/images
+trap 'cd /; rm -rf --one-file-system "$work"' EXIT
+cd "$work"
+status=0
+
+ok() { echo "ok - $1"; }
+failed() { echo "FAILED - $1${2:+: $2}"; status=1; }
+
+# equal NAME WANTED GOT
+equal() { if [ "$2" = "$3" ]; then ok "$1"; else failed "$1" "wanted '$2', got '$3'"; fi; }
+# holds NAME PART TEXT
+holds() { if [[ $3 == *"$2"* ]]; then ok "$1"; else failed "$1" "no '$2' in '$3'"; fi; }
+lacks() { if [[ $3 != *"$2"* ]]; then ok "$1"; else failed "$1" "'$2' is in '$3'"; fi; }
+# succeeds NAME COMMAND...
+succeeds() { local name=$1 output; shift; if output=$("$@" 2>&1); then ok "$name"; else failed "$name" "status $?: $output"; fi; }
+
+# within SECONDS CONDITION...: waits until it holds.
+within() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do [ $SECONDS -lt $deadline ] || return 1; sleep 0.05; done
+}
+
+# A root file system of busybox in $1.
+make_rootfs() {
+  mkdir -p "$1"/{bin,etc,tmp,root,proc,sys,dev,run,usr/bin}
+  cp "$(command -v busybox)" "$1/bin/busybox"
+  local applet
+  for applet in $("$1/bin/busybox" --list); do [ -e "$1/bin/$applet" ] || ln -s busybox "$1/bin/$applet"; done
+  printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home:/bin/sh\n' > "$1/etc/passwd"
+  printf 'root:x:0:\nuser:x:1000:\nstaff:x:50:user\n' > "$1/etc/group"
+}
+
+# script FIELDS...: writes box.lua, a container on $work/rootfs with these fields.
+script() { printf 'return container {\n  rootfs = "%s/rootfs",\n%s\n}\n' "$work" "$(printf '  %s,\n' "$@")" > "$work/box.lua"; }
+
+# leftovers: what luabox has outside its containers now: state, cgroups, mounts, firewall tables, processes, layers.
+leftovers() {
+  ls -A "$LUABOX_STATE" 2>/dev/null | grep -v '^\.lock$'
+  find /sys/fs/cgroup -path '*/luabox/*' -type d 2>/dev/null | grep -F "${mark:-}"
+  grep -F "$work" /proc/self/mountinfo
+  nft list tables 2>/dev/null | grep luabox
+  ls -A "$LUABOX_IMAGES/.layers" 2>/dev/null
+}
+clean() { [ -z "$(leftovers)" ]; }
+leaves_nothing() { if within 3 clean; then ok "$1"; else failed "$1" "$(leftovers)"; fi; }
+
+finish() { exit $status; }

@@ -1,0 +1,113 @@
+#!/bin/bash
+# `luabox run` as a user types it: exit statuses, arguments, signals, streams, names, and wrong input.
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=e2e-run
+
+run() { "$LUABOX" run "$@"; }
+status_of() { "$@" >/dev/null 2>&1; echo $?; }
+
+script "name = '$mark'" "command = { '/bin/sh', '-c', 'exit 7' }"
+equal "the exit status is the command's" 7 "$(status_of run box.lua)"
+equal "128 + N when a signal ended it" 137 "$(status_of run box.lua -- sh -c 'kill -9 $$')"
+equal "COMMAND replaces the container's command" "other words" "$(run box.lua -- echo other words)"
+equal "127 for a command that isn't there" 127 "$(status_of run box.lua -- nosuch)"
+equal "127 for a path that isn't there" 127 "$(status_of run box.lua -- /bin/nosuch)"
+equal "126 for a folder" 126 "$(status_of run box.lua -- /etc)"
+touch rootfs/etc/plain; equal "126 for a file that is not executable" 126 "$(status_of run box.lua -- /etc/plain)"
+equal "125 when luabox itself fails" 125 "$(status_of run nosuch.lua)"
+
+printf '#!/no/such/interpreter\n' > rootfs/bin/script; chmod 755 rootfs/bin/script
+holds "a missing interpreter is named" "/no/such/interpreter" "$(run box.lua -- /bin/script 2>&1)"
+cp /bin/true rootfs/bin/dynamic
+holds "a missing loader is named" "ld-linux" "$(run box.lua -- /bin/dynamic 2>&1)"
+printf '\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0' > rootfs/bin/foreign; head -c 100 /dev/zero >> rootfs/bin/foreign; chmod 755 rootfs/bin/foreign
+holds "a foreign architecture is named" "aarch64" "$(run box.lua -- /bin/foreign 2>&1)"
+equal "126 for a foreign architecture" 126 "$(status_of run box.lua -- /bin/foreign)"
+printf 'echo no shebang\n' > rootfs/bin/bare; chmod 755 rootfs/bin/bare
+holds "a script without #! is told" "neither an ELF program nor a script" "$(run box.lua -- bare 2>&1)"
+
+printf 'return container { rootfs = "%s/rootfs", command = { "echo", arg[0], arg[1], ... } }\n' "$work" > args.lua
+equal "arguments reach the script" "args.lua a a b" "$(run args.lua a b)"
+mkdir -p modules; printf 'return { word = "beside" }\n' > modules/helper.lua
+printf 'local h = require "helper"\nreturn container { rootfs = "%s/rootfs", command = { "echo", h.word } }\n' "$work" > modules/main.lua
+equal "require finds modules beside the script" beside "$(run modules/main.lua)"
+equal "a script from standard input" "piped" "$(sed 's/exit 7/echo piped/' box.lua | run -)"
+
+head -c 300000 /dev/urandom > random
+equal "pipes are binary-clean" "$(sha256sum < random)" "$(run box.lua -- cat < random | sha256sum)"
+equal "standard error is its own" "err" "$(run box.lua -- sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)"
+
+equal "pid 1 is an init, the command another" "2" "$(run box.lua -- sh -c 'echo $$')"
+script "init = false" "command = { 'sh', '-c', 'echo \$\$' }"
+equal "without an init the command is pid 1" "1" "$(run box.lua)"
+script "name = '$mark'" "command = { 'sh', '-c', 'trap \"echo got \$0; exit 3\" TERM INT HUP USR1 USR2 QUIT; echo ready; while :; do sleep 0.05; done' }"
+for signal in TERM INT HUP QUIT USR1 USR2; do
+  rm -f out; "$LUABOX" run box.lua > out & child=$!
+  within 5 grep -qs ready out; kill -$signal $child; wait $child; got=$?
+  equal "SIG$signal reaches the command" "3 got" "$got $(grep -o got out)"
+done
+equal "orphans are reaped by the init" 0 \
+  "$(run box.lua -- sh -c '(sh -c "sleep 0.05 & exit" &); sleep 0.4; ps -o stat | grep -c Z')"
+
+rm -f out; "$LUABOX" run box.lua > out 2>&1 & child=$!
+within 5 grep -qs ready out
+holds "a name in use is told" "already in use" "$(run box.lua 2>&1)"
+holds "list shows it" "$mark" "$("$LUABOX" list)"
+kill -TERM $child; wait $child
+rm -f out; "$LUABOX" run --name other box.lua > out 2>&1 & child=$!
+within 5 grep -qs ready out; holds "--name calls it so" "other" "$("$LUABOX" list)"; kill -TERM $child; wait $child
+
+printf 'local c = {}\nfor i = 1, 3 do c[i] = container { rootfs = "%s/rootfs", command = { "sh", "-c", "sleep 0." .. i .. "; echo " .. i } } end\nreturn c\n' "$work" > several.lua
+equal "a list of containers runs side by side" "1 2 3" "$(run several.lua | xargs)"
+
+script "command = { 'env' }" "env = { FOO = 'bar' }"
+equal "the environment comes from nothing" "FOO HOME HOSTNAME PATH PWD SHLVL" "$(SECRET=1 run box.lua -- sh -c env | cut -d= -f1 | sort | xargs)"
+equal "only descriptors 0 to 2 are inherited" "0 1 2" "$(run box.lua -- sh -c 'for f in /proc/self/fd/*; do [ -e $f ] && echo ${f##*/}; done' 7< /etc/passwd | xargs)"
+
+# wrong input: one sentence, the file and the line where there is one, status 125, nothing left
+refuse() { # NAME WANTED SCRIPT-TEXT
+  printf '%s' "$3" > bad.lua
+  local output; output=$(run bad.lua 2>&1 < /dev/null); local got=$?
+  [ $got = 125 ] || failed "$1" "status $got: $output"
+  [ "$(wc -l <<< "$output")" = 1 ] || failed "$1" "not one line: $output"
+  holds "$1" "$2" "$output"
+}
+R="rootfs = '$work/rootfs', command = { 'true' }"
+refuse "an unknown field" "bad.lua:3: container has no field 'hostnmae' (did you mean 'hostname'?)" $'return container {\n  rootfs = "/",\n  hostnmae = "x",\n}'
+refuse "a wrong type" "bad.lua:2: container.hostname: expected letters" $'return container {\n  hostname = 5, '"$R }"
+refuse "no rootfs" "bad.lua:1: container: expected the field 'rootfs'" "return container { command = { 'true' } }"
+refuse "no command" "bad.lua:1: container: expected the field 'command'" "return container { rootfs = '/' }"
+refuse "a rootfs that isn't there" "bad.lua:1: no folder /no/such" "return container { rootfs = '/no/such', command = { 'true' } }"
+refuse "an image that isn't there" "bad.lua:1: no image 'nosuch'" "return container { rootfs = image 'nosuch', command = { 'true' } }"
+refuse "a bind of nothing" "bad.lua:2: bind /x: " $'return container { '"$R"$',\n  mounts = { bind { "/no/such", "/x" } } }'
+refuse "a size without sense" "bad.lua:1: '12 apples' is no size" "return container { $R, mounts = { tmpfs { '/x', size = '12 apples' } } }"
+refuse "a misspelt cgroup key" "(did you mean 'memory.limit_in_bytes'?)" "return container { $R, cgroup = { ['memory.limt_in_bytes'] = 5 } }"
+refuse "a memory limit too small to start" "too small to start" "return container { $R, cgroup = { memory = '64k' } }"
+refuse "a malformed address" "172.16.99.300" "return container { $R, network = veth { host = '172.16.99.300/24', guest = '172.16.99.2/24' } }"
+refuse "an unknown capability" "bad.lua:1: " "return container { $R, capabilities = { add = { 'CAP_MKNDO' } } }"
+refuse "an unknown system call" "bad.lua:1: " "return container { $R, seccomp = { default = 'allow', rules = { { names = { 'mounnt' }, action = 'errno' } } } }"
+refuse "a user that the image doesn't know" "bad.lua:1: " "return container { $R, user = 'nobdy' }"
+refuse "a working directory that isn't there" "bad.lua:1: cwd: " "return container { $R, cwd = '/no/such' }"
+refuse "a working directory through a magic link" "bad.lua:1: cwd: " "return container { $R, cwd = '/proc/self/fd/3' }"
+refuse "a sysctl of the host's" "kernel.panic" "return container { $R, sysctl = { ['kernel.panic'] = '1' } }"
+refuse "a syntax error" "bad.lua:2: " $'return container {\n  = 5 }'
+refuse "an error in the script" "bad.lua:1: attempt to index" "local x = nil; x.y = 1"
+refuse "an error inside" "bad.lua:1: boom" "return container { $R, function() error 'boom' end }"
+refuse "an undefined global" "bad.lua:1: there is no global 'contaner' (did you mean 'container'?)" "return contaner { }"
+refuse "an empty script" "empty" ""
+refuse "bytecode" "bytecode" "$(printf '\033LJ')"
+refuse "a result that is no container" "returned number" "return 5"
+refuse "veth in the host's network" "network namespace of the container's own" "return container { $R, namespaces = { net = 'host' }, network = veth { host = '10.1.1.1/24', guest = '10.1.1.2/24' } }"
+holds "an unknown command" "did you mean 'run'?" "$("$LUABOX" rnu 2>&1)"
+holds "an unknown option" "luabox help run" "$("$LUABOX" run --nmae x box.lua 2>&1)"
+equal "125 for an unknown option" 125 "$(status_of run --nmae x box.lua)"
+holds "-v tells each primitive" "mount.pivot_root" "$(run -v box.lua 2>&1)"
+run -v --log-file log --log-format json box.lua >/dev/null
+succeeds "--log-format json is JSON" python3 -c 'import json,sys; [json.loads(line) for line in open("log")]'
+holds "help has every command" "image" "$("$LUABOX" help)"
+holds "help run has its options" "--log-format" "$("$LUABOX" help run)"
+
+leaves_nothing "nothing is left behind"
+equal "the rootfs folder is as it was" "" "$(ls rootfs/etc | grep -vE '^(passwd|group|plain)$')"
+finish
