@@ -112,7 +112,7 @@ uint32_t expected_answer(const Ruleset& ruleset, const std::string& name, const 
 /// The name that libseccomp knows a number by; "" for none.
 std::string name_of(uint32_t arch, uint32_t number) {
   char* found = ::seccomp_syscall_resolve_num_arch(arch, static_cast<int>(number));
-  const std::string name = found ? found : "";
+  std::string name = found ? found : "";
   std::free(found);
   return name;
 }

@@ -18,7 +18,7 @@ namespace {
 
 /// A copy of id(1) that is set-user-ID root.
 std::string setuid_id(const Sandbox& box) {
-  const std::string copy = box.dir("bin") + "/id";
+  std::string copy = box.dir("bin") + "/id";
   std::filesystem::copy_file("/usr/bin/id", copy);
   ::chmod(copy.c_str(), 04755);
   ::chmod(box.path().c_str(), 0755);
