@@ -37,6 +37,21 @@ struct Value<FsValue> {
   }
 };
 
+/// A root, or the path of one.
+struct RootOrPath {
+  const Root* given;
+  std::optional<Root> opened;
+  const Root& root() const { return given ? *given : *opened; }
+};
+template <>
+struct Value<RootOrPath> {
+  static RootOrPath check(lua_State* L, int index) {
+    if (lua_isuserdata(L, index)) return {&Value<Root>::check(L, index), {}};
+    if (lua_type(L, index) != LUA_TSTRING) throw expected(L, index, "a root or a path");
+    return {nullptr, Root::open(Value<std::string>::check(L, index))};
+  }
+};
+
 template <>
 struct Words<FileKind> {
   static constexpr std::array<std::pair<std::string_view, FileKind>, 6> all{
@@ -193,6 +208,8 @@ struct Options<UmountOptions> {
 
 namespace {
 
+void map_ids(Mount& tree, const Fd& userns) { tree.set_idmap(userns.get()); }
+
 Fd open_in(Root& root, const std::string& path) { return root.resolve(path); }
 
 void write(Root& root, const std::string& path, const Bytes& text, const WriteOptions& options) {
@@ -224,7 +241,7 @@ struct Class<Mount> {
       {"set_flags", fn<&Mount::set_flags>},          // tree:set_flags { flags..., clear = {...}, recursive }
       {"propagation", fn<&Mount::set_propagation>},  // tree:propagation "slave"
       {"is_directory", fn<&Mount::is_directory>, false},  // tree:is_directory(): or a file
-      {"idmap", fn<&Mount::set_idmap>},                   // tree:idmap(fd of a user namespace)
+      {"idmap", fn<&map_ids>},                            // tree:idmap(descriptor of a user namespace)
       {"root", fn<&Mount::root>},                         // tree:root() -> root, to fill it
       {"attach", fn<&Mount::attach>},  // tree:attach(root, target, { create = "directory" }) -> paths made
       {"attach_at", fn<&Mount::attach_at>}};  // tree:attach_at(path)
@@ -242,28 +259,11 @@ void mounted(const std::string& target, const Options& options) {
 
 void make_private(const std::string& path) { set_propagation(path, Propagation::private_, {}); }
 
-/// Calls `use` with the root at argument 1, given itself or by its path.
-template <class Use>
-auto with_root(lua_State* L, Use use) {
-  lua::no_more_arguments(L, 1);
-  if (lua_isuserdata(L, 1)) return use(static_cast<const Root&>(lua::argument<Root&>(L, 1)));
-  return use(static_cast<const Root&>(Root::open(lua::argument<std::string>(L, 1))));
-}
+void pivot(const lua::RootOrPath& at) { pivot_root(at.root()); }
 
-int pivot(lua_State* L) {
-  with_root(L, pivot_root);
-  return 0;
-}
+void change(const lua::RootOrPath& at) { change_root(at.root()); }
 
-int change(lua_State* L) {
-  with_root(L, change_root);
-  return 0;
-}
-
-int ask_procfs(lua_State* L) {
-  lua_pushboolean(L, with_root(L, [](const Root& root) { return is_procfs(root, "/"); }));
-  return 1;
-}
+bool ask_procfs(const lua::RootOrPath& at) { return is_procfs(at.root(), "/"); }
 
 }  // namespace
 

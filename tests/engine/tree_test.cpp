@@ -1,6 +1,7 @@
 #include "engine/tree.hpp"
 
 #include <linux/fs.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -75,6 +76,29 @@ TEST_CASE("removal stops at a mount and leaves what is in it") {
     expect(slurp(target) == "kept", "the mounted file");
     expect(code_of([&] { remove_tree(box.path() / "tree/a/mounted"); }) == EBUSY, "EBUSY for the top");
   });
+}
+
+TEST_CASE("a directory that is moved away meanwhile takes the removal nowhere else") {
+  Sandbox box;
+  const fs::path outside = box.dir("outside"), tree = box.path() / "tree";
+  const auto kept = [&](int i) { return outside / ("s" + std::to_string(i)) / "kept"; };
+  for (int i = 0; i < 8; ++i) box.file(fs::relative(kept(i), box.path()), "");
+  const pid_t mover = ::fork();
+  REQUIRE(mover >= 0);
+  if (mover == 0) {
+    for (std::error_code ignored;;) {  // out and in again, beside directories whose names exist outside too
+      for (int i = 0; i < 8; ++i) fs::create_directories(tree / "a" / ("s" + std::to_string(i)), ignored);
+      fs::create_directories(tree / "a/b/c/d/e", ignored);
+      for (int i = 0; i < 10; ++i) {
+        fs::rename(tree / "a/b", outside / "b", ignored);
+        fs::rename(outside / "b", tree / "a/b", ignored);
+      }
+    }
+  }
+  for (int i = 0; i < 2000; ++i) code_of([&] { remove_tree(tree); });
+  ::kill(mover, SIGKILL);
+  ::waitpid(mover, nullptr, 0);
+  for (int i = 0; i < 8; ++i) CHECK(fs::exists(kept(i)));
 }
 
 TEST_CASE("an immutable file is an error that names it") {
