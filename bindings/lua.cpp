@@ -80,6 +80,34 @@ void push_child_error(lua_State* L, const ChildError& error) {
 
 unsigned generation = 1;
 
+namespace {
+
+std::vector<std::pair<void*, void (*)(void*)>>& undoing() {
+  static std::vector<std::pair<void*, void (*)(void*)>> list;
+  return list;
+}
+
+}  // namespace
+
+void remember_undoing(void* box, void (*undo)(void* box)) { undoing().emplace_back(box, undo); }
+
+void forget_undoing(void* box) {
+  auto& list = undoing();
+  // From the back: what was made last goes first, most of the time.
+  const auto found =
+      std::find_if(list.rbegin(), list.rend(), [&](const auto& each) { return each.first == box; });
+  if (found != list.rend()) list.erase(std::next(found).base());
+}
+
+void undo_everything() {
+  auto& list = undoing();
+  while (!list.empty()) {
+    const auto [box, undo] = list.back();
+    list.pop_back();
+    undo(box);
+  }
+}
+
 void push_gated(lua_State* L, const char* prefix, const Entry* entry) {
   lua_pushlightuserdata(L, const_cast<Entry*>(entry));
   lua_pushfstring(L, "%s%s", prefix, entry->name);

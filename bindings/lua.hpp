@@ -342,6 +342,18 @@ struct Box {
   T& value() { return *std::launder(reinterpret_cast<T*>(storage)); }
 };
 
+/// A class whose destructor undoes something outside this process says `static constexpr bool undoes = true`.
+/// Its living objects are listed here, so that the end of the process need not take the whole state apart to
+/// find them.
+template <class T>
+concept Undoes = requires {
+  Class<T>::undoes;
+};
+void remember_undoing(void* box, void (*undo)(void* box));
+void forget_undoing(void* box);
+/// Destroys the listed objects that this process made, the newest first. For the end of the process.
+void undo_everything();
+
 /// Pushes the metatable of class `name`, made by `build` at first.
 bool push_metatable(lua_State* L, const char* name);
 
@@ -367,6 +379,7 @@ struct Value<T> {
     void* memory = lua_newuserdata(L, sizeof(Box<T>));
     auto* made = new (memory) Box<T>{generation, nullptr, {}};
     new (made->storage) T(std::move(value));
+    if constexpr (Undoes<T>) remember_undoing(made, undo);
     metatable(L);
     lua_setmetatable(L, -2);
   }
@@ -374,16 +387,21 @@ struct Value<T> {
   static T use_up(lua_State* L, int index, const char* method) {
     T value = std::move(check(L, index));
     Box<T>& used = box(L, index);
+    if constexpr (Undoes<T>) forget_undoing(&used);
     used.value().~T();
     used.used_by = method;
     return value;
   }
 
  private:
-  static int collect(lua_State* L) {
-    auto& dying = *static_cast<Box<T>*>(lua_touserdata(L, 1));
+  static void undo(void* memory) {
+    auto& dying = *static_cast<Box<T>*>(memory);
     if (!dying.used_by && dying.made_in == generation) dying.value().~T();
     dying.used_by = "the garbage collector";
+  }
+  static int collect(lua_State* L) {
+    if constexpr (Undoes<T>) forget_undoing(lua_touserdata(L, 1));
+    undo(lua_touserdata(L, 1));
     return 0;
   }
   static void metatable(lua_State* L) {
@@ -439,7 +457,7 @@ template <auto F>
 struct Caller;
 
 template <class R, class... A, R (*F)(A...)>
-struct Caller<F> {
+requires(!std::is_same_v<decltype(F), lua_CFunction>) struct Caller<F> {
   static int call(lua_State* L) {
     no_more_arguments(L, sizeof...(A));
     return apply(L, std::index_sequence_for<A...>());

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <lua.hpp>
 
+#include "bindings/lua.hpp"
 #include "bindings/state.hpp"
 #include "engine/error.hpp"
 #include "engine/exec.hpp"
@@ -39,8 +40,10 @@ int main(int argc, char** argv) {
     luabox::enter_protected(argv, environ);
     luabox::remember_command_line(argc, argv);
     lua_State* L = luabox::new_state();
+    lua_gc(L, LUA_GCSTOP,
+           0);  // nothing becomes garbage while scripts are loaded; cli.lua and run.lua start it
     const int status = run(L, argc, argv);
-    lua_close(L);  // undoes what a script left: its objects' finalizers
+    luabox::lua::undo_everything();  // what a script left
     return status;
   } catch (const luabox::Error& error) {
     return fail(error.what());

@@ -98,12 +98,13 @@ struct lua::Options<CloneRequest> {
 struct ExecRequest {
   std::vector<std::string> environment;
   bool session = false, terminal = false;
+  Filter* filter = nullptr;
 };
 template <>
 struct lua::Options<ExecRequest> {
   static constexpr auto fields =
       std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
-                 field("terminal", &ExecRequest::terminal));
+                 field("terminal", &ExecRequest::terminal), field("filter", &ExecRequest::filter));
 };
 struct SetnsRequest {
   std::optional<Namespaces> namespaces;
@@ -140,7 +141,8 @@ int clone(lua_State* L) {
 }
 
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
-  return {std::move(arguments), std::move(request.environment), request.session, request.terminal};
+  return {std::move(arguments), std::move(request.environment), request.session, request.terminal,
+          request.filter};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));

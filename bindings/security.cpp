@@ -153,13 +153,9 @@ struct lua::Options<LoadOptions> {
   static constexpr auto fields = std::tuple(field("log", &LoadOptions::log));
 };
 
-template <>
-struct lua::Class<Filter> {
-  static constexpr auto name = "filter";
-  static constexpr Entry methods[] = {
-      {"load", fn<&Filter::load>},         // filter:load([{ log = true }]) is for good; works in a child, too
-      {"size", fn<&Filter::size>, false},  // filter:size() -> instructions
-  };
+const lua::Entry lua::Class<Filter>::methods[] = {
+    {"load", fn<&Filter::load>},         // filter:load([{ log = true }]) is for good; works in a child, too
+    {"size", fn<&Filter::size>, false},  // filter:size() -> instructions
 };
 
 template <>

@@ -11,6 +11,7 @@
 #include "engine/namespaces.hpp"
 #include "engine/process.hpp"
 #include "engine/root.hpp"
+#include "engine/seccomp.hpp"
 #include "engine/supervisor.hpp"
 
 namespace luabox::lua {
@@ -66,6 +67,7 @@ struct ProcessId {
 template <>
 struct Class<Process> {
   static constexpr auto name = "process";
+  static constexpr bool undoes = true;
   static const Entry methods[9];
 };
 /// A directory that plays "/": see bindings/mount.cpp.
@@ -78,7 +80,14 @@ struct Class<Root> {
 template <>
 struct Class<Cgroup> {
   static constexpr auto name = "cgroup";
+  static constexpr bool undoes = true;
   static const Entry methods[15];
+};
+/// A system call filter: see bindings/security.cpp.
+template <>
+struct Class<Filter> {
+  static constexpr auto name = "filter";
+  static const Entry methods[2];
 };
 /// Signals held back for whoever passes them on: signals:pending().
 template <>

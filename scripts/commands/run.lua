@@ -112,7 +112,9 @@ function run.run(arguments)
   if #options > 0 then chosen = cli.parse(run.parser(), options) end
   if not script then cli.refuse("run", "expected a script") end
   set_scope(script, rest)
-  local containers = containers_of(load(script)(unpack(rest)), script)
+  local chunk = load(script)
+  collectgarbage "restart"  -- main.cpp stopped it for the loading of scripts
+  local containers = containers_of(chunk(unpack(rest)), script)
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end
   if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end
   if command then containers[1].config.command = command end

@@ -7,7 +7,8 @@ cli.FAILED = 125
 
 --- A usage error: one sentence, and where help is.
 function cli.refuse(command, message, ...)
-  errors.raise("%s; see 'luabox help%s'", message:format(...), command and " " .. command or "")
+  local text = message:format(...):gsub("%s*\n%s*", "; ")
+  errors.raise("%s; see 'luabox help%s'", text, command and " " .. command or "")
 end
 
 --- An argparse parser for `luabox NAME`, with the options that all commands share.
@@ -31,6 +32,9 @@ function cli.apply(options)
   return options
 end
 
-function cli.parse(parser, arguments) return cli.apply(parser:parse(arguments)) end
+function cli.parse(parser, arguments)
+  collectgarbage "restart"  -- main.cpp stopped it for the loading of scripts
+  return cli.apply(parser:parse(arguments))
+end
 
 return cli

@@ -15,7 +15,7 @@ function confinement.capabilities(config, where)
   local wanted = config.capabilities
   if wanted == "none" then return {} end
   local ok, names = errors.try(function()
-    if wanted == "all" then return sys.security.capability_names { "all" } end
+    if wanted == "all" then return sys.security.capabilities().permitted end  -- what luabox itself holds
     local granted = {}
     for _, name in ipairs(wanted and wanted.only or sys.security.default_capabilities()) do granted[sys.security.capability_names({ name })[1]] = true end
     for _, name in ipairs(wanted and wanted.drop or {}) do

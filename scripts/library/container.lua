@@ -72,7 +72,7 @@ local FIELDS = {
   hostname = name_like("^[%w][%w.-]*$", "letters, digits, '.' and '-', at most 64"),
   domainname = name_like("^[%w][%w.-]*$", "letters, digits, '.' and '-', at most 64"),
   rootfs = rootfs.check,
-  mounts = schema.list(mounts.is_mount),
+  mounts = schema.list(mounts.is_mount), default_mounts = schema.boolean,
   masked = schema.list(absolute), readonly_paths = schema.list(absolute),
   etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(schema.string),
   cgroup = schema.map(function(value) return value end),
@@ -129,7 +129,7 @@ local function steps_of(self)
   local function own(kind) return self.namespaces[kind] == "new" end
   if config.users then add(users.step) end
   for _, step in ipairs(joins(config)) do add(step) end
-  add(limits.step)
+  if next(self.cgroup_keys) then add(limits.step) elseif own "cgroup" then add { namespaces = "cgroup" } end
   add(rootfs.step)
   add(etc.step)
   if type(config.network) == "table" then add(network.veth_step) elseif own "net" then add(network.loopback) end
@@ -198,7 +198,7 @@ local function settle(self)
   if not confinement.has(self.granted, "mknod") and #self.devices == 0 then config.device_rules = nil end
   self.device_rules = config.device_rules
   self.cgroup_keys = limits.keys(config)
-  self.mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts), {}, {}
+  self.mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts, config.default_mounts), {}, {}
   for i, mount in ipairs(self.mounts) do self.mounted[mount.target], self.targets[i] = true, mount.target end
   self.etc_targets = etc.targets(config, self.mounted)
   for _, target in ipairs(self.etc_targets) do self.targets[#self.targets + 1] = target end

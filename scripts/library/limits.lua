@@ -16,6 +16,7 @@ function limits.keys(config)
   local keys = {}
   for key, value in pairs(config.cgroup or {}) do keys[key] = value end
   if keys["pids.max"] == nil and keys.pids == nil then keys.pids = limits.PIDS end
+  if keys.pids == "max" then keys.pids = nil end  -- no limit takes no cgroup
   if config.device_rules and not keys.devices then
     keys.devices = {}
     for i, rule in ipairs(DEVICES) do keys.devices[i] = rule end

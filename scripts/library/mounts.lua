@@ -223,13 +223,13 @@ mounts.MASKED = {
 mounts.READ_ONLY = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" }
 
 --- The default mounts with the script's own in the place of those that have the same target; the others follow in their order.
-function mounts.with_defaults(own)
+function mounts.with_defaults(own, defaults)
   local list, place = {}, {}
   local function add(mount)
     local at = place[mount.target] or #list + 1
     list[at], place[mount.target] = mount, at
   end
-  for _, kind in ipairs { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } } do
+  for _, kind in ipairs(defaults == false and {} or { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } }) do
     add { kind = kind[1], target = kind[2] }
   end
   for _, mount in ipairs(own or {}) do add(mount) end

@@ -1,0 +1,80 @@
+// The program's ELF entry point, before the C library: enters the protected view of the binary
+// (engine/self.hpp) with bare system calls.
+//
+// Starting a C library costs several times what the exec does (hundreds of CPUID instructions, each a trap in
+// a virtual machine), and a process that enters itself again would pay it twice. This is a shortcut only:
+// where anything here fails the C library starts, and main's enter_protected() does the whole of it, or
+// refuses. Nothing here may call a function: no relocation has been applied.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/mount.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
+namespace {
+
+constexpr long kReadOnly = 1;  // ST_RDONLY
+
+[[gnu::always_inline]] inline long call(long number, long a, long b = 0, long c = 0, long d = 0, long e = 0) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+template <class T>
+[[gnu::always_inline]] inline long address(const T* pointer) {
+  return reinterpret_cast<long>(pointer);
+}
+
+}  // namespace
+
+/// `stack` is what the kernel hands a new program: argc, argv, 0, environment, 0 (System V ABI, AMD64
+/// supplement, 3.4.1).
+extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_early(long* stack) {
+  const char self[] = {'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'e', 'x', 'e', 0};
+  const char empty[] = {0};
+  if (call(SYS_close_range, 3, ~0U, 0) < 0) return;
+  const long opened = call(SYS_open, address(self), O_PATH | O_CLOEXEC);
+  if (opened < 0) return;
+  struct statfs mount;
+  const bool known = call(SYS_fstatfs, opened, address(&mount)) == 0;
+  call(SYS_close, opened);
+  if (!known || (mount.f_flags & kReadOnly) != 0) return;
+
+  const long tree = call(SYS_open_tree, AT_FDCWD, address(self), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) return;
+  struct mount_attr attributes;
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  attributes.attr_clr = attributes.propagation = attributes.userns_fd = 0;
+  if (call(SYS_mount_setattr, tree, address(empty), AT_EMPTY_PATH, address(&attributes), sizeof attributes) ==
+      0) {
+    char** const arguments = reinterpret_cast<char**>(stack + 1);
+    call(SYS_execveat, tree, address(empty), address(arguments), address(arguments + stack[0] + 1),
+         AT_EMPTY_PATH);
+  }
+  call(SYS_close, tree);
+}
+
+// rdx is the C library's (a function for atexit), and the stack must be as the kernel left it.
+__asm__(
+    ".globl luabox_entry\n"
+    ".type luabox_entry, @function\n"
+    "luabox_entry:\n"
+    "  mov %rsp, %rdi\n"
+    "  mov %rsp, %rbx\n"
+    "  mov %rdx, %r12\n"
+    "  and $-16, %rsp\n"
+    "  call luabox_enter_early\n"
+    "  mov %r12, %rdx\n"
+    "  mov %rbx, %rsp\n"
+    "  xor %ebx, %ebx\n"
+    "  jmp _start\n");
+
+#endif
