@@ -81,8 +81,13 @@ void create_file(const std::string& path, std::string_view text, unsigned mode) 
 void replace_file(const std::string& path, std::string_view text, unsigned mode) {
   const std::string temporary = path + ".new" + std::to_string(::getpid());
   ::unlink(temporary.c_str());  // of a process of this number that was killed
-  create_file(temporary, text, mode);
-  rename_file(temporary, path, Replace::yes);
+  try {
+    create_file(temporary, text, mode);
+    rename_file(temporary, path, Replace::yes);
+  } catch (const Error&) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
 }
 
 void rename_file(const std::string& from, const std::string& to, Replace replace) {
