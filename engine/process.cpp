@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -64,6 +66,19 @@ void start_child(const CloneOptions& options, Channel& channel) {
     channel.send(Message::Kind::failure, encode_fields({{"op", "clone"}, {"hint", error.what()}}));
   }
   ::_exit(kSetupFailed);
+}
+
+/// False when `seconds` are over; a signal does not shorten them.
+bool readable_within(int fd, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::milliseconds(std::llround(std::min(seconds * 1000, 2e9)));
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+    pollfd ready = {fd, POLLIN, 0};
+    const int count = ::poll(&ready, 1, static_cast<int>(std::max<int64_t>(left, 0)));
+    if (count >= 0) return count > 0;
+    if (errno != EINTR) throw Error("poll", "pidfd");
+  }
 }
 
 }  // namespace
@@ -178,12 +193,7 @@ ExitStatus Process::reap() {
 
 std::optional<ExitStatus> Process::wait(double timeout) {
   if (ended_) return ended_;
-  if (timeout >= 0) {
-    pollfd ready = {pidfd_.get(), POLLIN, 0};
-    const int count = ::poll(&ready, 1, static_cast<int>(std::min(timeout * 1000, 2e9)));
-    if (count < 0 && errno != EINTR) throw Error("poll", "pidfd");
-    if (count <= 0) return std::nullopt;
-  }
+  if (timeout >= 0 && !readable_within(pidfd_.get(), timeout)) return std::nullopt;
   return reap();
 }
 
