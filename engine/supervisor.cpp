@@ -5,7 +5,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
 #include <memory>
 #include <string>
 
@@ -44,7 +46,8 @@ class Stream {
     return true;
   }
   void drain() {
-    const ssize_t count = ::write(to_, pending_.data(), pending_.size());
+    // What poll(2) promises room for in a pipe: a longer write would block, and signals wait meanwhile.
+    const ssize_t count = ::write(to_, pending_.data(), std::min<size_t>(pending_.size(), PIPE_BUF));
     if (count >= 0)
       pending_.erase(0, static_cast<size_t>(count));
     else if (errno != EINTR && errno != EAGAIN)
@@ -59,7 +62,8 @@ class Stream {
 
  private:
   void flush() {
-    while (!pending_.empty()) drain();
+    pollfd ready = {to_, POLLOUT, 0};
+    while (!pending_.empty() && (::poll(&ready, 1, -1) > 0 || errno == EINTR)) drain();
   }
 
   int from_, to_;
@@ -117,6 +121,10 @@ bool ForwardedSignals::pending() const {
 void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal) {
   const auto raw = terminal >= 0 && ::isatty(0) == 1 ? std::make_unique<RawMode>(0) : nullptr;
   if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);
+  // A program that does not read what is typed must not stop its output: a write to its terminal never
+  // blocks.
+  if (terminal >= 0 && ::fcntl(terminal, F_SETFL, ::fcntl(terminal, F_GETFL) | O_NONBLOCK) < 0)
+    throw Error("fcntl", "terminal");
   Stream in(terminal >= 0 ? 0 : -1, terminal), out(terminal, 1);
   for (;;) {
     auto ready = watched(processes, signals, in, out);
