@@ -26,7 +26,8 @@ function removers.cgroup(resource)
 end
 
 function removers.firewall(resource)
-  sys.net.remove_firewall(resource.name)
+  local ok, problem = errors.try(sys.net.remove_firewall, resource.name)
+  if not ok and problem.code ~= "ENOENT" then error(problem, 0) end  -- recorded, but never made
 end
 
 --- The end of a network namespace takes its veth away; a host end that is still there is of a container that never came to life.
@@ -43,11 +44,13 @@ end
 --- the last that leaves removes them.
 function removers.targets(resource)
   local lock = sys.file.kind(resource.rootfs) and sys.file.lock(resource.rootfs)
-  if not lock or not sys.file.kind(resource.journal) then return end
-  local root, paths = sys.mount.root(resource.rootfs), {}
-  for path in sys.file.read(resource.journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
-  for i = #paths, 1, -1 do pcall(root.remove, root, paths[i]) end
-  sys.file.remove(resource.journal)
+  if not lock then return end
+  if sys.file.kind(resource.journal) then
+    local root, paths = sys.mount.root(resource.rootfs), {}
+    for path in sys.file.read(resource.journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
+    for i = #paths, 1, -1 do pcall(root.remove, root, paths[i]) end
+    sys.file.remove(resource.journal)
+  end
   lock:release()
 end
 
