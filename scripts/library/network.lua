@@ -118,13 +118,15 @@ function veth.prepare(this)
 end
 
 local function firewall(this)
-  local net, guests, published = this.config.network, {}, {}
+  local net, guests, published, loopback = this.config.network, {}, {}, false
   for i, guest in ipairs(net.guest) do guests[i] = address_of(guest) end
   for i, entry in ipairs(net.publish or {}) do
     published[i] = { protocol = entry.protocol, host_port = entry.host_port, guest_port = entry.guest_port,
       host_address = entry.host_address, guest_address = guests[1] }
+    loopback = loopback or (entry.host_address or ""):match "^127%." ~= nil
   end
-  sys.net.firewall { name = this.firewall, interface = this.interface, addresses = guests, masquerade = net.nat or false, publish = published }
+  sys.net.firewall { name = this.firewall, interface = this.interface, addresses = guests, masquerade = net.nat or false,
+    publish = published, loopback = loopback }
 end
 
 function veth.attach(this)
