@@ -1,5 +1,6 @@
 #!/bin/bash
-# README.md as a new user reads it: every code block is run, in order, in one folder; a block that no rule covers is a failure.
+# README.md as a new user reads it: every code block is run, in order, in one folder; a block that no rule covers is a failure. And the
+# reference pages: that they leave nothing out.
 #
 #   lua   begins with "-- NAME.lua": written to NAME.lua and run by `luabox run`. One that is examples/golang.lua to the byte is run with a
 #         stand-in for its image; golang_test.sh runs it on the real one.
@@ -74,5 +75,18 @@ for block in blocks/*; do
 done
 equal "the README shows examples/golang.lua as it is" yes $golang
 holds "it has blocks of both kinds" "lua sh" "$(ls blocks | sed 's/.*\.//' | sort -u | xargs)"
+
+# What the reference pages have to list: functions and methods of the bindings, fields of a container.
+listed_in() { # FILE NAME...: prints the names that it lacks
+  local file=$1 name; shift
+  for name in "$@"; do grep -qw "$name" "$file" || echo "$name"; done
+}
+primitives=$(grep -ozP '\{"\K[a-z_0-9]+(?=",\s*(lua::)?fn)' "$top"/bindings/*.cpp | tr '\0' '\n' | sed 's/.*://' | sort -u)
+fields=$(sed -n '/^local FIELDS/,/^}/p' "$top/scripts/library/container.lua" | grep -oP '\b[a-z_]+(?= = )' | sort -u)
+holds "the bindings were read" pivot_root "$primitives"
+holds "the fields were read" hostname "$fields"
+equal "docs/primitives.md has every primitive" "" "$(listed_in "$top/docs/primitives.md" $primitives)"
+equal "docs/scripts.md has every field of a container" "" "$(listed_in "$top/docs/scripts.md" $fields)"
+
 leaves_nothing "nothing is left behind"
 finish
