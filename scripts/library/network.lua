@@ -104,9 +104,10 @@ end
 local function wait_until_free(address, where)
   local deadline = sys.monotonic() + 1
   while true do
-    local device = sys.net.local_device(address)
+    local ok, device = errors.try(sys.net.local_device, address)
+    if not ok and device.code ~= "ENODEV" then error(device, 0) end  -- it went while it was asked for
     if not device then return end
-    if device:sub(1, 2) ~= "lb" or sys.monotonic() > deadline then
+    if ok and device:sub(1, 2) ~= "lb" or sys.monotonic() > deadline then
       errors.raise_at(where, "the address %s is in use on this host, by the interface %s", address, device)
     end
     sys.sleep(0.002)
@@ -129,12 +130,20 @@ local function firewall(this)
     publish = published, loopback = loopback }
 end
 
+--- Lets the host forward packets, of the families that the container has addresses of.
+local function forward(guests)
+  for _, guest in ipairs(guests) do
+    local options = { family = guest:find(":", 1, true) and "ip6" or "ip" }
+    if not sys.net.forwarding(options) then sys.net.set_forwarding(true, options) end
+  end
+end
+
 function veth.attach(this)
   local net = this.config.network
   local ok, problem = errors.try(function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
     if this.firewall then
-      if not sys.net.forwarding() then sys.net.set_forwarding(true) end
+      forward(net.guest)
       firewall(this)
     end
   end)
