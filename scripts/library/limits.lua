@@ -54,6 +54,9 @@ end
 local function memory_limit(this)
   local ok, text = pcall(this.cgroup.read, this.cgroup, "memory.limit_in_bytes")
   local bytes = ok and tonumber(text)
+  -- The kernel keeps whole pages: of 100000000 it makes 99999744.
+  local asked = bytes and math.ceil(bytes / 1e6) * 1e6
+  if bytes and bytes % 2 ^ 20 ~= 0 and asked - bytes < 4096 then bytes = asked end
   return bytes and bytes < 2 ^ 60 and units.show_size(bytes) or "of the host"
 end
 
