@@ -1,0 +1,205 @@
+#!/bin/bash
+# A little internet of its own: this network namespace plays the host, another the outside, with a server that answers with the address that it saw.
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=e2e-net
+python=$(PATH=/usr/bin:/bin:$PATH command -v python3) || { echo "skipped: no python3 for the servers"; exit 77; }
+[[ $python == /usr/bin/* ]] || { echo "skipped: the servers need the system's python3"; exit 77; }
+jobs=()
+trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+
+cat > server.py <<'P'
+"""Answers each TCP connection and each datagram on the ports given with NAME and the address that it came from."""
+import select, socket, sys
+sockets = []
+for port in map(int, sys.argv[2:]):
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        s = socket.socket(socket.AF_INET6, kind)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind(("::", port))
+        if kind == socket.SOCK_STREAM: s.listen(16)
+        sockets.append(s)
+def shown(peer): return f"{sys.argv[1]} {peer[0].removeprefix('::ffff:')}\n".encode()
+print("ready", flush=True)
+while True:
+    for s in select.select(sockets, [], [])[0]:
+        if s.type == socket.SOCK_STREAM:
+            c, peer = s.accept()
+            try: c.sendall(shown(peer))
+            except OSError: pass
+            c.close()
+        else:
+            data, peer = s.recvfrom(100)
+            print("datagram", peer[0].removeprefix("::ffff:"), flush=True)
+            s.sendto(shown(peer), peer)
+P
+cat > ask.py <<'P'
+"""ask.py tcp|udp ADDRESS PORT [SOURCE]: prints what the server answers, or why there is no answer."""
+import socket, sys
+kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+s = socket.socket(family, kind)
+s.settimeout(1.5)
+try:
+    if len(sys.argv) > 4: s.bind((sys.argv[4], 0))
+    s.connect((sys.argv[2], int(sys.argv[3])))
+    if kind == socket.SOCK_DGRAM: s.send(b"?")
+    print(s.recv(100).decode().strip() or "empty")
+except OSError as problem:
+    print("no answer:", problem)
+P
+cp server.py ask.py rootfs/
+SYSTEM="mounts = { bind { '/usr', '/usr', readonly = true }, bind { '/lib', '/lib', readonly = true }, bind { '/lib64', '/lib64', readonly = true } }"
+[ -d /lib64 ] || SYSTEM=$(sed "s|, bind { ./lib64.[^}]*}||" <<< "$SYSTEM")
+
+ip link set lo up
+unshare --net sleep 600 & outside=$!; jobs+=($outside)
+other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
+within 3 other_net $outside
+out() { timeout 10 nsenter --net=/proc/$outside/ns/net "$@"; }
+ip link add up0 type veth peer name up0 netns $outside
+ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
+out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
+ip route add default via 10.77.0.2
+nsenter --net=/proc/$outside/ns/net "$python" server.py outside 80 > outside.log & jobs+=($!)
+within 5 grep -qs ready outside.log
+# what the host's administrator has there already, on every hook that luabox uses
+nft -f - <<'N'
+table inet site {
+  chain forward {
+    type filter hook forward priority 10; policy accept
+    counter
+  }
+  chain input {
+    type filter hook input priority 0; policy accept
+    ip saddr 10.99.99.99 drop
+  }
+}
+table ip nat {
+  chain post {
+    type nat hook postrouting priority 100
+    ip saddr 10.88.0.0/16 masquerade
+  }
+}
+N
+rules() { nft -s list ruleset; }
+rules > rules.before
+interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
+before=$(interfaces)
+
+run() { timeout 30 "$LUABOX" run "$@" < /dev/null; }
+# box NAME VETH-FIELDS [FIELD...]: NAME.lua
+box() {
+  local name=$1 veth=$2; shift 2
+  script "name = '$mark-$name'" "network = veth { $veth }" "$SYSTEM" "command = { 'sh' }" "$@"
+  mv box.lua "$name.lua"
+}
+ask() { local script=$1; shift; run "$script" -- /usr/bin/python3 /ask.py "$@" 2>&1; }
+# serving SCRIPT NAME PORT...: the container stays and serves; its process is $child
+serving() {
+  local script=$1 name=$2; shift 2
+  rm -f "$name.log"
+  "$LUABOX" run "$script" -- /usr/bin/python3 /server.py "$name" "$@" < /dev/null > "$name.log" 2>&1 & child=$!; jobs+=($child)
+  within 8 grep -qs ready "$name.log" || failed "$name serves" "$(cat "$name.log")"
+}
+end() { kill -TERM $1; wait $1 2>/dev/null; }
+
+# ---- NAT
+
+box nat "host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true"
+equal "the outside sees the host's address" "outside 10.77.0.1" "$(ask nat.lua tcp 10.77.0.2 80)"
+equal "by UDP too" "outside 10.77.0.1" "$(ask nat.lua udp 10.77.0.2 80)"
+equal "eth0 and lo are up, with their addresses" "127.0.0.1/8 172.16.99.100/24" "$(run nat.lua -- ip -4 -o address | awk '{ print $4 }' | xargs)"
+equal "the default route is the host's end" "172.16.99.1" "$(run nat.lua -- ip route | awk '$1 == "default" { print $3 }')"
+holds "/etc/hosts has the container's address" "172.16.99.100" "$(run nat.lua -- grep "$mark-nat" /etc/hosts)"
+servers=$(grep ^nameserver /etc/resolv.conf | grep -v ' 127\.' | xargs)
+equal "/etc/resolv.conf has the host's servers" "$servers" "$(run nat.lua -- grep ^nameserver /etc/resolv.conf | xargs)"
+box plain "host = '172.16.99.1/24', guest = '172.16.99.100/24', route = false"
+equal "route = false: no default route" "" "$(run plain.lua -- ip route | grep default)"
+holds "and the outside is out of reach" "no answer" "$(ask plain.lua tcp 10.77.0.2 80)"
+box bare "host = '172.16.99.1/24', guest = '172.16.99.100/24'"
+holds "without nat the outside is out of reach" "no answer" "$(ask bare.lua tcp 10.77.0.2 80)"
+box named "host = '172.16.99.1/24', guest = '172.16.99.100/24', name = 'net7', mtu = 1400, mac = '02:00:00:00:00:07'"
+holds "name, mtu and mac are what was said" "1400 02:00:00:00:00:07" \
+  "$(run named.lua -- sh -c 'cat /sys/class/net/net7/mtu /sys/class/net/net7/address' | xargs)"
+
+# ---- while one runs: published ports, spoofing, other containers, the host's rules
+
+box web "host = '172.16.98.1/24', guest = '172.16.98.2/24', nat = true, publish = { '8080:80', '8053:80/udp', '127.0.0.1:8081:80', '10.77.0.1:8082:80' }"
+serving web.lua web 80; web=$child
+outside_asks() { out "$python" ask.py "$@" 2>&1; }
+equal "a published port answers the outside, which keeps its address" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
+equal "and by UDP" "web 10.77.0.2" "$(outside_asks udp 10.77.0.1 8053)"
+equal "one of a single address answers there" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8082)"
+holds "one of 127.0.0.1 doesn't answer the outside" "no answer" "$(outside_asks tcp 10.77.0.1 8081)"
+holds "a port that is not published isn't reached" "no answer" "$(outside_asks tcp 10.77.0.1 80)"
+out ip route add 172.16.98.0/24 via 10.77.0.1
+holds "nor is the container's own address, also with a route to it" "no answer" "$(outside_asks tcp 172.16.98.2 80)"
+holds "the host reaches it by its own address" "web " "$("$python" ask.py tcp 10.77.0.1 8080)"
+holds "the host reaches it by the container's address" "web 172.16.98.1" "$("$python" ask.py tcp 172.16.98.2 80)"
+holds "the host reaches it by 127.0.0.1" "web " "$("$python" ask.py tcp 127.0.0.1 8081)"
+
+equal "another container doesn't reach it" "no answer" "$(ask nat.lua tcp 172.16.98.2 80 | grep -o '^no answer')"
+equal "nor by UDP" "no answer" "$(ask nat.lua udp 172.16.98.2 80 | grep -o '^no answer')"
+equal "nor does one without NAT" "no answer" "$(ask bare.lua tcp 172.16.98.2 80 | grep -o '^no answer')"
+holds "another container reaches its published port, as anybody does" "web " "$(ask nat.lua tcp 10.77.0.1 8080)"
+
+box liar "host = '172.16.97.1/24', guest = '172.16.97.2/24', nat = true" "capabilities = { add = { 'NET_ADMIN', 'NET_RAW' } }"
+sent=$(grep -c datagram outside.log)
+run liar.lua -- sh -c 'ip address add 10.66.6.6/32 dev eth0; ip address add 172.16.98.7/32 dev eth0
+  /usr/bin/python3 /ask.py udp 10.77.0.2 80 10.66.6.6; /usr/bin/python3 /ask.py udp 10.77.0.2 80 172.16.98.7' > output 2>&1
+equal "a spoofed source doesn't get out" "$sent 2" "$(grep -c datagram outside.log) $(grep -c 'no answer' output)"
+sent=$(grep -c datagram outside.log); ask liar.lua udp 10.77.0.2 80 > output
+equal "while its own does" $((sent + 1)) "$(grep -c datagram outside.log)"
+holds "a service of the host's loopback is out of reach" "no answer" \
+  "$("$python" server.py loopback 7070 > loopback.log & echo $! > loopback.pid; within 3 grep -q ready loopback.log
+     run liar.lua -- sh -c 'ip link set lo down; ip route add 127.0.0.0/8 via 172.16.97.1 dev eth0; ip address flush dev lo; /usr/bin/python3 /ask.py tcp 127.0.0.1 7070' 2>&1)"
+kill "$(cat loopback.pid)"
+
+holds "an address in use is told, with the line" "bare2.lua:4: the address 172.16.98.1 is in use" \
+  "$(sed 's/172.16.99/172.16.98/g' bare.lua > bare2.lua; run bare2.lua -- true 2>&1)"
+run bare2.lua -- true > /dev/null 2>&1; equal "with status 125" 125 $?
+rules | grep -v "$mark" > rules.during
+succeeds "the rules of others are untouched while containers run" \
+  "$python" -c 'import sys; b, d = open("rules.before").read(), open("rules.during").read(); sys.exit(any(l not in d for l in b.split("\n")))'
+end $web
+rules > rules.after; succeeds "and byte for byte the same when they have ended" cmp rules.before rules.after
+equal "no interface is left" "$before" "$(interfaces)"
+serving web.lua web 80; end $child; serving web.lua web 80
+equal "the same address is free again at once" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
+end $child
+
+# ---- IPv6
+
+box six "host = { '172.16.99.1/24', 'fd99::1/64' }, guest = { '172.16.99.100/24', 'fd99::2/64' }, nat = true"
+equal "both addresses are there" "172.16.99.100/24 fd99::2/64" "$(run six.lua -- sh -c 'ip -o address show dev eth0 scope global' | awk '{ print $4 }' | xargs)"
+equal "both default routes" "172.16.99.1 fd99::1" "$(run six.lua -- sh -c 'ip route; ip -6 route' | awk '$1 == "default" { print $3 }' | xargs)"
+equal "NAT by IPv6" "outside fd77::1" "$(ask six.lua tcp fd77::2 80)"
+equal "and by IPv4 beside it" "outside 10.77.0.1" "$(ask six.lua tcp 10.77.0.2 80)"
+box seven "host = 'fd98::1/64', guest = 'fd98::2/64', nat = true, publish = { '8080:80' }"
+serving seven.lua seven 80
+answers() { [ "$(outside_asks tcp fd77::1 8080)" = "seven fd77::2" ]; }
+if within 8 answers; then ok "a port published by IPv6"; else failed "a port published by IPv6" "$(outside_asks tcp fd77::1 8080)"; fi
+holds "isolation by IPv6" "no answer" "$(ask six.lua tcp fd98::2 80)"
+end $child
+
+# ---- the ends that no one plans
+
+serving web.lua web 80
+kill -9 $child; wait $child 2>/dev/null
+ends_with() { ! pgrep -f "server.py web 80" > /dev/null; }
+succeeds "the container of a killed luabox ends" within 2 ends_with
+succeeds "gc tidies up" "$LUABOX" gc
+rules > rules.after; succeeds "no rule is left of a killed luabox" cmp rules.before rules.after
+equal "no interface is left of it" "$before" "$(interfaces)"
+serving web.lua web 80; kill -9 $child; wait $child 2>/dev/null
+serving web.lua web 80
+equal "a killed one is no obstacle to its successor, without gc" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
+end $child
+box broken "host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true, publish = { '8080:80' }" "cwd = '/no/such'"
+run broken.lua > output 2>&1; equal "a start that fails after the network was made is told" "125 1" "$? $(wc -l < output)"
+rules > rules.after; succeeds "and leaves no rule" cmp rules.before rules.after
+equal "and no interface" "$before" "$(interfaces)"
+leaves_nothing "nothing is left behind"
+finish
