@@ -276,6 +276,17 @@ uint32_t make_pair(Netlink& socket, const Veth& pair) {
   return index;
 }
 
+/// Neighbour discovery for forwarded packets speaks from a link-local address (ndisc_send_ns()). The kernel's
+/// own would be tentative for a second; on a cable with two ends, fe80::1 is as good.
+bool needs_link_local(const Veth& pair) {
+  static const Prefix link_local = Prefix::parse("fe80::/10");
+  const auto& all = pair.addresses;
+  const auto is_ip6 = [](const Prefix& prefix) { return prefix.address.family() == Family::ip6; };
+  const auto is_link_local = [](const Prefix& prefix) { return link_local.contains(prefix.address); };
+  return !pair.link_local && std::any_of(all.begin(), all.end(), is_ip6) &&
+         std::none_of(all.begin(), all.end(), is_link_local);
+}
+
 void finish_host_end(Netlink& socket, const Veth& pair, uint32_t index) {
   Batch batch;
   if (!pair.link_local) {
@@ -292,6 +303,7 @@ void finish_host_end(Netlink& socket, const Veth& pair, uint32_t index) {
   }
   if (pair.up) begin_link(batch, RTM_SETLINK, 0, index, "bring up", pair.host, IFF_UP, IFF_UP);
   for (const auto& address : pair.addresses) write_address(batch, RTM_NEWADDR, index, address);
+  if (needs_link_local(pair)) write_address(batch, RTM_NEWADDR, index, Prefix::parse("fe80::1/64"));
   socket.send(batch);
 }
 

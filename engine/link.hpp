@@ -73,7 +73,8 @@ struct LinkAddress {
 
 /// The addresses of `name`, or of every interface.
 std::vector<LinkAddress> addresses(const std::optional<std::string>& name);
-/// An IPv6 address is usable at once: without duplicate address detection.
+/// An IPv6 address is added without duplicate address detection, which would keep it from use for a second or
+/// more.
 void add_address(const std::string& name, const Prefix& address);
 void remove_address(const std::string& name, const Prefix& address);
 
@@ -109,7 +110,9 @@ struct Veth {
   std::optional<Mac> guest_mac = {};
   std::optional<std::string> alias = {};  ///< of the host end
   bool up = true;                         ///< the host end; the guest end is for configure()
-  bool link_local = false;                ///< let the kernel give the host end an fe80:: address
+  /// Let the kernel give the host end an fe80:: address of its making. Otherwise it has none, or fe80::1 when
+  /// `addresses` has one of IPv6: without any, the kernel can't ask who has an address that it forwards to.
+  bool link_local = false;
 };
 
 /// Makes the pair with the guest end already in its namespace. All is done or nothing is left: EEXIST when a

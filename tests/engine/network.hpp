@@ -82,7 +82,7 @@ class Server {
     pollfd ready{socket_.get(), POLLIN, 0};
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
-    if (::poll(&ready, 1, 200) != 1) return "";
+    if (::poll(&ready, 1, 1000) != 1) return "";
     const Fd connection(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
     if (!connection) return "";
     if (peer.ss_family == AF_INET)
@@ -98,7 +98,7 @@ class Server {
 };
 
 /// Connects from the current namespace; empty when nobody answered within `milliseconds`.
-inline Fd connect_to(const std::string& host, uint16_t port, int milliseconds = 300,
+inline Fd connect_to(const std::string& host, uint16_t port, int milliseconds = 500,
                      const std::string& source = "") {
   const auto [address, length] = socket_address(host, port);
   Fd socket(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -121,7 +121,7 @@ inline Fd connect_to(const std::string& host, uint16_t port, int milliseconds = 
 inline std::string output_of(const std::string& command) {
   std::string text;
   std::array<char, 4096> buffer{};
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "re");
+  FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "re");
   if (!pipe) throw Error("popen", command);
   while (const size_t count = ::fread(buffer.data(), 1, buffer.size(), pipe))
     text.append(buffer.data(), count);
@@ -131,6 +131,13 @@ inline std::string output_of(const std::string& command) {
 
 inline bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+/// Waits until the kernel has noticed that both ends of a new cable are up, some 50 us: it drops what is sent
+/// before.
+inline void await_carrier(const std::string& device) {
+  for (int i = 0; i < 200 && !has(output_of("ip -o link show dev " + device), "state UP"); ++i)
+    ::usleep(5000);
 }
 
 /// The error's sentence, "" when `body` throws none.
