@@ -4,6 +4,7 @@
 // A network namespace is a process's number, or { fd = NUMBER }.
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
+#include "bindings/values.hpp"
 #include "engine/address.hpp"
 #include "engine/link.hpp"
 #include "engine/nftables.hpp"
@@ -33,15 +34,19 @@ struct Value<Destination> : TextValue<Destination> {};
 template <>
 struct Value<Mac> : TextValue<Mac> {};
 
+/// { fd = NUMBER }
+struct NamespaceFd {
+  int number = -1;
+};
+template <>
+struct Options<NamespaceFd> {
+  static constexpr auto fields = std::tuple(field("fd", &NamespaceFd::number));
+};
 template <>
 struct Value<link::Namespace> {
   static link::Namespace check(lua_State* L, int index) {
-    if (lua_type(L, index) == LUA_TNUMBER) return {Value<pid_t>::check(L, index), std::nullopt};
-    if (!lua_istable(L, index)) throw expected(L, index, "a process's number or { fd = number }");
-    lua_getfield(L, index, "fd");
-    const int fd = Value<int>::check(L, lua_gettop(L));
-    lua_pop(L, 1);
-    return {std::nullopt, fd};
+    if (!lua_istable(L, index)) return {.pid = Value<ProcessId>::check(L, index).pid};
+    return {.fd = Value<NamespaceFd>::check(L, index).number};
   }
 };
 
@@ -166,7 +171,7 @@ int open_net(lua_State* L) {
       {"up", lua::fn<&link::up>},                    // net.up(name)
       {"down", lua::fn<&link::down>},                // net.down(name)
       {"rename", lua::fn<&link::rename>},            // net.rename(name, new)
-      {"move", lua::fn<&link::move>},                // net.move(name, pid or { fd = })
+      {"move", lua::fn<&link::move>},                // net.move(name, process or { fd = })
       {"set_master", lua::fn<&link::set_master>},    // net.set_master(name, bridge or nil)
       {"set_mtu", lua::fn<&link::set_mtu>},          // net.set_mtu(name, bytes)
       {"set_mac", lua::fn<&link::set_mac>},          // net.set_mac(name, "02:...")

@@ -9,6 +9,8 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -307,7 +309,8 @@ class Writer {
     if (port.guest_address) return *port.guest_address;
     for (const auto& address : firewall_.addresses)
       if (!port.host_address || port.host_address->family() == address.family()) return address;
-    throw Error::invalid("firewall", firewall_.name, "a published port needs a container's address of its family");
+    throw Error::invalid("firewall", firewall_.name,
+                         "a published port needs a container's address of its family");
   }
 
   void translate() {
@@ -357,15 +360,40 @@ void check(const Firewall& firewall) {
   for (const auto& port : firewall.publish) check_port(firewall, port);
 }
 
+/// Which network namespace this thread is in: a number that is never used again, 0 where the kernel doesn't
+/// tell (before Linux 5.14).
+uint64_t current_namespace() {
+  const Fd probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  if (!probe || ::getsockopt(probe.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0) return 0;
+  return cookie;
+}
+
+/// This process's socket in this network namespace. It is kept, because closing one waits until the kernel
+/// has destroyed all that was removed: 5 ms after a table (nft_rcv_nl_event() in
+/// net/netfilter/nf_tables_api.c).
+Netlink& kept_socket() {
+  static std::optional<Netlink> socket;
+  static uint64_t socket_namespace = 0;
+  static pid_t socket_process = 0;
+  const uint64_t here = current_namespace();
+  if (!socket || here == 0 || here != socket_namespace || socket_process != ::getpid()) {
+    socket.emplace(NETLINK_NETFILTER);
+    socket_namespace = here;
+    socket_process = ::getpid();
+  }
+  return *socket;
+}
+
 /// Runs what `body` writes as one transaction.
 template <class Body>
 void transact(const char* op, const std::string& name, Body&& body) {
-  Netlink socket(NETLINK_NETFILTER);
   Batch batch;
   batch.begin(NFNL_MSG_BATCH_BEGIN, 0, about(AF_UNSPEC, NFNL_SUBSYS_NFTABLES), op, name);
   body(batch);
   batch.begin(NFNL_MSG_BATCH_END, 0, about(AF_UNSPEC, NFNL_SUBSYS_NFTABLES), op, name);
-  socket.send(batch);
+  kept_socket().send(batch);
 }
 
 }  // namespace
@@ -393,11 +421,10 @@ void remove_firewall(const std::string& name) {
 }
 
 std::vector<std::string> firewalls() {
-  Netlink socket(NETLINK_NETFILTER);
   Batch batch;
   std::vector<std::string> names;
   batch.begin(nft(NFT_MSG_GETTABLE), NLM_F_DUMP, about(NFPROTO_INET), "list firewalls");
-  socket.dump(batch, [&](const Answer& answer) {
+  kept_socket().dump(batch, [&](const Answer& answer) {
     const auto name = find_attribute(answer.attributes(sizeof(nfgenmsg)), NFTA_TABLE_NAME);
     if (name && name->text().starts_with(kPrefix)) names.push_back(name->text());
   });

@@ -1,0 +1,387 @@
+#include "engine/nftables.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+
+#include "tests/engine/network.hpp"
+
+using namespace luabox;
+using namespace luabox::test;
+
+namespace {
+
+// A little internet. The test's own namespace is the host; the world knows a route to the host and, to show
+// what the firewall alone keeps out, one to each container through it.
+//
+//   outside 203.0.113.9 ---- 203.0.113.1 host 172.16.1.1 ---- 172.16.1.100 first
+//                                             172.16.2.1 ---- 172.16.2.100 second
+struct World {
+  Node outside, first, second;
+
+  World() {
+    link::configure({});
+    connect(outside, "wan", {"203.0.113.1/24", "2001:db8::1/64"}, {"203.0.113.9/24", "2001:db8::9/64"});
+    connect(first, "lb1", {"172.16.1.1/24", "fd01::1/64"}, {"172.16.1.100/24", "fd01::100/64"});
+    connect(second, "lb2", {"172.16.2.1/24", "fd02::1/64"}, {"172.16.2.100/24", "fd02::100/64"});
+    link::set_forwarding(true, {});
+    link::set_forwarding(true, {Family::ip6});
+  }
+
+  static std::vector<Prefix> prefixes(const std::vector<std::string>& texts) {
+    std::vector<Prefix> list;
+    for (const auto& text : texts) list.push_back(Prefix::parse(text));
+    return list;
+  }
+
+  static void connect(const Node& guest, const std::string& host,
+                      const std::vector<std::string>& host_addresses,
+                      const std::vector<std::string>& guest_addresses) {
+    link::Veth pair;
+    pair.host = host;
+    pair.netns = guest.netns();
+    pair.addresses = prefixes(host_addresses);
+    link::veth(pair);
+    guest([&] {
+      link::Setup setup;
+      setup.links.push_back({.name = "eth0", .addresses = prefixes(guest_addresses)});
+      for (const auto& gateway : pair.addresses) setup.routes.push_back({.via = gateway.address});
+      link::configure(setup);
+    });
+    await_carrier(host);
+  }
+};
+
+Firewall first_firewall() {
+  Firewall firewall;
+  firewall.name = "luabox-first";
+  firewall.interface = "lb1";
+  firewall.addresses = {Address::parse("172.16.1.100")};
+  firewall.masquerade = true;
+  firewall.publish = {{.host_port = 8080, .guest_port = 80}};
+  return firewall;
+}
+
+Firewall second_firewall() {
+  Firewall firewall;
+  firewall.name = "luabox-second";
+  firewall.interface = "lb2";
+  firewall.addresses = {Address::parse("172.16.2.100")};
+  firewall.masquerade = true;
+  return firewall;
+}
+
+/// Who the server sees when `node` connects to `host`: "" when nobody got through.
+std::string seen(const Server& server, const Node& node, const std::string& host, uint16_t port) {
+  const Fd connection = node([&] { return connect_to(host, port); });
+  return connection ? server.client() : "";
+}
+
+std::string seen_from_host(const Server& server, const std::string& host, uint16_t port) {
+  const Fd connection = connect_to(host, port);
+  return connection ? server.client() : "";
+}
+
+Server serve(const Node& node, uint16_t port) {
+  return node([&] { return Server(port); });
+}
+
+}  // namespace
+
+TEST_CASE("the world sees a container under the host's address, and answers come back") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Server server = serve(world.outside, 80);
+    expect(seen(server, world.first, "203.0.113.9", 80) == "172.16.1.100",
+           "without a firewall its own address is seen");
+    create_firewall(first_firewall());
+    const std::string client = seen(server, world.first, "203.0.113.9", 80);
+    expect(client == "203.0.113.1", "masqueraded: seen as '" + client + "'");
+    expect(seen(server, world.second, "203.0.113.9", 80) == "172.16.2.100", "others are not");
+    remove_firewall("luabox-first");
+    expect(seen(server, world.first, "203.0.113.9", 80) == "172.16.1.100",
+           "after its removal nothing is left of it");
+  });
+}
+
+TEST_CASE("a published port is reached from the world, the host, a neighbour and the container itself") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Server server = serve(world.first, 80);
+    create_firewall(first_firewall());
+    create_firewall(second_firewall());
+    expect(seen(server, world.outside, "203.0.113.1", 8080) == "203.0.113.9", "from outside");
+    expect(seen_from_host(server, "203.0.113.1", 8080) == "203.0.113.1",
+           "from the host, by its outer address");
+    expect(seen_from_host(server, "172.16.1.1", 8080) == "172.16.1.1", "from the host, by its inner address");
+    expect(!seen(server, world.second, "203.0.113.1", 8080).empty(), "from a neighbour");
+    expect(seen(server, world.first, "203.0.113.1", 8080) == "172.16.1.1",
+           "from itself, as the host: the answer must come back that way");
+    expect(seen_from_host(server, "127.0.0.1", 8080).empty(), "not by 127.0.0.1, which wasn't asked for");
+    expect(seen(server, world.outside, "203.0.113.1", 80).empty(), "not at a port that isn't published");
+  });
+}
+
+TEST_CASE("a port published on loopback answers on 127.0.0.1 and opens nothing to the container") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Server server = serve(world.first, 80);
+    Firewall firewall = first_firewall();
+    firewall.loopback = true;
+    create_firewall(firewall);
+    expect(seen_from_host(server, "127.0.0.1", 8080) == "172.16.1.1", "the host by 127.0.0.1");
+    expect(seen(server, world.outside, "203.0.113.1", 8080) == "203.0.113.9", "the world as before");
+
+    // With route_localnet the host would take packets for 127.0.0.1 from the wire: a service that only
+    // listens there must stay safe.
+    const Server secret(631, "127.0.0.1");
+    const auto attack = [&] {
+      return world.first([] {
+        output_of(
+            "ip addr flush dev lo; ip route add 127.0.0.0/8 via 172.16.1.1 src 172.16.1.100; "
+            "ip route del local 127.0.0.0/8 table local || true; echo 1 "
+            ">/proc/sys/net/ipv4/conf/eth0/route_localnet");
+        return static_cast<bool>(connect_to("127.0.0.1", 631, 300, "172.16.1.100"));
+      });
+    };
+    expect(!attack(), "the container doesn't reach the host's 127.0.0.1");
+    output_of("nft flush chain inet luabox-first guard");
+    expect(attack(), "it would without the guard: the attack is a real one");
+  });
+}
+
+TEST_CASE("nobody begins a connection to a container but the host, also with a route to it") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Server server = serve(world.first, 80);
+    expect(!seen(server, world.second, "172.16.1.100", 80).empty(), "without a firewall a neighbour does");
+    expect(!seen(server, world.outside, "172.16.1.100", 80).empty(), "and the world does");
+    create_firewall(first_firewall());
+    expect(seen(server, world.second, "172.16.1.100", 80).empty(), "a neighbour does not");
+    expect(seen(server, world.outside, "172.16.1.100", 80).empty(), "the world does not");
+    expect(seen_from_host(server, "172.16.1.100", 80) == "172.16.1.1", "the host does");
+    remove_firewall("luabox-first");
+
+    Firewall routed = first_firewall();
+    routed.inbound = Inbound::routed;
+    create_firewall(routed);
+    expect(seen(server, world.second, "172.16.1.100", 80).empty(), "routed: a neighbour still doesn't");
+    expect(!seen(server, world.outside, "172.16.1.100", 80).empty(), "routed: the world does");
+  });
+}
+
+TEST_CASE("a container can't speak under another's address") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Server on_host(81);
+    const Server outside = serve(world.outside, 80);
+    // Answers to the false address go back to the liar: what stops it is the guard alone.
+    output_of("ip route add 172.16.1.200/32 dev lb1; ip route add 198.51.100.7/32 dev lb1");
+    world.first(
+        [] { output_of("ip addr add 172.16.1.200/24 dev eth0; ip addr add 198.51.100.7/32 dev eth0"); });
+    const auto reaches = [&](const std::string& host, uint16_t port, const std::string& source) {
+      return world.first([&] { return static_cast<bool>(connect_to(host, port, 300, source)); });
+    };
+    expect(reaches("172.16.1.1", 81, "172.16.1.200"), "without a firewall it can");
+    expect(reaches("203.0.113.9", 80, "198.51.100.7"), "also to the world");
+    create_firewall(first_firewall());
+    expect(!reaches("172.16.1.1", 81, "172.16.1.200"), "not to the host");
+    expect(!reaches("203.0.113.9", 80, "198.51.100.7"), "not to the world");
+    expect(reaches("172.16.1.1", 81, "172.16.1.100"), "under its own it can");
+    expect(reaches("203.0.113.9", 80, "172.16.1.100"), "everywhere");
+  });
+}
+
+TEST_CASE("a port can be published on one of the host's addresses alone") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    link::add_address("wan", Prefix::parse("203.0.113.2/24"));
+    const Server server = serve(world.first, 80);
+    Firewall firewall = first_firewall();
+    firewall.publish[0].host_address = Address::parse("203.0.113.2");
+    create_firewall(firewall);
+    expect(!seen(server, world.outside, "203.0.113.2", 8080).empty(), "on that one");
+    expect(seen(server, world.outside, "203.0.113.1", 8080).empty(), "not on the other");
+    remove_firewall("luabox-first");
+    firewall.publish[0].host_address = Address::parse("0.0.0.0");
+    create_firewall(firewall);
+    expect(!seen(server, world.outside, "203.0.113.1", 8080).empty(), "0.0.0.0 is all of them");
+  });
+}
+
+TEST_CASE("UDP and IPv6 are published, masqueraded and guarded alike") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    {
+      const Server server = serve(world.first, 9);
+      // An address's route comes from a work queue. The world speaks first: the host must find the container
+      // by itself.
+      for (int i = 0; i < 10 && seen(server, world.outside, "fd01::100", 9).empty();) ++i;
+    }
+    Firewall firewall = first_firewall();
+    firewall.addresses.push_back(Address::parse("fd01::100"));
+    firewall.publish.push_back(
+        {.host_port = 8080, .guest_port = 80, .guest_address = Address::parse("fd01::100")});
+    firewall.publish.push_back({.protocol = Transport::udp, .host_port = 53});
+    create_firewall(firewall);
+    const Server inside = serve(world.first, 80), outside = serve(world.outside, 80);
+    const std::string client = seen(outside, world.first, "2001:db8::9", 80);
+    expect(client == "2001:db8::1", "masqueraded in IPv6: seen as '" + client + "'");
+    expect(seen(inside, world.outside, "2001:db8::1", 8080) == "2001:db8::9", "published");
+    expect(seen(inside, world.outside, "fd01::100", 80).empty(), "closed otherwise");
+    world.first([] { link::add_address("eth0", Prefix::parse("fd01::bad/64")); });
+    expect(!world.first([] { return static_cast<bool>(connect_to("2001:db8::9", 80, 300, "fd01::bad")); }),
+           "guarded");
+
+    const auto datagram = [](const std::string& host) {
+      const auto [address, length] = socket_address(host, 53);
+      const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      ::sendto(socket.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), length);
+    };
+    const Fd names = world.first([] {
+      const auto [address, length] = socket_address("0.0.0.0", 53);
+      Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length);
+      return socket;
+    });
+    world.outside([&] { datagram("203.0.113.1"); });
+    pollfd ready{names.get(), POLLIN, 0};
+    expect(::poll(&ready, 1, 500) == 1, "a datagram gets through");
+  });
+}
+
+TEST_CASE("another's table is byte for byte the same after a firewall came and went") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    output_of(
+        "nft 'add table inet theirs; add chain inet theirs c { type filter hook forward priority 0; policy "
+        "accept; }; "
+        "add rule inet theirs c tcp dport 22 counter drop; add table ip nat; "
+        "add chain ip nat POSTROUTING { type nat hook postrouting priority 100; }; add rule ip nat "
+        "POSTROUTING oifname \"x\" masquerade; "
+        "add table inet luaboxes; add table ip luabox-ip'");
+    const std::string before = output_of("nft -a list ruleset");
+    create_firewall(first_firewall());
+    create_firewall(second_firewall());
+    expect(output_of("nft -a list table inet theirs; nft -a list table ip nat").size() > 100,
+           "they are there");
+    expect(firewalls() == std::vector<std::string>{"luabox-first", "luabox-second"},
+           "ours are listed, theirs not");
+    remove_firewall("luabox-first");
+    expect(firewalls() == std::vector<std::string>{"luabox-second"}, "one is left");
+    remove_firewall("luabox-second");
+    expect(output_of("nft -a list ruleset") == before, "nothing has changed");
+    for (const char* name : {"theirs", "luaboxes", "luabox-", "", "nat", "luabox-a b", "luabox-\xff"})
+      expect(code_of([&] { remove_firewall(name); }) == EINVAL, "a name that can't be ours is refused");
+    expect(failure_of([] { remove_firewall("luabox-none"); }) ==
+               "remove firewall luabox-none: No such file or directory",
+           "ENOENT");
+    expect(output_of("nft -a list ruleset") == before, "still");
+  });
+}
+
+TEST_CASE("a firewall is made whole or not at all") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    link::add({.kind = "veth", .name = "lb1", .peer = "x"});
+    create_firewall(first_firewall());
+    const std::string before = output_of("nft list ruleset");
+    Firewall other = second_firewall();
+    other.name = "luabox-first";
+    expect(failure_of([&] { create_firewall(other); }) == "add firewall luabox-first: File exists",
+           "the name is taken");
+    expect(output_of("nft list ruleset") == before, "what was there has not changed");
+
+    Firewall missing = second_firewall();
+    missing.interface = "lb9";
+    missing.loopback = true;  // whose switch needs the interface
+    expect(code_of([&] { create_firewall(missing); }) == ENOENT, "no such interface");
+    expect(output_of("nft list ruleset") == before, "the table was taken back");
+
+    Firewall large = second_firewall();
+    large.publish.assign(5000, {.host_port = 1});
+    expect(code_of([&] { create_firewall(large); }) == E2BIG, "too many ports");
+    large.publish.resize(400);
+    create_firewall(large);
+    remove_firewall(large.name);
+    expect(output_of("nft list ruleset") == before, "nothing is left");
+  });
+}
+
+TEST_CASE("the rules are what nft shows for the same words") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    Firewall firewall = first_firewall();
+    firewall.inbound = Inbound::routed;
+    firewall.publish.push_back(
+        {.protocol = Transport::udp, .host_port = 53, .host_address = Address::parse("203.0.113.2")});
+    create_firewall(firewall);
+    const std::string table = output_of("nft list table inet luabox-first");
+    for (const char* rule :
+         {"iifname != \"lb1\" accept", "ip saddr 172.16.1.100 accept", "ip6 saddr fe80::/10 accept",
+          "ip daddr 127.0.0.0/8 drop", "oifname != \"lb1\" accept", "ct state established,related accept",
+          "ct status dnat accept", "iifname \"lb*\" drop",
+          "tcp dport 8080 fib daddr type local dnat ip to 172.16.1.100:80",
+          "ip daddr 203.0.113.2 udp dport 53 dnat ip to 172.16.1.100:53",
+          "oifname != \"lb1\" ip saddr 172.16.1.100 masquerade",
+          "oifname \"lb1\" ip saddr 172.16.1.100 ct status dnat masquerade"})
+      expect(has(table, rule), std::string(rule) + " in " + table);
+    output_of("nft list table inet luabox-first > /dev/null && nft -c 'flush table inet luabox-first'");
+  });
+}
+
+TEST_CASE("a firewall that can't be meant is refused in words") {
+  const auto refusal = [](const std::function<void(Firewall&)>& change) {
+    Firewall firewall = first_firewall();
+    change(firewall);
+    const std::string text = failure_of([&] { create_firewall(firewall); });
+    return text;
+  };
+  CHECK(has(refusal([](Firewall& f) { f.name = "first"; }), "expected 'luabox-' and 1 to 200 letters"));
+  CHECK(has(refusal([](Firewall& f) { f.name = "luabox-" + std::string(201, 'a'); }), "expected 'luabox-'"));
+  CHECK(has(refusal([](Firewall& f) { f.interface = ""; }), "interface name"));
+  CHECK(has(refusal([](Firewall& f) { f.interface = "all"; }), "can't be called all"));
+  CHECK(has(refusal([](Firewall& f) { f.isolate = ""; }), "interface name"));
+  CHECK(has(refusal([](Firewall& f) { f.addresses = {Address::parse("127.0.0.1")}; }),
+            "127.0.0.1 can't be a container's address"));
+  CHECK(has(refusal([](Firewall& f) { f.addresses.clear(); }),
+            "a published port needs a container's address of its family"));
+  CHECK(has(refusal([](Firewall& f) { f.publish[0].host_port = 0; }), "expected ports from 1 to 65535"));
+  CHECK(has(refusal([](Firewall& f) { f.publish[0].guest_port = 0; }), "expected ports from 1 to 65535"));
+  CHECK(has(refusal([](Firewall& f) { f.publish[0].host_address = Address::parse("::"); }),
+            "address of its family"));
+  CHECK(has(refusal([](Firewall& f) { f.publish[0].host_address = Address::parse("127.0.0.1"); }),
+            "needs loopback"));
+  CHECK(has(refusal([](Firewall& f) { f.publish[0].guest_address = Address::parse("10.0.0.1"); }),
+            "10.0.0.1 is none of the container's"));
+}
+
+TEST_CASE("a firewall comes and goes in well below a millisecond") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const auto microseconds = [](const std::function<void()>& body) {
+      const auto start = std::chrono::steady_clock::now();
+      body();
+      return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    };
+    std::vector<double> made, removed;
+    for (int i = 0; i < 30; ++i) {
+      made.push_back(microseconds([] { create_firewall(first_firewall()); }));
+      removed.push_back(microseconds([] { remove_firewall("luabox-first"); }));
+    }
+    std::sort(made.begin(), made.end());
+    std::sort(removed.begin(), removed.end());
+    if (std::getenv("LUABOX_TEST_TIMES"))
+      std::fprintf(stderr, "firewall made in %.0f us (best %.0f), removed in %.0f us (best %.0f)\n", made[15],
+                   made[0], removed[15], removed[0]);
+    expect(removed[0] < 2000, "the removal doesn't wait for a grace period");
+  });
+}
