@@ -66,6 +66,7 @@ void push_child_error(lua_State* L, const ChildError& error) {
   set(L, "op", error.op());
   set(L, "path", error.object());
   set(L, "hint", error.hint());
+  set(L, "code", field("code"));
   if (!field("errno").empty()) {
     set(L, "code", errno_name(error.code()));
     lua_pushinteger(L, error.code());
@@ -170,6 +171,14 @@ void no_more_arguments(lua_State* L, int count) {
   if (lua_gettop(L) <= count) return;
   throw BadArgument("expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") +
                     ", got " + std::to_string(lua_gettop(L)));
+}
+
+void no_other_keys(lua_State* L, int table, size_t length) {
+  size_t count = 0;
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1), ++count)
+    if (lua_type(L, -2) == LUA_TSTRING)
+      throw BadArgument(std::string("expected a list, but it has the key '") + lua_tostring(L, -2) + "'");
+  if (count != length) throw BadArgument("expected a list without holes");
 }
 
 std::string Value<std::string>::check(lua_State* L, int index) {

@@ -206,6 +206,9 @@ struct Value<std::optional<T>> {
   }
 };
 
+/// Throws BadArgument when the table has other keys than 1 to `length`.
+void no_other_keys(lua_State* L, int table, size_t length);
+
 /// A Lua array. Holes and other keys are errors.
 template <class T>
 struct Value<std::vector<T>> {
@@ -223,6 +226,7 @@ struct Value<std::vector<T>> {
       }
       lua_pop(L, 1);
     }
+    no_other_keys(L, index, length);
     return list;
   }
   static void push(lua_State* L, const std::vector<T>& list) {

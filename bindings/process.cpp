@@ -16,6 +16,7 @@ namespace luabox {
 namespace {
 
 constexpr int kSetupFailed = 125;
+constexpr size_t kLongestField = 7000;  // the eight of an error fit into one message of the channel
 
 // ---- the child's side
 
@@ -31,11 +32,13 @@ class ParentEnd {
   Channel* channel_;
 };
 
+/// Raw, and only texts and numbers: a script may raise any table, and nothing may be raised here.
 std::string text_field(lua_State* L, int table, const char* name) {
-  lua_getfield(L, table, name);
-  std::string text = lua_isnil(L, -1) || lua_istable(L, -1) ? "" : lua_tostring(L, -1);
+  lua_pushstring(L, name);
+  lua_rawget(L, table);
+  const std::string text = lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
   lua_pop(L, 1);
-  return text;
+  return text.substr(0, kLongestField);
 }
 
 /// What was raised, as the fields that cross the channel.
@@ -52,20 +55,37 @@ std::string failure_fields(lua_State* L) {
   return encode_fields(fields);
 }
 
-/// A plain error("...") of a script becomes a table with its line and traceback, as the engine's errors are.
+/// The length of the "file:12" that `text` begins with; 0 when it does not.
+size_t place_in(std::string_view text) {
+  for (size_t end = text.find(": ", 1); end != std::string_view::npos; end = text.find(": ", end + 1)) {
+    const size_t colon = text.find_last_not_of("0123456789", end - 1);
+    if (colon != std::string_view::npos && colon + 1 < end && text[colon] == ':') return end;
+  }
+  return 0;
+}
+
+/// A plain error("...") of a script becomes a table with its line and traceback, as the engine's errors are;
+/// so does whatever else is no such table.
 int complete_error(lua_State* L) {
-  if (lua_type(L, 1) != LUA_TSTRING) return 1;
+  if (lua_istable(L, 1) && !text_field(L, 1, "message").empty()) return 1;
+  if (lua_type(L, 1) == LUA_TSTRING || !luaL_callmeta(L, 1, "__tostring")) lua_pushvalue(L, 1);
+  const std::string text = lua_isstring(L, -1) ? lua_tostring(L, -1) : luaL_typename(L, 1);
+  const size_t place = place_in(text);
   lua_newtable(L);
   lua_pushliteral(L, "script");
   lua_setfield(L, -2, "op");
-  lua_pushvalue(L, 1);
+  lua::push(L, place > 0 ? text.substr(place + 2) : text);
   lua_setfield(L, -2, "message");
+  lua::push(L, text.substr(0, place));
+  lua_setfield(L, -2, "where");
   luaL_traceback(L, L, nullptr, 1);
   lua_setfield(L, -2, "traceback");
   return 1;
 }
 
-[[noreturn]] void run_in_child(lua_State* L, int function, Channel& channel) {
+/// noexcept: an error of Lua's that is left (out of memory) ends the child here. Above are the parent's
+/// frames, with its pcalls.
+[[noreturn]] void run_in_child(lua_State* L, int function, Channel& channel) noexcept {
   // The parent's objects are only borrowed from here on, and a collection would touch (and so copy) every
   // page.
   ++lua::generation;

@@ -1,0 +1,245 @@
+-- luabox.sys itself: clone, exec, init, namespaces and processes as scripts use them.
+local harness = require "harness"
+local test, check = harness.test, harness.check
+local sys = require "luabox.sys"
+
+local function here() return debug.getinfo(2, "S").short_src .. ":" .. debug.getinfo(2, "l").currentline end
+
+--- Runs `body` in a child, and its program to the end; returns the exit status.
+local function run(options, body)
+  local child = sys.clone(options, body)
+  child:release()
+  return child:wait()
+end
+
+local function sleeper()
+  local child = sys.clone({}, function() sys.exec { "sleep", "100" } end)
+  child:release()
+  return child
+end
+
+local function alive(pid) return sys.file.kind("/proc/" .. pid) ~= nil end
+
+test("a closure runs inside the new namespaces, and its program's status comes back", function()
+  local name = "inside-" .. sys.random(2)
+  local status = run({ namespaces = "uts ipc" }, function()
+    sys.sethostname(name)
+    sys.exec({ "/bin/sh", "-c", "test $(uname -n) = $NAME && exit 7" }, { environment = { "NAME=" .. name } })
+  end)
+  check.equal(status, 7)
+  check.equal(run({ namespaces = { "uts", "mount" } }, function() sys.exec { "true" } end), 0)
+end)
+
+test("an error in the child is raised in the parent, at the child's own line", function()
+  local place
+  local child = sys.clone({}, function()
+    sys.chdir "/no/such/folder"
+  end)
+  place = here():gsub("%d+$", function(line) return line - 2 end)
+  local problem = check.raises("chdir /no/such/folder: No such file or directory", child.release, child)
+  check.equal(problem.op, "chdir")
+  check.equal(problem.path, "/no/such/folder")
+  check.equal(problem.code, "ENOENT")
+  check.equal(problem.errno, 2)
+  check.equal(problem.where, place)
+  check.contains(problem.traceback, "process_test.lua")
+end)
+
+test("whatever a child raises arrives as an error with a message", function()
+  local function raised(value, level)
+    return check.raises("", run, {}, function() error(value, level) end)
+  end
+  local plain = raised("it broke", 1)
+  check.equal(plain.message, "it broke")
+  check.contains(plain.where, "process_test.lua:")
+  check.equal(raised("it broke", 0).message, "it broke")
+  check.equal(raised("a: b: 3: c", 0).message, "a: b: 3: c")
+  check.equal(raised({ message = "a table", code = "EX" }).message, "a table")
+  check.equal(raised({ message = "a table", code = "EX" }).code, "EX")
+  check.equal(raised({ message = true }).message, "table")
+  check.equal(raised({}).message, "table")
+  check.equal(raised(nil).message, "nil")
+  check.equal(raised(setmetatable({}, { __tostring = function() return "as text" end })).message, "as text")
+end)
+
+test("an error that can't be read does not let the child go on as its parent", function()
+  local hostile = setmetatable({}, { __index = function() error "no" end, __tostring = function() error "no" end })
+  local pid = sys.pid()
+  local ok, problem = pcall(run, {}, function() error(hostile) end)
+  check.equal(sys.pid(), pid)
+  check.equal(ok, false)
+  check.equal(type(problem.message), "string")
+end)
+
+test("a long error keeps its step and its line", function()
+  local problem = check.raises(("x"):rep(1000), run, {}, function()
+    error { op = "step", code = "EX", message = ("x"):rep(100000), where = "a.lua:1", traceback = ("t"):rep(100000) }
+  end)
+  check.equal(problem.op, "step")
+  check.equal(problem.where, "a.lua:1")
+end)
+
+test("a child that ends without an exec is an error, whatever its status", function()
+  check.raises("the function returned", run, {}, function() end)
+  check.raises("exit 0", run, {}, function() os.exit(0) end)
+  check.raises("exit 3", run, {}, function() sys.exit(3) end)
+  check.raises("signal 9", run, {}, function() os.execute("kill -9 $PPID") end)
+  check.raises("yield", coroutine.wrap(function() run({}, function() coroutine.yield() end) end))
+end)
+
+test("a program that can't be run is an error that says why", function()
+  local missing = check.raises("not found in PATH", run, {}, function() sys.exec { "no-such-program" } end)
+  check.equal(missing.op, "exec")
+  check.equal(missing.code, "ENOENT")
+  check.equal(check.raises("", run, {}, function() sys.exec { "/etc/passwd" } end).code, "EACCES")
+  check.raises("/no/such: No such file", run, { namespaces = "pid" }, function() sys.init { "/no/such" } end)
+end)
+
+test("a child can collect its garbage without undoing what is the parent's", function()
+  local folder = sys.file.temporary "/tmp/luabox-test-"
+  local lock, other = sys.file.lock(folder .. "/lock"), sleeper()
+  local group = sys.cgroup.create("luabox-test-process-" .. sys.pid(), { controllers = { "pids" } })
+  check.equal(run({}, function()
+    lock, other, group = nil, nil, nil
+    collectgarbage()
+    collectgarbage()
+    sys.exec { "true" }
+  end), 0)
+  check.raises("exit 0", run, {}, function() os.exit(0, true) end)  -- closes its Lua state
+  check.equal(other:status(), nil)
+  check.truthy(group:exists())
+  check.equal(sys.file.lock(folder .. "/lock"), nil)
+  lock:release()
+  group:remove()
+  os.execute("rm -r " .. folder)
+end)
+
+test("a process that a script forgot is killed and reaped by the collector", function()
+  local pid
+  do
+    local child = sleeper()
+    pid = child:pid()
+  end
+  check.truthy(alive(pid))
+  collectgarbage()
+  collectgarbage()
+  check.equal(alive(pid), false)
+end)
+
+test("a process is waited for, signalled and asked", function()
+  local child = sleeper()
+  check.equal(child:wait(0.05), nil)
+  check.equal(child:status(), nil)
+  check.equal(child:kill "SIGTERM", true)
+  check.equal(child:wait(), 128 + 15)
+  check.equal(child:status().signal, 15)
+  check.equal(child:status().code, nil)
+  check.equal(child:kill(9), false)
+  check.equal(child:wait(0), 128 + 15)
+
+  local ended = sys.clone({}, function() sys.exec { "false" } end)
+  ended:release()
+  ended:wait()
+  check.equal(ended:status().code, 1)
+end)
+
+test("release is go and settle, and each happens once", function()
+  local child = sys.clone({}, function() sys.exec { "true" } end)
+  child:go()
+  child:settle()
+  check.raises("released already", child.release, child)
+  check.equal(child:wait(), 0)
+end)
+
+test("texts and descriptors go from the child to the parent", function()
+  local child = sys.clone({}, function(parent)
+    local file = io.open("/proc/self/stat")
+    parent:send("a text")
+    parent:send("a file", sys.namespace(0, "uts"):number())
+    file:close()
+    sys.exec { "true" }
+  end)
+  child:release()
+  check.equal(child:message(), "a text")
+  local text, descriptor = child:message()
+  check.equal(text, "a file")
+  check.truthy(descriptor:number() > 2)
+  descriptor:close()
+  check.raises("already used up by close", descriptor.number, descriptor)
+  check.equal(child:message(), nil)
+end)
+
+test("a signal's name is a word, with or without SIG, and a wrong one is told with the nearest", function()
+  local child = sleeper()
+  check.raises("unknown signal 'TRM' (did you mean 'TERM'?)", child.kill, child, "TRM")
+  check.raises("expected a signal, got the number", child.kill, child, 9999)
+  check.raises("argument 2: expected a string, got nothing", child.kill, child)
+end)
+
+test("an init stands above the program, and hides luabox", function()
+  local folder = sys.file.temporary "/tmp/luabox-test-"
+  local status = run({ namespaces = "pid mount" }, function()
+    sys.mount.private "/"
+    sys.mount.proc "/proc"
+    local script = "cat /proc/1/cmdline | tr '\\0' ' ' > $0/line; (sleep 0.05 &) ; sleep 0.2; " ..
+      "grep -l '^State:.Z' /proc/*/status > $0/zombies; exit 3"
+    sys.init { "/bin/sh", "-c", script, folder }
+  end)
+  check.equal(status, 3)
+  check.equal(sys.file.read(folder .. "/line"):gsub("%s*$", ""), "init")
+  check.equal(sys.file.read(folder .. "/zombies"), "")
+  os.execute("rm -r " .. folder)
+end)
+
+test("namespaces are entered through a path, a descriptor or a process", function()
+  local child = sys.clone({ namespaces = "uts ipc" }, function()
+    sys.sethostname "entered"
+    sys.exec { "sleep", "100" }
+  end)
+  child:release()
+  local function name_after(enter)
+    return run({}, function()
+      enter()
+      sys.exec { "/bin/sh", "-c", "test $(uname -n) = entered" }
+    end)
+  end
+  check.equal(name_after(function() sys.setns("/proc/" .. child:pid() .. "/ns/uts") end), 0)
+  check.equal(name_after(function() sys.setns(sys.namespace(child, "uts"), { namespaces = "uts" }) end), 0)
+  check.equal(name_after(function() sys.setns(child, { namespaces = "uts ipc" }) end), 0)
+  check.equal(name_after(function() sys.setns(child:pid(), { namespaces = "uts" }) end), 0)
+  check.equal(name_after(function() end), 1)
+  check.raises("needs the option 'namespaces'", sys.setns, child)
+  check.raises("this is no namespace", sys.setns, "/dev/null")
+end)
+
+test("clone's wrong arguments are told before there is a child", function()
+  local function noop() end
+  check.raises("expected some of mount uts ipc pid net user cgroup time", sys.clone, { namespaces = "utz" }, noop)
+  check.raises("unknown option 'namespace' (did you mean 'namespaces'?)", sys.clone, { namespace = "uts" }, noop)
+  check.raises("argument 1: expected a table of options, got function", function()
+    sys.clone(noop)
+  end)
+  check.raises("argument 2: expected a function, got nothing", sys.clone, {})
+  check.raises("expected 2 arguments, got 3", sys.clone, {}, noop, noop)
+  check.raises("option 'cgroup': expected a cgroup, got table", sys.clone, { cgroup = {} }, noop)
+end)
+
+test("options in the list of arguments are not taken for a command", function()
+  check.raises("expected a list, but it has the key 'environment'", sys.exec, { "true", environment = {} })
+  check.raises("item 2: expected a string, got the number", sys.exec, { "true", 5 })
+  check.raises("expected a list without holes", sys.exec, { "true", nil, "x" })
+  check.raises("unknown option 'enviroment' (did you mean 'environment'?)", sys.exec, { "true" }, { enviroment = {} })
+  check.raises("expected a command", sys.exec, {})
+end)
+
+test("random names differ, and are as long as asked for", function()
+  check.equal(#sys.random(4), 8)
+  check.truthy(sys.random(8) ~= sys.random(8))
+  check.truthy(sys.random(4):match "^%x+$")
+end)
+
+test("a primitive that is not there is named with the nearest", function()
+  check.raises("no such primitive (did you mean 'cgroup'?)", function() return sys.cgruop end)
+end)
+
+harness.finish()
