@@ -20,8 +20,10 @@ Json to_json(lua_State* L, int index, int depth);
 
 bool is_array(lua_State* L, int index) {
   size_t count = 0;
-  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) ++count;
-  return count == lua_objlen(L, index);
+  bool named = false;
+  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1), ++count)
+    named |= lua_type(L, -2) != LUA_TNUMBER;
+  return !named && count == lua_objlen(L, index);
 }
 
 Json table_to_json(lua_State* L, int index, int depth) {
@@ -65,8 +67,9 @@ Json to_json(lua_State* L, int index, int depth) {
   }
 }
 
-void push_json(lua_State* L, const Json& value) {
-  luaL_checkstack(L, 4, "JSON is nested too deeply");
+void push_json(lua_State* L, const Json& value, int depth) {
+  if (depth > kDeepest) throw Error::invalid("json.decode", "", "the text is nested too deeply");
+  luaL_checkstack(L, 4, "json.decode");
   if (value.is_boolean()) {
     lua_pushboolean(L, value.get<bool>());
   } else if (value.is_number()) {
@@ -76,13 +79,13 @@ void push_json(lua_State* L, const Json& value) {
   } else if (value.is_array()) {
     lua_createtable(L, static_cast<int>(value.size()), 0);
     for (size_t i = 0; i < value.size(); ++i) {
-      push_json(L, value[i]);
+      push_json(L, value[i], depth + 1);
       lua_rawseti(L, -2, static_cast<int>(i + 1));
     }
   } else if (value.is_object()) {
     lua_newtable(L);
     for (const auto& [key, member] : value.items()) {
-      push_json(L, member);
+      push_json(L, member, depth + 1);
       lua_setfield(L, -2, key.c_str());
     }
   } else {
@@ -110,7 +113,7 @@ int decode(lua_State* L) {
   const std::string text = lua::argument<lua::Bytes>(L, 1).data;
   const Json value = Json::parse(text, nullptr, false);
   if (value.is_discarded()) throw Error::invalid("json.decode", "", "this is no JSON");
-  push_json(L, value);
+  push_json(L, value, 0);
   return 1;
 }
 
