@@ -208,7 +208,7 @@ end
 local function begin(self)
   self.id = sys.random(4)
   self.name = self.config.name or (self.where:match "([%w_-]+)%.lua:%d+$" or "container") .. "-" .. self.id
-  self.config.hostname = self.config.hostname or self.name
+  if not self.named_host then self.config.hostname = self.name end
   self.terminal = program.wants_terminal(self.config)
 end
 
@@ -241,6 +241,8 @@ end
 
 --- Asks it to end (SIGTERM), and kills it after `timeout` seconds (10). Returns the exit status.
 function Container:stop(timeout)
+  if not self.process then errors.raise "the container was not started" end
+  if not self.process then errors.raise "the container was not started" end
   self:kill "TERM"
   if not self.process:wait(timeout or 10) then self:kill "KILL" end
   return self.process:wait()
@@ -249,8 +251,9 @@ end
 --- Ends whatever still runs and removes everything that the container had outside itself.
 function Container:destroy()
   if not self.process then return end
-  lifecycle.destroy(self)
+  local ok, problem = errors.try(lifecycle.destroy, self)
   self.process, self.cgroup, self.master = nil, nil, nil
+  if not ok then error(problem, 0) end
 end
 
 --- CPU, memory, pids and io that it has used, in base units.

@@ -55,7 +55,7 @@ local function undo_all(this)
     for _, problem in ipairs(this.record:remove()) do problems[#problems + 1] = problem end
     this.record = nil
   end
-  alive[this.name] = nil
+  if alive[this.name] == this then alive[this.name] = nil end
   return problems
 end
 

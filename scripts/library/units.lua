@@ -12,7 +12,7 @@ local SIZES = {
 local TIMES = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60, min = 60, h = 3600, d = 86400 }
 
 local function quantity(value, scale, what, examples)
-  if type(value) == "number" and value >= 0 then return value end
+  if type(value) == "number" and value >= 0 and value < math.huge then return value end
   local number, unit = tostring(value):match("^%s*(%d+%.?%d*)%s*(%a*)%s*$")
   if type(value) ~= "string" or not number or not scale[unit] then
     errors.raise("%s is no %s; write %s", type(value) == "string" and "'" .. value .. "'" or tostring(value), what, examples)
