@@ -1,0 +1,82 @@
+-- luabox.sys.terminal as scripts use it.
+local harness = require "harness"
+local test, check = harness.test, harness.check
+local sys = require "luabox.sys"
+local terminal = sys.terminal
+
+test("a terminal has two ends, and the size that it was given", function()
+  local master, slave = terminal.open()
+  check.truthy(sys.file.is_terminal(slave:number()))
+  terminal.set_size(master:number(), { rows = 20, columns = 90 })
+  local size = terminal.size(slave:number())
+  check.equal(size.rows, 20)
+  check.equal(size.columns, 90)
+  master:close()
+  slave:close()
+  check.raises("already used up by close", terminal.use, slave)
+end)
+
+test("a child that uses a terminal has it as its own", function()
+  local master, slave = terminal.open()
+  local child = sys.clone({}, function()
+    terminal.use(slave, { all = true })
+    sys.exec({ "/bin/sh", "-c", "test -t 0 && test -t 1 && test -t 2 && : < /dev/tty" },
+      { session = true, terminal = true })
+  end)
+  child:release()
+  check.equal(child:wait(), 0)
+  master:close()
+end)
+
+test("a terminal belongs to whom it was given", function()
+  local _, slave = terminal.open()
+  terminal.set_owner(slave, 1234, 5)
+  local pipe = io.popen("stat -L -c %u:%g /proc/" .. sys.pid() .. "/fd/" .. slave:number())
+  check.equal(pipe:read "*l", "1234:5")
+  pipe:close()
+end)
+
+test("what is no terminal has no size", function()
+  local file = sys.namespace(0, "uts")
+  check.equal(terminal.size(file:number()), nil)
+  check.equal(check.raises("", terminal.set_size, file:number(), { rows = 1, columns = 1 }).code, "ENOTTY")
+end)
+
+test("signals that come meanwhile are passed on to the supervised, and supervise ends with them", function()
+  local signals = terminal.forward_signals()
+  local function looping()
+    return sys.clone({}, function()
+      sys.exec { "/bin/sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done" }
+    end)
+  end
+  local one, two = looping(), looping()
+  one:release()
+  two:release()
+  sys.sleep(0.3)
+  os.execute("kill -TERM " .. sys.pid())
+  terminal.supervise({ one, two }, signals)
+  check.equal(one:wait(), 9)
+  check.equal(two:wait(), 9)
+  check.equal(signals:pending(), false)
+end)
+
+test("many processes can be supervised at once", function()
+  local signals, processes = terminal.forward_signals(), {}
+  for i = 1, 60 do
+    processes[i] = sys.clone({}, function() sys.exec { "true" } end)
+    processes[i]:release()
+  end
+  terminal.supervise(processes, signals)
+  for i = 1, 60 do check.equal(processes[i]:wait(0), 0) end
+end)
+
+test("wrong arguments are told by number", function()
+  local signals = terminal.forward_signals()
+  check.raises("expected a list of processes, got nothing", terminal.supervise)
+  check.raises("expected a process, got the number 1", terminal.supervise, { 1 }, signals)
+  check.raises("expected a signals, got nil", terminal.supervise, {})
+  check.raises("expected a root, got the number 3", terminal.open, 3)
+  check.raises("unknown option 'row' (did you mean 'rows'?)", terminal.set_size, 0, { row = 1 })
+end)
+
+harness.finish()
