@@ -192,6 +192,7 @@ local function settle(self)
   if config.network == "host" then self.namespaces.net = "host" end
   if self.namespaces.pid == "host" then config.init = false end
   config.cwd = config.cwd or "/"
+  self.named_host = config.hostname ~= nil
   self.granted = confinement.capabilities(config, self.where)
   self.devices, config.device_rules = host_devices(config, self.where)
   -- Nodes that it can make, or was given, are governed by a devices cgroup; a container with neither has no use for one.
