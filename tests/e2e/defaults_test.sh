@@ -182,6 +182,7 @@ equal "user by number and group" "7 50" "$(with "user = '7:50'" 'echo $(id -u) $
 equal "a user has no capability, effective or permitted" "0000000000000000 0000000000000000" "$(field "user = 'user'" CapEff) $(field "user = 'user'" CapPrm)"
 equal "cwd is where the command starts" /usr/bin "$(with "cwd = '/usr/bin'" pwd)"
 equal "rlimits, soft and hard" "100 200" "$(with "rlimits = { nofile = { soft = 100, hard = 200 } }" 'ulimit -Sn; ulimit -Hn' | xargs)"
+echo 0 > /proc/sys/net/ipv4/ip_forward
 equal "sysctls of its own namespaces" 1 "$(with "sysctl = { ['net.ipv4.ip_forward'] = 1 }" 'cat /proc/sys/net/ipv4/ip_forward')"
 equal "the host's sysctl of that name is as it was" 0 "$(cat /proc/sys/net/ipv4/ip_forward)"
 for node in /dev/fuse /dev/net/tun /dev/kmsg; do
