@@ -30,6 +30,7 @@ struct World {
 
   static std::vector<Prefix> prefixes(const std::vector<std::string>& texts) {
     std::vector<Prefix> list;
+    list.reserve(texts.size());
     for (const auto& text : texts) list.push_back(Prefix::parse(text));
     return list;
   }
@@ -248,7 +249,7 @@ TEST_CASE("UDP and IPv6 are published, masqueraded and guarded alike") {
     const Fd names = world.first([] {
       const auto [address, length] = socket_address("0.0.0.0", 53);
       Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length);
+      if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) < 0) throw Error("bind");
       return socket;
     });
     world.outside([&] { datagram("203.0.113.1"); });
@@ -342,8 +343,7 @@ TEST_CASE("a firewall that can't be meant is refused in words") {
   const auto refusal = [](const std::function<void(Firewall&)>& change) {
     Firewall firewall = first_firewall();
     change(firewall);
-    const std::string text = failure_of([&] { create_firewall(firewall); });
-    return text;
+    return failure_of([&] { create_firewall(firewall); });
   };
   CHECK(has(refusal([](Firewall& f) { f.name = "first"; }), "expected 'luabox-' and 1 to 200 letters"));
   CHECK(has(refusal([](Firewall& f) { f.name = "luabox-" + std::string(201, 'a'); }), "expected 'luabox-'"));
