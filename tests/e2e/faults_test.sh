@@ -32,7 +32,7 @@ hostname; umask; id; pwd; ls /dev /dev/pts
 env | sort
 for n in mnt uts ipc pid net cgroup; do [ "$(readlink /proc/self/ns/$n)" = "$(readlink /proc/1/ns/$n)" ] && echo "$n with pid 1"; done
 sed 's/^[0-9]*//' /proc/self/cgroup | sort
-ip -o address | awk '{ print $2, $4 }' | grep -v fe80; ip route; ps -o pid,args | wc -l
+ip -o address | awk '{ print $2, $4 }' | grep -v fe80; ip route
 cat /etc/hostname /proc/keys; head -c 1 /proc/interrupts
 for t in 'touch /data/no' 'mount -t tmpfs x /mnt' 'unshare -U true' 'mknod /tmp/n c 1 1'; do $t 2> /dev/null && echo "possible: $t"; done
 echo end
