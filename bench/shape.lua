@@ -16,7 +16,7 @@ return container {
   default_mounts = false,
   mounts = { proc "/proc", dev "/dev", tmpfs { "/run", size = "16MiB", mode = "755" }, has.net and sysfs "/sys" or nil },
   masked = {}, readonly_paths = {}, etc = false, keyring = false, init = false,
-  capabilities = "all", no_new_privs = has.seccomp and true or false,
+  capabilities = { add = { "SYS_ADMIN" } }, no_new_privs = has.seccomp and true or false,
   seccomp = has.seccomp and "default" or "unconfined",
   namespaces = { cgroup = "host", net = not has.net and "host" or nil },
   cgroup = has.cgroups and { memory = "64MiB", pids = 64, cpu = 0.5 } or { pids = "max" },

@@ -116,19 +116,20 @@ void remove_path(const std::string& path, const std::optional<std::string>& pare
 const lua::Entry lua::Class<Cgroup>::methods[] = {
     {"hierarchies", fn<&Cgroup::hierarchies>,
      false},  // g:hierarchies() -> { { version, mount, controllers }, ... } that it has a part in
-    {"write", fn<&Cgroup::write>},          // g:write { memory = "100MiB", cpu = 0.2, ["pids.max"] = 50 }
-    {"read", fn<&Cgroup::read>},            // g:read "memory" -> "104857600"
-    {"plan", fn<&Cgroup::plan>},            // g:plan { ... } -> { { controller, file, value, path }, ... }
-    {"add", fn<&add>},                      // g:add(pid or process)
-    {"paths", fn<&Cgroup::paths>, false},   // g:paths() -> the directories made so far
-    {"exists", fn<&Cgroup::exists>},        // g:exists() -> true or false
-    {"processes", fn<&Cgroup::processes>},  // g:processes() -> list of pids
-    {"freeze", fn<&Cgroup::freeze>},        // g:freeze()
-    {"thaw", fn<&Cgroup::thaw>},            // g:thaw()
-    {"kill", fn<&Cgroup::kill>},            // g:kill(); nothing may enter it afterwards
-    {"remove", fn<&Cgroup::remove>},        // g:remove()
-    {"keep", fn<&Cgroup::keep>, false},     // g:keep(): it outlives the object
-    {"oom_kills", fn<&Cgroup::oom_kills>},  // g:oom_kills() -> count, nil where memory is not counted
+    {"write", fn<&Cgroup::write>},            // g:write { memory = "100MiB", cpu = 0.2, ["pids.max"] = 50 }
+    {"read", fn<&Cgroup::read>},              // g:read "memory" -> "104857600"
+    {"plan", fn<&Cgroup::plan>},              // g:plan { ... } -> { { controller, file, value, path }, ... }
+    {"add", fn<&add>},                        // g:add(pid or process)
+    {"paths", fn<&Cgroup::paths>, false},     // g:paths() -> the directories made so far
+    {"exists", fn<&Cgroup::exists>},          // g:exists() -> true or false
+    {"processes", fn<&Cgroup::processes>},    // g:processes() -> list of pids
+    {"freeze", fn<&Cgroup::freeze>},          // g:freeze()
+    {"thaw", fn<&Cgroup::thaw>},              // g:thaw()
+    {"kill", fn<&Cgroup::kill>},              // g:kill(); nothing may enter it afterwards
+    {"remove", fn<&Cgroup::remove>},          // g:remove()
+    {"keep", fn<&Cgroup::keep>, false},       // g:keep(): it outlives the object
+    {"oom_event", fn<&Cgroup::oom_eventfd>},  // g:oom_event() -> descriptor, readable when memory ran out
+    {"oom_kills", fn<&Cgroup::oom_kills>},    // g:oom_kills() -> count, nil where memory is not counted
     {"stats", fn<&Cgroup::stats>},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
 };
 

@@ -52,7 +52,9 @@ std::string written(lua_State* L, int index, int depth) {
       return number;
     }
     case LUA_TSTRING: {
-      const std::string text = lua_tostring(L, index);
+      std::string text = lua_tostring(L, index);
+      for (char& byte : text)
+        if (static_cast<unsigned char>(byte) < ' ') byte = ' ';  // one primitive, one line
       return '"' + (text.size() > kLongestArgument ? text.substr(0, kLongestArgument) + "..." : text) + '"';
     }
     case LUA_TTABLE:

@@ -1,6 +1,7 @@
 // luabox.sys itself: engine/process.hpp, exec.hpp, namespaces.hpp for Lua.
 #include "engine/process.hpp"
 
+#include <poll.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,8 +227,17 @@ void sleep_for(double seconds) {
 /// sys.exit(status): ends this process at once; in the child of a clone too, without touching what the parent
 /// owns.
 void exit_now(int status) {
+  if (parent_channel() == nullptr) lua::undo_everything();
   std::fflush(nullptr);
   ::_exit(status);
+}
+
+/// fd:readable(seconds) -> whether it can be read without waiting, after at most that long
+bool readable(Fd& fd, std::optional<double> timeout) {
+  pollfd ready = {fd.get(), POLLIN, 0};
+  const int count = ::poll(&ready, 1, static_cast<int>(std::clamp(timeout.value_or(0), 0.0, 2e6) * 1000));
+  if (count < 0 && errno != EINTR) throw Error("poll", "descriptor");
+  return count > 0;
 }
 
 /// fd:close()
@@ -235,6 +245,8 @@ int close_fd(lua_State* L) {
   lua::Value<Fd>::use_up(L, 1, "close");
   return 0;
 }
+
+bool in_child() { return parent_channel() != nullptr; }
 
 // ---- methods of a process
 
@@ -262,7 +274,8 @@ int message(lua_State* L) {
 
 }  // namespace
 
-const lua::Entry lua::Class<Fd>::methods[] = {{"number", fn<&Fd::get>, false},   // fd:number()
+const lua::Entry lua::Class<Fd>::methods[] = {{"number", fn<&Fd::get>, false},  // fd:number()
+                                              {"readable", fn<&readable>, false},
                                               {"close", fn<&close_fd>, false}};  // fd:close() uses it up
 
 const lua::Entry lua::Class<Process>::methods[] = {
@@ -292,6 +305,7 @@ int open_process(lua_State* L) {
       {"chdir", lua::fn<&change_directory>},
       {"setsid", lua::fn<&new_session>},
       {"exit", lua::fn<&exit_now>},
+      {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},
       {"random", lua::fn<&random_hex>, false},  // sys.random(4) -> 8 hexadecimal digits
       {"version", lua::fn<&version>, false},

@@ -76,7 +76,7 @@ void install_loader(lua_State* L) {
     lua_rawgeti(L, -1, i);
     lua_rawseti(L, -2, i + 1);
   }
-  lua_pushcfunction(L, load_embedded);
+  lua_pushcfunction(L, lua::fn<&load_embedded>);
   lua_rawseti(L, -2, 2);
   lua_pop(L, 2);
 }

@@ -16,11 +16,11 @@
 
 namespace luabox::lua {
 
-/// An owned descriptor: fd:number(), fd:close() uses it up.
+/// An owned descriptor: fd:number(), fd:readable(seconds), fd:close() uses it up.
 template <>
 struct Class<Fd> {
   static constexpr auto name = "descriptor";
-  static const Entry methods[2];
+  static const Entry methods[3];
 };
 
 /// "uts ipc pid" or { "uts", "ipc", "pid" }.
@@ -81,7 +81,7 @@ template <>
 struct Class<Cgroup> {
   static constexpr auto name = "cgroup";
   static constexpr bool undoes = true;
-  static const Entry methods[15];
+  static const Entry methods[16];
 };
 /// A system call filter: see bindings/security.cpp.
 template <>

@@ -18,6 +18,7 @@
 #include <sstream>
 #include <thread>
 
+#include "engine/device_filter.hpp"
 #include "engine/error.hpp"
 
 namespace luabox {
@@ -355,7 +356,15 @@ void check_in_force(const std::string& path, const CgroupStep& step) {
               "the kernel took " + step.value + " but holds " + held.substr(0, held.find('\n')));
 }
 
+void attach_devices(const std::string& directory, const std::string& text) {
+  std::istringstream lines(text);
+  std::vector<std::string> rules;
+  for (std::string rule; std::getline(lines, rule);) rules.push_back(rule);
+  attach_device_filter(directory, rules);
+}
+
 void write_step(const std::string& directory, const CgroupStep& step) {
+  if (step.file == kDeviceProgram) return attach_devices(directory, step.value);
   const std::string path = directory + "/" + step.file;
   try {
     write_file(path, step.value);

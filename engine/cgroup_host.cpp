@@ -106,8 +106,13 @@ bool may_write(const std::string& directory) {
 }  // namespace
 
 std::string_view v2_controller(std::string_view controller) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> other_names = {
-      {{"blkio", "io"}, {"cpuacct", ""}, {"freezer", ""}, {"perf_event", ""}, {"cgroup", ""}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> other_names = {
+      {{"blkio", "io"},
+       {"cpuacct", ""},
+       {"freezer", ""},
+       {"perf_event", ""},
+       {"cgroup", ""},
+       {"devices", ""}}};
   for (const auto& [v1, v2] : other_names)
     if (controller == v1) return v2;
   return controller;
@@ -183,7 +188,7 @@ std::string CgroupHost::why_missing(std::string_view controller) const {
   const CgroupHierarchy* v2 = unified();
   const std::string name(v2_controller(controller));
   if (!v2) return "no cgroup hierarchy with the controller '" + std::string(controller) + "' is mounted here";
-  if (controller == "devices" || controller == "net_cls" || controller == "net_prio")
+  if (controller == "net_cls" || controller == "net_prio")
     return "cgroup v2 has no controller '" + name + "', and no v1 hierarchy with it is mounted here";
   std::string why = "the cgroup " + v2->base + " has no controller '" + name + "'";
   if (v2->base == v2->mount) return why + ", nor has a v1 hierarchy that is mounted here";

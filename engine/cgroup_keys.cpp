@@ -231,13 +231,11 @@ constexpr Key keys[] = {
      "v2 has no network controller; set priorities with nftables ('meta priority')"},
     {"net_prio", "net_prio.prioidx", "", "", Scale::text, RO, "v2 has no network controller"},
     {"devices", "", "", "devices", Scale::devices, RW,
-     "v2 guards devices with an eBPF program, which luabox does not load yet; a /dev with only the wanted "
-     "nodes and no mknod "
-     "capability is the alternative"},
+     "on v2 an eBPF program of the cgroup's own stands for the rules"},
     {"devices", "devices.deny", "", "", Scale::device_rule, WO,
-     "v2 guards devices with an eBPF program, which luabox does not load yet"},
+     "v2 guards devices with an eBPF program, which is made as a whole: write 'devices'"},
     {"devices", "devices.allow", "", "", Scale::device_rule, WO,
-     "v2 guards devices with an eBPF program, which luabox does not load yet"},
+     "v2 guards devices with an eBPF program, which is made as a whole: write 'devices'"},
     {"devices", "devices.list", "", "", Scale::text, RO,
      "v2 guards devices with an eBPF program, which can't be read"},
 
@@ -345,6 +343,7 @@ bool converts(Scale scale) {
     case Scale::swappiness:
     case Scale::io_weight:
     case Scale::io_max:
+    case Scale::devices:
       return true;
     default:
       return false;
@@ -363,8 +362,7 @@ Asked locate(const CgroupHost& host, const std::string& name) {
     throw Error("cgroup key", name, EOPNOTSUPP, host.why_missing(key.controller) + (useful ? note : ""));
   }
   asked.version = hierarchy->version;
-  const bool is_devices = key.scale == Scale::devices;
-  if (asked.version == 2 ? only_v1 : only_v2 && !is_devices)
+  if (asked.version == 2 ? only_v1 : only_v2)
     throw Error("cgroup key", name, EOPNOTSUPP,
                 "the controller '" + std::string(key.controller) + "' is cgroup v" +
                     std::to_string(asked.version) + " here" + note);
@@ -866,13 +864,17 @@ void Planner::io_max(const Asked& asked) {
 void Planner::devices(const Asked& asked) {
   const bool whole = asked.key->scale == Scale::devices;
   claim(asked, whole ? "devices" : std::string(asked.key->v1));
-  if (whole) add(asked, "devices.deny", "a");
+  const bool as_program = asked.version == 2;
+  if (whole && !as_program) add(asked, "devices.deny", "a");
+  std::string program;
   for (const auto& rule : lines(asked)) {
     if (!is_device_rule(rule) || (whole && rule == "a"))
       fail(asked,
            "'" + rule + "' is no device rule; write 'c 1:3 rwm': c or b, MAJOR:MINOR or *, some of rwm");
-    add(asked, whole ? "devices.allow" : std::string(asked.key->v1), rule);
+    program += rule + "\n";
+    if (!as_program) add(asked, whole ? "devices.allow" : std::string(asked.key->v1), rule);
   }
+  if (as_program) add(asked, kDeviceProgram, program);
 }
 
 // ---- reading

@@ -46,6 +46,10 @@ using CgroupValue = std::variant<bool, double, std::string, std::vector<std::str
 using CgroupValues = std::map<std::string, CgroupValue>;
 
 /// One write(2).
+/// In the place of a file's name: on v2 the rules of `devices`, a line each, become a program
+/// (engine/device_filter.hpp).
+inline constexpr const char* kDeviceProgram = "(device program)";
+
 struct CgroupStep {
   std::string controller;  ///< as CgroupHost::find knows it
   std::string file;        ///< "memory.max"

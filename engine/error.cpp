@@ -10,7 +10,8 @@ std::string sentence(const std::string& op, const std::string& object, int code,
   std::string text = op;
   if (!object.empty()) text += " " + object;
   if (code == EINVAL && !hint.empty()) return text + ": " + hint;
-  // strerror_r's GNU form is thread-safe and never fails; strerror would do, but clang-tidy is right to prefer this one.
+  // strerror_r's GNU form is thread-safe and never fails; strerror would do, but clang-tidy is right to
+  // prefer this one.
   char buffer[128];
   text += ": ";
   text += ::strerror_r(code, buffer, sizeof buffer);

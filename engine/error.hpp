@@ -1,8 +1,9 @@
 // The one way in which the engine fails.
 //
-// An Error says which step failed (`op`, the system call or the engine's own verb), on which object (`object`: a path, a
-// name, a number; may be empty) and why (`code`, an errno value). `hint` is set where the cause is known better than errno tells it.
-// The engine never logs and never exits: whoever catches an Error tells it, once.
+// An Error says which step failed (`op`, the system call or the engine's own verb), on which object
+// (`object`: a path, a name, a number; may be empty) and why (`code`, an errno value). `hint` is set where
+// the cause is known better than errno tells it. The engine never logs and never exits: whoever catches an
+// Error tells it, once.
 #pragma once
 
 #include <cerrno>

@@ -187,6 +187,22 @@ void show_as_init() {
   std::memcpy(command_line, "init", sizeof "init");
 }
 
+/// What tells a process of its own fault, not of somebody's wish.
+bool is_fault(int signal) {
+  switch (signal) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGILL:
+    case SIGFPE:
+    case SIGABRT:
+    case SIGTRAP:
+    case SIGSYS:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// Reaps everything that has ended; the status of `program` once it is among them.
 bool reap(pid_t program, int& status) {
   bool ended = false;
@@ -204,7 +220,7 @@ bool reap(pid_t program, int& status) {
     const int signal = ::sigwaitinfo(&all, &info);
     if (signal == SIGCHLD) {
       if (reap(program, status)) ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    } else if (signal > 0) {
+    } else if (signal > 0 && !is_fault(signal)) {
       ::kill(program, signal);  // gone already: then SIGCHLD is next
     }
   }
@@ -244,11 +260,11 @@ void exec_below_init(const ExecOptions& options) {
 
   // CLONE_VM and CLONE_VFORK: the program's page tables are never copied, and the init waits here until it
   // has exec'd or failed.
+  show_as_init();
   alignas(16) static char stack[256 * 1024];
   const pid_t program = ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD,
                                 const_cast<ExecOptions*>(&options));
   if (program < 0) throw Error("clone", "the command's process");
-  show_as_init();
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
   ::close_range(0, ~0U, 0);

@@ -1,6 +1,7 @@
 // A file descriptor as an owned value.
 //
-// Every descriptor that the engine makes is close-on-exec at birth. An Fd closes it when it goes; moving hands it over.
+// Every descriptor that the engine makes is close-on-exec at birth. An Fd closes it when it goes; moving
+// hands it over.
 #pragma once
 
 #include <fcntl.h>

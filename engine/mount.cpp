@@ -431,10 +431,20 @@ class Covers {
     if (is_directory(target.get()))
       cover_directory(target.get(), name);
     else
-      attach_tree(clone_tree(null(), "", {.recursive = false}, "/dev/null").get(), target.get(), name);
+      cover_file(target.get(), name);
   }
 
  private:
+  /// Read-only, so that the node itself is out of reach: it is the host's, and root inside could chmod it.
+  /// What is written to a device is no write to its mount.
+  void cover_file(int target, const std::string& name) {
+    const Fd copy = clone_tree(null(), "", {.recursive = false}, "/dev/null");
+    mount_attr attr = {};
+    attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    set_attributes(copy.get(), "", false, attr, name);
+    attach_tree(copy.get(), target, name);
+  }
+
   int null() {
     if (null_) return null_.get();
     Fd null = Fd::open("/dev/null", O_PATH | O_NOFOLLOW);

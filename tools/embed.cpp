@@ -1,4 +1,5 @@
-// embed OUT.cpp NAME=FILE...: compiles Lua files to bytecode that keeps its debug information, and writes them as one C++ file.
+// embed OUT.cpp NAME=FILE...: compiles Lua files to bytecode that keeps its debug information, and writes
+// them as one C++ file.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -49,8 +50,8 @@ int main(int argc, char** argv) {
     write_array(out, static_cast<size_t>(i), code);
     table += "    {\"" + name + "\", code" + std::to_string(i) + ", " + std::to_string(code.size()) + "},\n";
   }
-  out << "}  // namespace\nconst EmbeddedScript embedded_scripts[] = {\n" << table << "};\nconst size_t embedded_script_count = "
-      << argc - 2 << ";\n}  // namespace luabox\n";
+  out << "}  // namespace\nconst EmbeddedScript embedded_scripts[] = {\n"
+      << table << "};\nconst size_t embedded_script_count = " << argc - 2 << ";\n}  // namespace luabox\n";
   lua_close(L);
   return out.good() ? 0 : 1;
 }

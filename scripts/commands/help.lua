@@ -1,6 +1,4 @@
 -- luabox help [COMMAND]
-local errors = require "luabox.errors"
-
 local help = { summary = "Show the commands, or the help of one." }
 
 local function overview()
@@ -17,8 +15,7 @@ end
 function help.run(arguments)
   if not arguments[1] then return overview() end
   local command = require("luabox.main").command(arguments[1])
-  if not command.parser then errors.raise("'%s' has no help of its own: %s", arguments[1], command.summary or "") end
-  print(command.parser():get_help())
+  print(command.parser and command.parser():get_help() or ("Usage: luabox %s ...\n\n%s"):format(arguments[1], command.summary or ""))
 end
 
 return help

@@ -48,6 +48,12 @@ local function set_scope(script, arguments)
       errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))
     end,
   })
+  -- Lua's own would leave what the script made: os.exit(child:wait()) ends everything, as the end of the script does.
+  os.exit = function(status)
+    local sys = require "luabox.sys"
+    if not sys.in_child() and package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+    sys.exit(status == false and 1 or tonumber(status) or 0)
+  end
   _G.arg = { [0] = script, unpack(arguments) }
   local folder = script:match "^(.*/)[^/]*$" or "./"
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path

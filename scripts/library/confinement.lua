@@ -8,7 +8,8 @@ local confinement = {}
 -- ---- capabilities
 
 confinement.check_capabilities = schema.either(schema.word("none", "all"),
-  schema.fields { add = schema.list(schema.string), drop = schema.list(schema.string), only = schema.list(schema.string), ambient = schema.list(schema.string) })
+  schema.fields { add = schema.list(schema.string), drop = schema.list(schema.string), only = schema.list(schema.string),
+    ambient = schema.list(schema.string) })
 
 --- The names granted, lower case without "cap_", sorted out of the defaults, add, drop and only.
 function confinement.capabilities(config, where)
@@ -17,7 +18,9 @@ function confinement.capabilities(config, where)
   local ok, names = errors.try(function()
     if wanted == "all" then return sys.security.capabilities().permitted end  -- what luabox itself holds
     local granted = {}
-    for _, name in ipairs(wanted and wanted.only or sys.security.default_capabilities()) do granted[sys.security.capability_names({ name })[1]] = true end
+    for _, name in ipairs(sys.security.capability_names(wanted and wanted.only or sys.security.default_capabilities())) do
+      granted[name] = true
+    end
     for _, name in ipairs(wanted and wanted.drop or {}) do
       for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = nil end
     end
@@ -61,14 +64,23 @@ function confinement.step.prepare(this)
   error(problem, 0)
 end
 
-local function limit_process(config)
+--- Calls `f` with what follows; an error carries the line on which the script wrote `key`.
+local function for_key(this, key, f, ...)
+  local ok, problem = errors.try(f, ...)
+  if ok then return end
+  problem.where = schema.line_of_key(this.where, key)
+  error(problem, 0)
+end
+
+local function limit_process(this)
+  local config = this.config
   for name, limit in pairs(config.rlimits or {}) do
     if type(limit) ~= "table" then limit = { soft = limit, hard = limit } end
-    sys.user.rlimit(name, limit)
+    for_key(this, "rlimits", sys.user.rlimit, name, limit)
   end
-  if config.nice then sys.user.nice(config.nice) end
-  if config.oom_score_adj then sys.user.oom_score_adj(config.oom_score_adj) end
-  if config.personality then sys.user.personality(config.personality) end
+  if config.nice then for_key(this, "nice", sys.user.nice, config.nice) end
+  if config.oom_score_adj then for_key(this, "oom_score_adj", sys.user.oom_score_adj, config.oom_score_adj) end
+  if config.personality then for_key(this, "personality", sys.user.personality, config.personality) end
   sys.user.umask(config.umask or "022")
 end
 
@@ -76,14 +88,13 @@ end
 --- the rest.
 function confinement.step.enter(this)
   local config = this.config
-  limit_process(config)
+  limit_process(this)
   if config.keyring ~= false then sys.security.session_keyring() end
-  if config.apparmor then sys.security.exec_label(config.apparmor) end
+  if config.apparmor then for_key(this, "apparmor", sys.security.exec_label, config.apparmor) end
   local user = this.user
   -- Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it is about to go.
   if config.no_new_privs == false and this.filter then this.filter:load() end
   if config.no_new_privs ~= false then sys.security.no_new_privs() end
-  sys.security.limit_bounding(this.granted)
   sys.user.set_ids { uid = user.uid, gid = user.gid, groups = user.groups, keep_capabilities = true }
   local ambient = type(config.capabilities) == "table" and config.capabilities.ambient or {}
   sys.security.apply(user.uid, this.granted, ambient)

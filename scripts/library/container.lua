@@ -77,7 +77,8 @@ local FIELDS = {
   etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(schema.string),
   cgroup = schema.map(function(value) return value end),
   network = network.check,
-  namespaces = schema.fields { net = NAMESPACE, ipc = NAMESPACE, uts = NAMESPACE, pid = schema.word("new", "host"), cgroup = schema.word("new", "host") },
+  namespaces = schema.fields { net = NAMESPACE, ipc = NAMESPACE, uts = NAMESPACE, pid = schema.word("new", "host"),
+    cgroup = schema.word("new", "host") },
   users = users.check, user = schema.either(schema.string, schema.integer),
   command = schema.list(schema.string), env = environment, cwd = absolute,
   init = schema.boolean, terminal = schema.boolean,
@@ -85,7 +86,7 @@ local FIELDS = {
   no_new_privs = schema.boolean, apparmor = schema.string, keyring = schema.boolean,
   devices = schema.list(device), rlimits = schema.map(rlimit), sysctl = sysctl,
   umask = name_like("^[0-7]+$", "an octal mode such as \"022\""), nice = schema.integer, oom_score_adj = schema.integer,
-  personality = schema.string, annotations = schema.map(schema.string),
+  personality = schema.string,
 }
 
 --- A step of the script's own: a table of hooks, or a function that runs inside.
@@ -108,8 +109,6 @@ local function host_devices(config, where)
   end
   return devices, rules
 end
-
-local SHARED = { net = network.loopback, ipc = {}, uts = {}, cgroup = {} }
 
 --- A namespace that is joined by its path: entered first, before anything is made in it.
 local function joins(config)
@@ -176,8 +175,11 @@ local function check_together(config, where)
   if config.network == "host" and namespaces.net and namespaces.net ~= "host" then
     refuse("network", "network = \"host\" and namespaces.net = '%s' can't both be meant", namespaces.net)
   end
-  if config.hostname and namespaces.uts == "host" then
-    refuse("hostname", "hostname would change the host's own name: namespaces.uts is 'host'")
+  if config.no_new_privs == false and type(config.seccomp) == "table" then
+    refuse("seccomp", "a filter of its own is loaded last, which takes no_new_privs: no_new_privs = false can't be had with it")
+  end
+  if config.hostname and namespaces.uts and namespaces.uts ~= "new" then
+    refuse("hostname", "hostname would change a name that is not the container's own: namespaces.uts is '%s'", namespaces.uts)
   end
   if namespaces.pid == "host" and config.init then refuse("init", "an init needs a pid namespace of the container's own") end
 end
@@ -192,6 +194,10 @@ local function settle(self)
   if config.network == "host" then self.namespaces.net = "host" end
   if self.namespaces.pid == "host" then config.init = false end
   config.cwd = config.cwd or "/"
+  local root = config.rootfs
+  if root.kind == "directory" and not root.where then
+    root.path, root.where = mounts.resolve(root.path, self.where), schema.line_of_key(self.where, "rootfs")
+  end
   self.named_host = config.hostname ~= nil
   self.granted = confinement.capabilities(config, self.where)
   self.devices, config.device_rules = host_devices(config, self.where)
@@ -200,9 +206,11 @@ local function settle(self)
   self.device_rules = config.device_rules
   self.cgroup_keys = limits.keys(config)
   self.mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts, config.default_mounts), {}, {}
-  for i, mount in ipairs(self.mounts) do self.mounted[mount.target], self.targets[i] = true, mount.target end
+  for i, mount in ipairs(self.mounts) do
+    self.mounted[mount.target], self.targets[i] = true, mounts.target_of(mount)
+  end
   self.etc_targets = etc.targets(config, self.mounted)
-  for _, target in ipairs(self.etc_targets) do self.targets[#self.targets + 1] = target end
+  for _, target in ipairs(self.etc_targets) do self.targets[#self.targets + 1] = { path = target, kind = "file" } end
 end
 
 --- What differs from one start to the next: the id, the name, the terminal.

@@ -56,7 +56,7 @@ end
 etc.step = { namespaces = "uts mount" }
 
 function etc.step.enter(this)
-  if this.namespaces.uts ~= "host" then
+  if this.namespaces.uts == "new" then
     sys.sethostname(this.config.hostname)
     if this.config.domainname then sys.setdomainname(this.config.domainname) end
   end

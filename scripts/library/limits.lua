@@ -9,7 +9,9 @@ local limits = {}
 limits.PIDS = 4096
 
 -- What a container with CAP_MKNOD may open, and what it may merely make: as docker's.
-local DEVICES = { "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm" }
+local DEVICES = {
+  "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
+}
 
 --- The keys to write: the script's own, and the defaults that it does not set.
 function limits.keys(config)

@@ -52,7 +52,8 @@ end
 --- The constructor of `kind`: proc "/proc" or tmpfs { "/tmp", size = "64MiB" }.
 local function constructor(kind)
   local fields = {}
-  for name, check in pairs(FLAGS) do fields[name] = check end
+  -- A /dev and a view of the cgroups are what they are: they have no flags of their own.
+  for name, check in pairs(kind ~= "dev" and kind ~= "cgroupfs" and FLAGS or {}) do fields[name] = check end
   for name, check in pairs(FIELDS[kind]) do fields[name] = check end
   return function(argument)
     local where = errors.users_line(2, kind) or "luabox"
@@ -213,6 +214,13 @@ function mounts.attach(mount, this)
   error(problem, 0)
 end
 
+--- What must be there to mount on: { path =, kind = "directory" | "file", no_symlinks =, where = }.
+function mounts.target_of(mount)
+  local file = mount.kind == "bind" and sys.file.kind(mount.source .. "/.") ~= "directory"
+  local fixed = mount.kind == "proc" or mount.kind == "sysfs" or mount.kind == "dev"
+  return { path = mount.target, kind = file and "file" or "directory", no_symlinks = fixed, where = mount.where }
+end
+
 -- ---- the defaults of a container
 
 -- As docker's: what tells about, or reaches, the host.
@@ -222,6 +230,8 @@ mounts.MASKED = {
 }
 mounts.READ_ONLY = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" }
 
+local DEFAULTS = { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } }
+
 --- The default mounts with the script's own in the place of those that have the same target; the others follow in their order.
 function mounts.with_defaults(own, defaults)
   local list, place = {}, {}
@@ -229,9 +239,7 @@ function mounts.with_defaults(own, defaults)
     local at = place[mount.target] or #list + 1
     list[at], place[mount.target] = mount, at
   end
-  for _, kind in ipairs(defaults == false and {} or { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } }) do
-    add { kind = kind[1], target = kind[2] }
-  end
+  for _, default in ipairs(defaults == false and {} or DEFAULTS) do add { kind = default[1], target = default[2] } end
   for _, mount in ipairs(own or {}) do add(mount) end
   return list
 end

@@ -52,7 +52,8 @@ local VETH = {
 }
 
 --- veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
----@param options { host: string|string[], guest: string|string[], nat?: boolean, publish?: string[], name?: string, mtu?: integer, mac?: string, route?: boolean }
+---@param options { host: string|string[], guest: string|string[], nat?: boolean, publish?: string[], name?: string, mtu?: integer,
+---  mac?: string, route?: boolean }
 --- host: the address of the pair's end on the host; guest: of the container's, "eth0" unless `name` says otherwise. nat: the container reaches
 --- the outside with the host's address. route = false: no default route.
 function network.veth(options)

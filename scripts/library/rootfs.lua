@@ -60,19 +60,23 @@ end
 
 -- ---- the targets in a user's own folder
 
---- What has to be made in a rootfs folder to mount on, parents first: it is recorded, and goes with the container.
-local function missing_targets(this)
-  local root, missing, seen = sys.mount.root(this.rootfs_path), {}, {}
+--- Makes what is missing in a rootfs folder to mount on, each noted as it is made: it goes with the container.
+local function make_targets(this)
+  local root = sys.mount.root(this.rootfs_path)
   for _, target in ipairs(this.targets) do
-    local path = ""
-    for name in target:gmatch "[^/]+" do
-      path = path .. "/" .. name
-      if this.mounted[path] and path ~= target then break end  -- it will be made in that mount
-      if not seen[path] and not root:kind(path) then missing[#missing + 1] = path end
-      seen[path] = true
+    local below_another = false  -- then it is made in that mount
+    for folder in target.path:gmatch "()/" do
+      below_another = below_another or this.mounted[target.path:sub(1, folder - 1)]
+    end
+    if not below_another then
+      local ok, made = errors.try(root.ensure_target, root, target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
+      if not ok then
+        made.where, made.message = target.where or this.where, target.path .. ": " .. made.message
+        error(made, 0)
+      end
+      if #made > 0 then state.note_targets(this.rootfs_path, made) end
     end
   end
-  return missing
 end
 
 rootfs.step = { namespaces = "mount" }
@@ -86,7 +90,7 @@ function rootfs.step.resources(this)
   else
     this.rootfs_path = root.path
     if sys.file.kind(root.path .. "/.") ~= "directory" then
-      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", root.path)
+      errors.raise_at(root.where, "no folder %s", root.path)
     end
   end
   if root.kind == "image" or root.overlay then
@@ -94,13 +98,13 @@ function rootfs.step.resources(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
     this.rootfs_lock = sys.file.lock(root.path, { shared = true, wait = true })
-    resources[1] = state.targets(this.rootfs_path, missing_targets(this))
+    resources[1] = state.targets(this.rootfs_path)
   end
   return resources
 end
 
 function rootfs.step.prepare(this)
-  if this.layer then prepare_layer(this) end
+  if this.layer then prepare_layer(this) else make_targets(this) end
 end
 
 function rootfs.step.undo(this)

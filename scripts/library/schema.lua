@@ -99,9 +99,12 @@ end
 function schema.fields(definition)
   return function(value, path)
     if type(value) ~= "table" then return nil, "a table" end
-    return schema.check(value, definition, { what = path, where = errors.users_line(2) })
+    return schema.check(value, definition, { what = path })
   end
 end
+
+-- Where the table stands whose fields are being checked: what is nested in it has no line of its own.
+local outermost
 
 --- The line of `file` at or after `line` on which `key = ` stands: where the user wrote it.
 local function line_of_key(where, key)
@@ -124,7 +127,9 @@ end
 --- Checks the named fields of `values` against `definition`; returns a new table. `site` is { what = "container", where = "file:line" }.
 --- An unknown field, a wrong type and a wrong value are errors at the line that wrote them. The array part is left out.
 function schema.check(values, definition, site)
-  local where = site.where or errors.users_line(2) or "?"
+  local where = site.where or outermost or errors.users_line(2) or "luabox"
+  local before = outermost
+  outermost = where
   local checked = {}
   for key, value in pairs(values) do
     if type(key) == "string" then
@@ -140,10 +145,12 @@ function schema.check(values, definition, site)
         errors.raise_at(line_of_key(where, key), "%s.%s: expected %s, got %s", site.what, key, expected, show(value))
       end
       checked[key] = result
+      outermost = where
     elseif type(key) ~= "number" then
       errors.raise_at(where, "%s: expected names as keys, got %s", site.what, show(key))
     end
   end
+  outermost = before
   return checked
 end
 

@@ -32,7 +32,7 @@ end
 
 --- The end of a network namespace takes its veth away; a host end that is still there is of a container that never came to life.
 function removers.interface(resource)
-  if sys.file.kind("/sys/class/net/" .. resource.name) and resource.leftover then sys.net.remove(resource.name) end
+  if resource.leftover and sys.net.find(resource.name) then sys.net.remove(resource.name) end
 end
 
 function removers.folder(resource)
@@ -66,8 +66,11 @@ local function remove_all(resources, leftover)
   return problems
 end
 
+-- 0711: a container's root in a user namespace of its own has to pass through, and to list nothing. Records are 0600.
+local FOLDER = { mode = 457 }
+
 local function with_lock(folder, f)
-  sys.file.make_directories(folder, { mode = 448 })
+  sys.file.make_directories(folder, FOLDER)
   local lock = sys.file.lock(folder .. "/.lock", { wait = true })
   local ok, result = pcall(f)
   lock:release()
@@ -75,16 +78,21 @@ local function with_lock(folder, f)
   return result
 end
 
---- Notes that `paths` are about to be made in the folder `rootfs` as mount targets; returns the resource that stands for all that were noted
---- there, nil when there are none. The caller holds the folder's shared lock.
-function state.targets(rootfs, paths)
-  local folder = state.folder()
-  local journal = ("%s/.targets-%s"):format(folder, sys.file.identity(rootfs))
-  return with_lock(folder, function()
+local function journal_of(rootfs)
+  return ("%s/.targets-%s"):format(state.folder(), sys.file.identity(rootfs))
+end
+
+--- The resource that stands for all mount targets made in the folder `rootfs`, by this container or others.
+function state.targets(rootfs)
+  return { kind = "targets", rootfs = sys.file.absolute(rootfs), journal = journal_of(rootfs) }
+end
+
+--- Notes that `paths` were made in the folder `rootfs` as mount targets. The caller holds the folder's shared lock.
+function state.note_targets(rootfs, paths)
+  local journal = journal_of(rootfs)
+  with_lock(state.folder(), function()
     local known = sys.file.kind(journal) and sys.file.read(journal) or ""
-    if #paths > 0 then sys.file.write(journal, known .. table.concat(paths, "\n") .. "\n") end
-    if known == "" and #paths == 0 then return nil end
-    return { kind = "targets", rootfs = sys.file.absolute(rootfs), journal = journal }
+    sys.file.write(journal, known .. table.concat(paths, "\n") .. "\n", { mode = 384 })
   end)
 end
 
@@ -128,10 +136,10 @@ end
 function state.create(name, where)
   local folder = state.folder()
   local path = folder .. "/" .. name
-  local self = setmetatable({ name = name, path = path, folder = folder, resources = {}, facts = {} }, Record)
+  local self = setmetatable({ name = name, path = path, folder = folder, resources = {} }, Record)
   local function take()
     if sys.file.kind(path) then return end
-    sys.file.make_directory(path, { mode = 448 })
+    sys.file.make_directory(path, FOLDER)
     self.lock = sys.file.lock(path)
     return true
   end
@@ -148,7 +156,7 @@ end
 
 function Record:write()
   sys.file.write(self.path .. "/record.json",
-    sys.json.encode { name = self.name, pid = sys.pid(), resources = self.resources, facts = self.facts })
+    sys.json.encode { name = self.name, pid = sys.pid(), resources = self.resources }, { mode = 384 })
 end
 
 --- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc.

@@ -43,7 +43,7 @@ script() { printf 'return container {\n  rootfs = "%s/rootfs",\n%s\n}\n' "$work"
 # leftovers: what luabox has outside its containers now: state, cgroups, mounts, firewall tables, processes, layers.
 leftovers() {
   ls -A "$LUABOX_STATE" 2>/dev/null | grep -v '^\.lock$'
-  find /sys/fs/cgroup -path '*/luabox/*' -type d 2>/dev/null | grep -F "${mark:-}"
+  find /sys/fs/cgroup -path '*/luabox/*' -type d 2>/dev/null | grep -F "${mark:-no-name}"
   grep -F "$work" /proc/self/mountinfo
   nft list tables 2>/dev/null | grep luabox
   ls -A "$LUABOX_IMAGES/.layers" 2>/dev/null

@@ -195,7 +195,7 @@ TEST_CASE("device rules are allowed after all devices were denied") {
   CHECK(plan(v1, {{"devices", rules}}) == "devices.deny=a; devices.allow=c 1:3 rwm; devices.allow=b *:* r");
   for (const auto& bad : {"c 1:3"s, "c 1:3 rwx"s, "d 1:3 r"s, "c 1 r"s, "a"s, "c 1:3 rwm\nc 1:5 rwm"s, ""s})
     CHECK(problem(v1, {{"devices", std::vector{bad}}}).rfind("cgroup key devices: '", 0) == 0);
-  CHECK(has(problem(v2, {{"devices", rules}}), "eBPF"));
+  CHECK(has(problem(v2, {{"devices.allow", rules}}), "eBPF"));
 }
 
 TEST_CASE("on a hybrid host each key goes to the hierarchy that has its controller") {

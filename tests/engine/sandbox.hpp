@@ -56,8 +56,8 @@ inline std::string slurp(const std::string& path) {
 
 inline std::string mount_table() { return slurp("/proc/self/mountinfo"); }
 
-/// Runs `body` in a forked child that has unshared `namespaces` (CLONE_NEW* flags; mounts are made private). What it throws, or a
-/// `check` that is false, fails the test with its text. The child always ends by _exit.
+/// Runs `body` in a forked child that has unshared `namespaces` (CLONE_NEW* flags; mounts are made private).
+/// What it throws, or a `check` that is false, fails the test with its text. The child always ends by _exit.
 inline void in_child(int namespaces, const std::function<void()>& body) {
   int channel[2];
   REQUIRE(::pipe(channel) == 0);
@@ -68,7 +68,8 @@ inline void in_child(int namespaces, const std::function<void()>& body) {
     std::string failure;
     try {
       if (namespaces != 0 && ::unshare(namespaces) != 0) throw Error("unshare");
-      if ((namespaces & CLONE_NEWNS) != 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      if ((namespaces & CLONE_NEWNS) != 0 &&
+          ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
         throw Error("mount", "private /");
       body();
     } catch (const std::exception& error) {
