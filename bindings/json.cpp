@@ -103,6 +103,7 @@ struct lua::Options<EncodeOptions> {
 namespace {
 
 int encode(lua_State* L) {
+  lua::no_more_arguments(L, 2);
   const int indent = lua::argument<EncodeOptions>(L, 2).indent;
   // Bytes that are no UTF-8 become U+FFFD: JSON has no other way to carry them.
   lua::push(L, to_json(L, 1, 0).dump(indent, ' ', false, Json::error_handler_t::replace));
@@ -110,6 +111,7 @@ int encode(lua_State* L) {
 }
 
 int decode(lua_State* L) {
+  lua::no_more_arguments(L, 1);
   const std::string text = lua::argument<lua::Bytes>(L, 1).data;
   const Json value = Json::parse(text, nullptr, false);
   if (value.is_discarded()) throw Error::invalid("json.decode", "", "this is no JSON");

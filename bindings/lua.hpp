@@ -363,15 +363,16 @@ bool push_metatable(lua_State* L, const char* name);
 
 template <HasClass T>
 struct Value<T> {
+  static bool is(lua_State* L, int index) {
+    if (lua_touserdata(L, index) == nullptr || !lua_getmetatable(L, index)) return false;
+    metatable(L);
+    const bool same = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return same;
+  }
   static Box<T>& box(lua_State* L, int index) {
-    void* data = lua_touserdata(L, index);
-    if (data && lua_getmetatable(L, index)) {
-      metatable(L);
-      const bool same = lua_rawequal(L, -1, -2) != 0;
-      lua_pop(L, 2);
-      if (same) return *static_cast<Box<T>*>(data);
-    }
-    throw expected(L, index, std::string("a ") + Class<T>::name);
+    if (!is(L, index)) throw expected(L, index, std::string("a ") + Class<T>::name);
+    return *static_cast<Box<T>*>(lua_touserdata(L, index));
   }
   static T& check(lua_State* L, int index) {
     Box<T>& found = box(L, index);

@@ -180,7 +180,7 @@ int setns(lua_State* L) {
   if (lua_type(L, 1) == LUA_TSTRING) {
     const std::string path = lua::argument<std::string>(L, 1);
     enter_namespace(open_namespace(path).get(), wanted);
-  } else if (luaL_getmetafield(L, 1, "__metatable") && std::string(lua_tostring(L, -1)) == "descriptor") {
+  } else if (lua::Value<Fd>::is(L, 1)) {
     enter_namespace(lua::argument<Fd>(L, 1).get(), wanted);
   } else {
     if (wanted.flags() == 0)

@@ -29,6 +29,7 @@ namespace {
 /// terminal.open(root | nil) -> master, slave: of the devpts that is mounted on the root's /dev/pts, or of
 /// the host's own
 int open(lua_State* L) {
+  lua::no_more_arguments(L, 1);
   Pty pty =
       lua_isnoneornil(L, 1) ? open_pty() : open_pty(lua::argument<Root>(L, 1).resolve("/dev/pts/ptmx").get());
   lua::push(L, std::move(pty.master));
