@@ -106,21 +106,28 @@ end
 -- Where the table stands whose fields are being checked: what is nested in it has no line of its own.
 local outermost
 
+--- The text of `file`; of the script that runs as it was read: inside a container its path leads elsewhere.
+local function text_of(file)
+  if errors.script and errors.script.name == file then return errors.script.text end
+  local source = io.open(file)
+  local text = source and source:read "*a"
+  if source then source:close() end
+  return text
+end
+
 --- The line of `file` at or after `line` on which `key = ` stands: where the user wrote it.
 local function line_of_key(where, key)
   local file, line = where:match("^(.*):(%d+)$")
-  local source = file and io.open(file)
+  local source = file and text_of(file)
   if not source then return where end
   local number, escaped = 0, key:gsub("%p", "%%%0")
-  for text in source:lines() do
+  for text in (source .. "\n"):gmatch "([^\n]*)\n" do
     number = number + 1
     if number >= tonumber(line) and ((" " .. text):find("[^%w_]" .. escaped .. "%s*=[^=]")
         or text:find("%[%s*[\"']" .. escaped .. "[\"']%s*%]%s*=")) then
-      source:close()
       return file .. ":" .. number
     end
   end
-  source:close()
   return where
 end
 
