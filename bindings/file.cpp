@@ -33,11 +33,11 @@ std::vector<std::string> list(const std::string& path, ListOptions options) {
   return list_directory(path, options.limit);
 }
 lua::Bytes read(const std::string& path) { return {read_file(path)}; }
-void write(const std::string& path, lua::Bytes text, WriteOptions options) {
+void write(const std::string& path, const lua::Bytes& text, WriteOptions options) {
   if (options.create) return create_file(path, text.data, options.mode);
   replace_file(path, text.data, options.mode);
 }
-void set(const std::string& path, lua::Bytes text) { write_file(path, text.data); }
+void set(const std::string& path, const lua::Bytes& text) { write_file(path, text.data); }
 void rename(const std::string& from, const std::string& to, RenameOptions options) {
   rename_file(from, to, options.replace);
 }

@@ -195,9 +195,7 @@ local function settle(self)
   if self.namespaces.pid == "host" then config.init = false end
   config.cwd = config.cwd or "/"
   local root = config.rootfs
-  if root.kind == "directory" and not root.where then
-    root.path, root.where = mounts.resolve(root.path, self.where), schema.line_of_key(self.where, "rootfs")
-  end
+  if root.kind == "directory" and not root.where then root.path = mounts.resolve(root.path, self.where) end
   self.named_host = config.hostname ~= nil
   self.granted = confinement.capabilities(config, self.where)
   self.devices, config.device_rules = host_devices(config, self.where)

@@ -90,7 +90,7 @@ function rootfs.step.resources(this)
   else
     this.rootfs_path = root.path
     if sys.file.kind(root.path .. "/.") ~= "directory" then
-      errors.raise_at(root.where, "no folder %s", root.path)
+      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", root.path)
     end
   end
   if root.kind == "image" or root.overlay then
