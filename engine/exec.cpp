@@ -30,6 +30,7 @@ size_t command_line_size = 0;
 
 std::vector<char*> pointers(const std::vector<std::string>& list) {
   std::vector<char*> result;
+  result.reserve(list.size() + 1);
   for (const auto& text : list) result.push_back(const_cast<char*>(text.c_str()));
   result.push_back(nullptr);
   return result;

@@ -18,7 +18,7 @@ namespace luabox {
 namespace {
 
 constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
-constexpr size_t kMostBuffered = 64 * 1024;
+constexpr size_t kMostBuffered = 65536;
 
 sigset_t forwarded() {
   sigset_t set;

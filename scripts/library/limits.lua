@@ -32,9 +32,11 @@ local function at_line_of_key(this, f)
   local ok, result = errors.try(f)
   if ok then return result end
   result.where = this.where
+  local named = ""  -- the longest: "memory" is found in "memory.limit_in_bytes" too
   for key in pairs(this.config.cgroup or {}) do
-    if result.message:find(key, 1, true) then result.where = schema.line_of_key(this.where, key) end
+    if #key > #named and result.message:find(key, 1, true) then named = key end
   end
+  if named ~= "" then result.where = schema.line_of_key(this.where, named) end
   error(result, 0)
 end
 

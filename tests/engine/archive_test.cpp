@@ -452,7 +452,7 @@ TEST_CASE("capabilities and user attributes are kept, what steers overlayfs is d
   CHECK(result.skipped.xattrs == 3);
 }
 
-TEST_CASE("device nodes are made, skipped or refused; a whiteout is never made") {
+TEST_CASE("device nodes are made, skipped or refused, and a whiteout is never made") {
   if (!is_root()) SKIP_TEST("needs root");
   const std::string tar = Tar()
                               .add({.name = "null", .type = '3', .mode = 0666, .major = 1, .minor = 3})

@@ -150,7 +150,7 @@ TEST_CASE("modes are meant as written, whatever the umask") {
   CHECK(mode_of(box.path() / "a/file") == 0400);
 }
 
-TEST_CASE("write replaces, appends and makes parents; read has a limit") {
+TEST_CASE("write replaces, appends and makes parents, and read has a limit") {
   Sandbox box;
   const Root root = Root::open(box.path());
   root.write("/etc/app/motd", "hello world\n", {});
