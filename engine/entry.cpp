@@ -44,6 +44,7 @@ extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_
   const long opened = call(SYS_open, address(self), O_PATH | O_CLOEXEC);
   if (opened < 0) return;
   struct statfs mount;
+  mount.f_flags = 0;  // no initializer: it could become a call of memset
   const bool known = call(SYS_fstatfs, opened, address(&mount)) == 0;
   call(SYS_close, opened);
   if (!known || (mount.f_flags & kReadOnly) != 0) return;
