@@ -30,6 +30,18 @@ need() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
+golang_tar=${LUABOX_GOLANG_TAR:-${LUABOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/luabox}/golang.tar}
+
+# A golang root file system as `docker export` would give it, made once and kept.
+make_golang_tar() {
+  [ -s "$golang_tar" ] && { say "using $golang_tar"; return; }
+  say "making a golang root file system (some minutes, 650 MB): $golang_tar"
+  mkdir -p "$(dirname "$golang_tar")"
+  as_root mmdebstrap --variant=apt --include=golang-go,ca-certificates,bash bookworm "$golang_tar.partial.tar" 2>&1 |
+    grep --line-buffered -vE '^(I: (chroot|automatically|using|skipping)|W:)' || true
+  [ -s "$golang_tar.partial.tar" ] && as_root mv "$golang_tar.partial.tar" "$golang_tar"
+}
+
 # build DIRECTORY [CMAKE-OPTION...]
 build() {
   local directory=$1
