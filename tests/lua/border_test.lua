@@ -140,6 +140,7 @@ test("ten thousand failing calls leak neither descriptors nor memory", function(
   local descriptors, memory = #sys.file.list "/proc/self/fd", resident()
   round(math.ceil(10000 / #calls))
   check.equal(#sys.file.list "/proc/self/fd", descriptors)
+  if sys.file.read("/proc/self/maps"):find("libasan", 1, true) then return end  -- it keeps what was freed
   check.truthy(resident() - memory < 2048, ("%d KB more"):format(resident() - memory))
 end)
 
