@@ -15,7 +15,8 @@ local function message_of(folder, text)
   local pipe = io.popen(("%s run %s/wrong.lua 2>&1 < /dev/null"):format(os.getenv "LUABOX", folder))
   local message = pipe:read "*a"
   pipe:close()
-  return (plain(message, folder .. "/", ""):gsub("^luabox: ", ""):gsub("\n$", ""))
+  message = ("\n" .. message):match "\nluabox: (.*)\n$" or message  -- a sanitizer's warnings may stand before it
+  return (plain(message, folder .. "/", ""))
 end
 
 --- The golden file with the messages of now.
