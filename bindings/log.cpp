@@ -35,7 +35,7 @@ std::shared_ptr<spdlog::logger>& logger() {
 }
 
 /// One JSON object a line: time, level, and the fields.
-void write_json(spdlog::level::level_enum level, nlohmann::ordered_json fields) {
+void write_json(spdlog::level::level_enum level, const nlohmann::ordered_json& fields) {
   logger()->log(level, fields.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
