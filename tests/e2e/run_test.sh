@@ -61,6 +61,10 @@ within 5 grep -qs ready out; holds "--name calls it so" "other" "$("$LUABOX" lis
 printf 'local c = {}\nfor i = 1, 3 do c[i] = container { rootfs = "%s/rootfs", command = { "sh", "-c", "sleep 0." .. i .. "; echo " .. i } } end\nreturn c\n' "$work" > several.lua
 equal "a list of containers runs side by side" "1 2 3" "$(run several.lua | xargs)"
 
+chmod 755 "$work"  # the mapped root is nobody outside
+script "users = { uid = '0 100000 65536' }" "command = { 'sh', '-c', 'echo \$(id -u) \$(cat /proc/self/uid_map); echo x > /dev/null && cat /etc/hostname' }" "hostname = 'mapped'"
+equal "a user namespace: root inside, an ordinary id outside" "0 0 100000 65536 mapped" "$(run box.lua | xargs)"
+
 script "command = { 'env' }" "env = { FOO = 'bar' }"
 equal "the environment comes from nothing" "FOO HOME HOSTNAME PATH PWD SHLVL" "$(SECRET=1 run box.lua -- sh -c env | cut -d= -f1 | sort | xargs)"
 equal "only descriptors 0 to 2 are inherited" "0 1 2" "$(run box.lua -- sh -c 'for f in /proc/self/fd/*; do [ -e $f ] && echo ${f##*/}; done' 7< /etc/passwd | xargs)"
