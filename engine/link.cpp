@@ -493,6 +493,7 @@ std::optional<std::string> local_device(const Address& address) {
       RTM_F_FIB_MATCH;  // the table's entry, whose device is the address's; the route itself leads through lo
   batch.begin(RTM_GETROUTE, 0, header, "find route", address.text());
   put_address(batch, RTA_DST, address);
+  batch.forgive(ENETUNREACH);  // the common answer: not worth the milliseconds of a first exception
   std::optional<uint32_t> index;
   try {
     socket.send(batch, [&](const Answer& answer) {
