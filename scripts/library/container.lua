@@ -249,7 +249,6 @@ end
 --- Asks it to end (SIGTERM), and kills it after `timeout` seconds (10). Returns the exit status.
 function Container:stop(timeout)
   if not self.process then errors.raise "the container was not started" end
-  if not self.process then errors.raise "the container was not started" end
   self:kill "TERM"
   if not self.process:wait(timeout or 10) then self:kill "KILL" end
   return self.process:wait()
@@ -281,12 +280,6 @@ local container = {}
 
 --- Whether `value` was made by container { ... }.
 function container.is(value) return getmetatable(value) == Container end
-
---- A copy of `of` with another command: what `luabox run SCRIPT -- COMMAND` asks for.
-function container.with_command(of, command)
-  of.config.command = command
-  return of
-end
 
 --- container { rootfs = ..., command = ... }: checks the table; raises at the line that is wrong. Nothing is started.
 ---@return luabox.Container

@@ -43,18 +43,13 @@ end
 program.step = { namespaces = "pid ipc" }
 
 --- The folder is opened beneath the root, without magic links: "/proc/self/fd/7" leads nowhere (CVE-2024-21626).
-local function enter_folder(this)
-  local folder = this.config.cwd
-  local ok, problem = errors.try(function()
-    this.root:enter(folder)
-  end)
+function program.enter_folder(this)
+  local ok, problem = errors.try(this.root.enter, this.root, this.config.cwd)
   if ok then return end
   problem.where = schema.line_of_key(this.where, "cwd")
   problem.message = ("cwd: %s"):format(problem.message)
   error(problem, 0)
 end
-
-function program.enter_folder(this) enter_folder(this) end
 
 function program.step.enter(this)
   local options = { environment = environment(this), session = true, terminal = this.terminal, filter = this.own_filter }

@@ -100,9 +100,10 @@ end
 local Record = {}
 Record.__index = Record
 
+--- None where no record was written: then nothing was made. A record that can't be read is an error: what it lists must not be forgotten.
 local function read_resources(path)
-  local ok, record = pcall(function() return sys.json.decode(sys.file.read(path .. "/record.json")) end)
-  return ok and record.resources or {}
+  if not sys.file.kind(path .. "/record.json") then return {} end
+  return sys.json.decode(sys.file.read(path .. "/record.json")).resources
 end
 
 --- Takes the lock of a container whose luabox is gone; nil when it lives.
@@ -122,7 +123,8 @@ local function collect_one(folder, name)
   local path = folder .. "/" .. name
   local lock = lock_of_dead(folder, path)
   if not lock then return "alive" end
-  local problems = remove_all(read_resources(path), true)
+  local ok, resources = errors.try(read_resources, path)
+  local problems = ok and remove_all(resources, true) or { resources }
   if #problems > 0 then
     lock:release()
     return "left", problems
