@@ -1,6 +1,5 @@
 #include "engine/attributes.hpp"
 
-#include <linux/ioprio.h>
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
@@ -178,9 +177,11 @@ void set_affinity(const std::vector<unsigned>& processors) {
 void set_io_priority(const IoPriority& priority) {
   require_range("io_priority", priority.level, 0, 7);
   const bool levelled = priority.io_class == IoClass::realtime || priority.io_class == IoClass::best_effort;
-  // The classes are numbered as in linux/ioprio.h: none 0, realtime 1, best effort 2, idle 3.
-  const int value = IOPRIO_PRIO_VALUE(static_cast<int>(priority.io_class), levelled ? priority.level : 0);
-  if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) != 0) throw Error("ioprio_set");
+  // As linux/ioprio.h has it, which is no C++ in Debian's kernel 6.1.192: the class in the bits from 13 on
+  // (none 0, realtime 1, best effort 2, idle 3), the level below.
+  constexpr int class_shift = 13, this_process = 1;
+  const int value = static_cast<int>(priority.io_class) << class_shift | (levelled ? priority.level : 0);
+  if (::syscall(SYS_ioprio_set, this_process, 0, value) != 0) throw Error("ioprio_set");
 }
 
 }  // namespace luabox
