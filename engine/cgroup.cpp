@@ -283,6 +283,35 @@ void check_names(const std::string& name, const std::string& parent) {
   for (const auto& component : components(parent)) check_component(component, parent);
 }
 
+/// Where a cgroup lies: "build/a" in "luabox" is "a" in "luabox/build".
+struct Place {
+  std::string name, parent;
+};
+
+Place place_of(const std::string& name, const std::string& parent) {
+  const size_t slash = name.rfind('/');
+  Place place = slash == std::string::npos
+                    ? Place{name, parent}
+                    : Place{name.substr(slash + 1), parent + "/" + name.substr(0, slash)};
+  check_names(place.name, place.parent);
+  return place;
+}
+
+bool is_there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+/// The hierarchies in which the cgroup above has a directory. None for the folder of luabox's own, which
+/// limits nothing.
+std::vector<const CgroupHierarchy*> inherited(const CgroupHost& host, const std::string& parent) {
+  std::vector<const CgroupHierarchy*> list;
+  if (parent.find('/') == std::string::npos) return list;
+  for (const auto& hierarchy : host.hierarchies())
+    if (is_there(hierarchy.base + "/" + parent)) list.push_back(&hierarchy);
+  if (list.empty())
+    throw Error("cgroup", parent, ENOENT,
+                "there is no such cgroup; make it, and write its limits, before those below it");
+  return list;
+}
+
 const CgroupHierarchy& hierarchy_of(const CgroupHost& host, const std::string& controller) {
   if (const auto* found = host.find(controller)) return *found;
   throw Error("cgroup controller", controller, EOPNOTSUPP, host.why_missing(controller));
@@ -382,16 +411,19 @@ void write_step(const std::string& directory, const CgroupStep& step) {
 
 Cgroup Cgroup::create(const std::string& name, const CgroupOptions& options,
                       std::shared_ptr<const CgroupHost> host) {
-  check_names(name, options.parent);
+  Place place = place_of(name, options.parent);
   for (const auto& controller : options.controllers) hierarchy_of(*host, controller);
-  Cgroup made(name, options.parent, std::move(host));
+  Cgroup made(std::move(place.name), std::move(place.parent), std::move(host));
   if (made.host_->is_pure_v2()) made.make(made.host_->hierarchies()[0]);
+  for (const auto* hierarchy : inherited(*made.host_, made.parent_))
+    if (made.parts_.empty() || made.parts_[0].hierarchy != hierarchy) made.make(*hierarchy);
   for (const auto& controller : options.controllers) made.need(controller);
   return made;
 }
 
 Cgroup::~Cgroup() {
   if (!owned_) return;
+  own_all();
   for (const auto& part : parts_) {
     try {
       remove_tree(part.path, kDestructorTimeout);
@@ -411,8 +443,55 @@ const Cgroup::Part* Cgroup::part(const std::string& controller) const {
   return nullptr;
 }
 
+std::string Cgroup::path_in(const CgroupHierarchy& hierarchy) const {
+  return hierarchy.base + "/" + parent_ + "/" + name_;
+}
+
+/// A name is one cgroup's in all hierarchies.
+void Cgroup::claim() const {
+  for (const auto& hierarchy : host_->hierarchies())
+    if (is_there(path_in(hierarchy)))
+      throw Error("mkdir", path_in(hierarchy), EEXIST, "cgroup " + parent_ + "/" + name_ + " exists already");
+}
+
+/// Whether the directory was made for the cgroups below. Throws when some of them have no part in that
+/// hierarchy.
+bool Cgroup::made_from_below(const CgroupHierarchy& hierarchy) const {
+  const std::string path = path_in(hierarchy), inside = path + "/";
+  bool any = false;
+  for (const auto& part : parts_) {
+    struct stat about = {};
+    if (::stat(part.path.c_str(), &about) < 0 || about.st_nlink <= 2)
+      continue;  // none below: the common case
+    for (const auto& name : sub_directories(Fd::open(part.path, O_RDONLY | O_DIRECTORY))) {
+      any = true;
+      if (!is_there(inside + name))
+        throw Error(
+            "mkdir", path, EBUSY,
+            "the cgroup " + name + " below it has no part in that hierarchy; write it before that is made");
+    }
+  }
+  return any && is_there(path);
+}
+
+/// Takes over what the cgroups below it made of it.
+void Cgroup::own_all() {
+  if (parts_.empty()) return;
+  for (const auto& hierarchy : host_->hierarchies()) {
+    const bool known = std::any_of(parts_.begin(), parts_.end(),
+                                   [&](const Part& part) { return part.hierarchy == &hierarchy; });
+    if (!known && is_there(path_in(hierarchy))) parts_.push_back({&hierarchy, path_in(hierarchy)});
+  }
+}
+
 void Cgroup::make(const CgroupHierarchy& hierarchy) {
-  const std::string path = hierarchy.base + "/" + parent_ + "/" + name_;
+  const std::string path = path_in(hierarchy);
+  if (parts_.empty()) {
+    claim();
+  } else if (made_from_below(hierarchy)) {
+    parts_.push_back({&hierarchy, path});
+    return;
+  }
   const auto& controllers = hierarchy.controllers;
   const bool cpuset = hierarchy.version == 1 &&
                       std::find(controllers.begin(), controllers.end(), "cpuset") != controllers.end();
@@ -578,6 +657,7 @@ void Cgroup::kill() {
 }
 
 void Cgroup::remove() {
+  own_all();
   while (!parts_.empty()) {
     remove_tree(parts_.back().path, kExitTimeout);
     parts_.pop_back();
@@ -721,19 +801,20 @@ CgroupStats Cgroup::stats() const {
 
 std::vector<CgroupWrite> plan_cgroup_writes(const CgroupHost& host, const std::string& name,
                                             const CgroupOptions& options, const CgroupValues& values) {
-  check_names(name, options.parent);
-  return with_paths(host, options.parent + "/" + name, plan_cgroup(host, values));
+  const Place place = place_of(name, options.parent);
+  return with_paths(host, place.parent + "/" + place.name, plan_cgroup(host, values));
 }
 
 std::vector<std::string> planned_cgroup_paths(const CgroupHost& host, const std::string& name,
                                               const CgroupOptions& options, const CgroupValues& values) {
-  check_names(name, options.parent);
+  const Place place = place_of(name, options.parent);
   std::vector<std::string> paths;
   const auto add = [&](const CgroupHierarchy& hierarchy) {
-    const std::string path = hierarchy.base + "/" + options.parent + "/" + name;
+    const std::string path = hierarchy.base + "/" + place.parent + "/" + place.name;
     if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
   };
   if (host.is_pure_v2()) add(host.hierarchies()[0]);
+  for (const auto* hierarchy : inherited(host, place.parent)) add(*hierarchy);
   for (const auto& controller : options.controllers) add(hierarchy_of(host, controller));
   for (const auto& step : plan_cgroup(host, values)) add(hierarchy_of(host, step.controller));
   return paths;

@@ -5,6 +5,10 @@
 // at once. It owns what it made: remove() removes it and says what stands in the way, and so does the
 // destructor, silently, unless keep() was called. Neither kills; kill() does.
 //
+// A name such as "build/a" is a cgroup below another: "build" must be there, and what limits it limits all
+// that is below it together. So "build/a" gets a directory in every hierarchy in which "build" has one, and
+// where it needs one more, "build" gets that too.
+//
 // A cgroup that was killed is spent: some kernels kill at once whatever is born into it later, so entering it
 // is refused. See cgroups(7), Documentation/admin-guide/cgroup-v1/, cgroup-v2.rst.
 #pragma once
@@ -25,7 +29,9 @@
 namespace luabox {
 
 struct CgroupOptions {
-  std::string parent = "luabox";  ///< the directory of each base in which it is made; "luabox/build" is two
+  /// The directory of each base in which it is made, made itself where it is missing; "luabox/build" is the
+  /// cgroup "build".
+  std::string parent = "luabox";
   std::vector<std::string> controllers;  ///< hierarchies to make in advance: those of these controllers
 };
 
@@ -69,7 +75,8 @@ struct CgroupWrite {
 
 class Cgroup {
  public:
-  /// Throws EEXIST when a directory of that name is there already; whatever was made until then is removed.
+  /// Throws EEXIST when a directory of that name is there already, in any hierarchy, and ENOENT when the
+  /// cgroup above is not; whatever was made until then is removed.
   static Cgroup create(const std::string& name, const CgroupOptions& options = {},
                        std::shared_ptr<const CgroupHost> host = CgroupHost::local());
 
@@ -81,6 +88,7 @@ class Cgroup {
 
   /// Checks all of `values`, then makes what directories they need, then writes them in order. A limit in
   /// bytes is read back and must be in force. A failure in the kernel leaves what was written before it.
+  /// Throws EBUSY for a hierarchy in which the cgroups below have no part: nothing would hold for them.
   void write(const CgroupValues& values);
   /// What write(values) would do.
   std::vector<CgroupWrite> plan(const CgroupValues& values) const;
@@ -139,6 +147,10 @@ class Cgroup {
   CgroupReader reader() const;
   void whole() const;
   const Part& freezer() const;
+  std::string path_in(const CgroupHierarchy& hierarchy) const;
+  void claim() const;
+  bool made_from_below(const CgroupHierarchy& hierarchy) const;
+  void own_all();
 
   std::string name_, parent_;
   std::shared_ptr<const CgroupHost> host_;

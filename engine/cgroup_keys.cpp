@@ -933,7 +933,8 @@ std::string Reading::text() const {
       if (!old) return file("io.max");
       break;
     case Scale::devices:
-      return file("devices.list");
+      if (old) return file("devices.list");
+      throw Error("read cgroup key", asked_.name, EOPNOTSUPP, "an eBPF program can't be read back as rules");
     case Scale::frozen:
       return frozen();
     default:

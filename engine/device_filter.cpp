@@ -97,25 +97,56 @@ int bpf(int command, bpf_attr& attributes) {
   return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof attributes));
 }
 
-}  // namespace
-
-void attach_device_filter(const std::string& directory, const std::vector<std::string>& rules) {
-  const auto instructions = compiled(rules);
+Fd loaded(const std::vector<bpf_insn>& instructions, const std::string& directory) {
   bpf_attr attributes = {};
   attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
   attributes.insns = reinterpret_cast<uintptr_t>(instructions.data());
   attributes.insn_cnt = static_cast<uint32_t>(instructions.size());
   attributes.license = reinterpret_cast<uintptr_t>("MIT");
-  const Fd program(bpf(BPF_PROG_LOAD, attributes));
+  Fd program(bpf(BPF_PROG_LOAD, attributes));
   if (!program) throw Error("bpf", "device filter of " + directory);
+  return program;
+}
 
-  const Fd cgroup = Fd::open(directory, O_RDONLY | O_DIRECTORY);
-  attributes = {};
+/// The programs that are attached to the cgroup itself, by number.
+std::vector<uint32_t> attached_to(const Fd& cgroup, const std::string& directory) {
+  std::vector<uint32_t> numbers(64);  // what the kernel takes at most
+  bpf_attr attributes = {};
+  attributes.query.target_fd = static_cast<uint32_t>(cgroup.get());
+  attributes.query.attach_type = BPF_CGROUP_DEVICE;
+  attributes.query.prog_ids = reinterpret_cast<uintptr_t>(numbers.data());
+  attributes.query.prog_cnt = static_cast<uint32_t>(numbers.size());
+  if (bpf(BPF_PROG_QUERY, attributes) < 0) throw Error("bpf", "query the device filters of " + directory);
+  numbers.resize(attributes.query.prog_cnt);
+  return numbers;
+}
+
+void change(int command, const Fd& cgroup, const Fd& program, const std::string& what) {
+  bpf_attr attributes = {};
   attributes.target_fd = static_cast<uint32_t>(cgroup.get());
   attributes.attach_bpf_fd = static_cast<uint32_t>(program.get());
   attributes.attach_type = BPF_CGROUP_DEVICE;
-  attributes.attach_flags = BPF_F_ALLOW_MULTI;
-  if (bpf(BPF_PROG_ATTACH, attributes) < 0) throw Error("bpf", "attach the device filter to " + directory);
+  if (command == BPF_PROG_ATTACH) attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  if (bpf(command, attributes) < 0) throw Error("bpf", what);
+}
+
+void detach(const Fd& cgroup, uint32_t number, const std::string& directory) {
+  bpf_attr attributes = {};
+  attributes.prog_id = number;
+  const Fd program(bpf(BPF_PROG_GET_FD_BY_ID, attributes));
+  if (!program) throw Error("bpf", "former device filter of " + directory);
+  change(BPF_PROG_DETACH, cgroup, program, "detach the former device filter from " + directory);
+}
+
+}  // namespace
+
+void attach_device_filter(const std::string& directory, const std::vector<std::string>& rules) {
+  const Fd program = loaded(compiled(rules), directory);
+  const Fd cgroup = Fd::open(directory, O_RDONLY | O_DIRECTORY);
+  // All that are attached must allow a thing: the former ones go, when the new one is in force.
+  const auto former = attached_to(cgroup, directory);
+  change(BPF_PROG_ATTACH, cgroup, program, "attach the device filter to " + directory);
+  for (const uint32_t number : former) detach(cgroup, number, directory);
 }
 
 }  // namespace luabox

@@ -10,9 +10,10 @@
 
 namespace luabox {
 
-/// Allows the cgroup in `directory` (of the v2 hierarchy) what the rules say and nothing else. A rule is as
-/// v1's devices.allow takes it, already checked: "c 1:3 rwm", "b *:* m". The program goes with the cgroup.
-/// Throws Error (EPERM without CAP_BPF and CAP_SYS_ADMIN, EINVAL from a kernel without CONFIG_CGROUP_BPF).
+/// Allows the cgroup in `directory` (of the v2 hierarchy) what the rules say and nothing else, whatever was
+/// said before. A rule is as v1's devices.allow takes it, already checked: "c 1:3 rwm", "b *:* m". The
+/// program goes with the cgroup. Throws Error (EPERM without CAP_BPF and CAP_SYS_ADMIN, EINVAL from a kernel
+/// without CONFIG_CGROUP_BPF).
 void attach_device_filter(const std::string& directory, const std::vector<std::string>& rules);
 
 }  // namespace luabox

@@ -31,7 +31,8 @@ end
 local function at_line_of_key(this, f)
   local ok, result = errors.try(f)
   if ok then return result end
-  result.where = this.where
+  local parent = this.config.cgroup_parent
+  result.where = parent and result.message:find(parent, 1, true) and schema.line_of_key(this.where, "cgroup_parent") or this.where
   local named = ""  -- the longest: "memory" is found in "memory.limit_in_bytes" too
   for key in pairs(this.config.cgroup or {}) do
     if #key > #named and result.message:find(key, 1, true) then named = key end
@@ -42,14 +43,22 @@ end
 
 limits.step = { namespaces = "cgroup" }
 
+--- What the container's own cgroup is made in: luabox's folder, or a cgroup of the script's.
+local function parent_of(this)
+  return this.config.cgroup_parent and "luabox/" .. this.config.cgroup_parent or "luabox"
+end
+
 function limits.step.resources(this)
-  local paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(this.name, this.cgroup_keys) end)
-  return { { kind = "cgroup", paths = paths } }
+  local parent = parent_of(this)
+  local paths = at_line_of_key(this, function()
+    return sys.cgroup.planned_paths(this.name, this.cgroup_keys, { parent = parent })
+  end)
+  return { { kind = "cgroup", paths = paths, parent = parent } }
 end
 
 function limits.step.prepare(this)
   at_line_of_key(this, function()
-    this.cgroup = sys.cgroup.create(this.name)
+    this.cgroup = sys.cgroup.create(this.name, { parent = parent_of(this) })
     this.cgroup:keep()  -- the record removes it, in whatever way this process ends
     this.cgroup:write(this.cgroup_keys)
   end)

@@ -22,7 +22,7 @@ end
 local removers = {}
 
 function removers.cgroup(resource)
-  for _, path in ipairs(resource.paths) do sys.cgroup.remove_path(path) end
+  for _, path in ipairs(resource.paths) do sys.cgroup.remove_path(path, resource.parent) end
 end
 
 function removers.firewall(resource)

@@ -169,8 +169,9 @@ TEST_CASE("a name that is taken is refused and what it names left alone") {
     CHECK(error.hint() == "cgroup " + parent.name() + "/demo exists already");
   }
   CHECK(first.exists());
-  for (const auto& bad : {"", "..", "a/b", "a\nb", "."})
+  for (const auto& bad : {"", "..", "a/", "/a", "demo/../x", "a\nb", "."})
     CHECK(code_of([&] { Cgroup::create(bad, parent.with({"pids"})); }) == EINVAL);
+  CHECK(code_of([&] { Cgroup::create("a/b", parent.with({"pids"})); }) == ENOENT);
   for (const auto& bad : {"", "../up", "/", "a//b", "a/"})
     CHECK(code_of([&] { Cgroup::create("x", {bad, {"pids"}}); }) == EINVAL);
 }

@@ -109,7 +109,9 @@ end)
 test("wrong arguments of the functions are told by name", function()
   check.raises("argument 1: expected a string, got nothing", sys.cgroup.create)
   check.raises("unknown option 'perent' (did you mean 'parent'?)", sys.cgroup.create, "x", { perent = "y" })
-  check.raises("expected a plain name", sys.cgroup.create, "a/b", { parent = PARENT })
+  check.raises("expected a plain name", sys.cgroup.create, "a//b", { parent = PARENT })
+  check.raises("there is no such cgroup; make it, and write its limits, before those below it", sys.cgroup.create, "a/b",
+    { parent = PARENT })
   check.raises("expected a plain name", sys.cgroup.create, "a", { parent = "../up" })
   check.raises("cgroup controller memroy", sys.cgroup.create, "a", { parent = PARENT, controllers = { "memroy" } })
   check.raises("expected HIERARCHY/luabox/NAME", sys.cgroup.remove_path, "/etc/passwd")
@@ -130,6 +132,70 @@ test("freezing without the freezer says how to have it", function()
   if version == 2 then harness.skip "every v2 cgroup can freeze" end
   with_cgroup({ controllers = { "pids" } }, function(group)
     check.raises("name it when creating the cgroup", group.freeze, group)
+  end)
+end)
+
+--- A cgroup in which something can still be made when the body is over.
+local function with_nested(body)
+  with_cgroup({ controllers = { "pids" } }, function(group) body(group, sys.cgroup.create("demo/a", { parent = PARENT })) end)
+end
+
+test("a cgroup below another lies in all of its hierarchies, and the other one in those that it needs", function()
+  with_nested(function(group, below)
+    local pids, memory = base_of "pids" .. "/" .. PARENT, base_of "memory" .. "/" .. PARENT
+    check.equal(readable(pids .. "/demo/a/cgroup.procs"), "")
+    below:write { memory = "64MiB" }
+    check.equal(readable(memory .. "/demo/cgroup.procs"), "")
+    group:write { memory = "32MiB" }
+    check.equal(group:read "memory", "33554432")
+    check.equal(below:read "memory", "67108864")
+    below:remove()
+    group:remove()
+    check.equal(readable(pids .. "/demo/cgroup.procs"), nil)
+    check.equal(readable(memory .. "/demo/cgroup.procs"), nil)
+  end)
+end)
+
+test("what is made of a cgroup for those below it goes with it", function()
+  with_nested(function(group, below)
+    below:write { memory = "64MiB" }
+    group:remove()
+    check.equal(readable(base_of "memory" .. "/" .. PARENT .. "/demo/cgroup.procs"), nil)
+  end)
+end)
+
+test("a limit that would not hold for the cgroups below is refused", function()
+  local _, version = base_of "pids"
+  if version == 2 then harness.skip "v2 has one hierarchy" end
+  with_nested(function(group)
+    local problem = check.raises("the cgroup a below it has no part in that hierarchy", group.write, group, { memory = "32MiB" })
+    check.equal(problem.code, "EBUSY")
+  end)
+end)
+
+test("the limits of a cgroup hold for all below it together", function()
+  with_nested(function(group, below)
+    group:write { pids = 3 }
+    local other = sys.cgroup.create("demo/b", { parent = PARENT })
+    local function started(where, command)
+      local child = sys.clone({ cgroup = where }, function() sys.exec { "/bin/sh", "-c", command } end)
+      child:release()
+      return child
+    end
+    local forks = "(exit 7); exit $?"
+    check.equal(started(other, forks):wait(), 7)
+    local running = { started(below, "exec sleep 60"), started(below, "exec sleep 60") }
+    check.equal(started(other, forks):wait(), 2)  -- the third can't have a child
+    group:kill()
+    for _, child in ipairs(running) do check.equal(child:wait(), 137) end
+  end)
+end)
+
+test("a name is one cgroup in all hierarchies", function()
+  with_cgroup({ controllers = { "pids" } }, function()
+    check.raises("exists already", function()
+      sys.cgroup.create("demo", { parent = PARENT }):write { memory = "64MiB" }
+    end)
   end)
 end)
 
