@@ -77,6 +77,7 @@ local FIELDS = {
   etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(schema.string),
   cgroup = schema.map(function(value) return value end),
   cgroup_parent = name_like("^[%w][%w_./-]*$", "the name of a cgroup that sys.cgroup.create made"),
+  accounting = schema.boolean,
   network = network.check,
   namespaces = schema.fields { net = NAMESPACE, ipc = NAMESPACE, uts = NAMESPACE, pid = schema.word("new", "host"),
     cgroup = schema.word("new", "host") },
@@ -129,7 +130,7 @@ local function steps_of(self)
   local function own(kind) return self.namespaces[kind] == "new" end
   if config.users then add(users.step) end
   for _, step in ipairs(joins(config)) do add(step) end
-  if next(self.cgroup_keys) or config.cgroup_parent then add(limits.step) elseif own "cgroup" then add { namespaces = "cgroup" } end
+  if limits.wanted(config, self.cgroup_keys) then add(limits.step) elseif own "cgroup" then add { namespaces = "cgroup" } end
   add(rootfs.step)
   add(etc.step)
   if type(config.network) == "table" then add(network.veth_step) elseif own "net" then add(network.loopback) end

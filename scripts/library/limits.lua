@@ -13,6 +13,11 @@ local DEVICES = {
   "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
 }
 
+--- Whether the container has a cgroup of its own.
+function limits.wanted(config, keys)
+  return next(keys) ~= nil or config.cgroup_parent ~= nil or config.accounting == true
+end
+
 --- The keys to write: the script's own, and the defaults that it does not set.
 function limits.keys(config)
   local keys = {}
@@ -43,22 +48,38 @@ end
 
 limits.step = { namespaces = "cgroup" }
 
---- What the container's own cgroup is made in: luabox's folder, or a cgroup of the script's.
-local function parent_of(this)
-  return this.config.cgroup_parent and "luabox/" .. this.config.cgroup_parent or "luabox"
+-- What c:stats() reads; "cgroup" stands for the core files of version 2, with the pressure.
+local COUNTED = { "cpu", "cpuacct", "memory", "pids", "io", "blkio", "cgroup" }
+
+--- Those of COUNTED that this host has.
+local function counted()
+  local offered, found = {}, {}
+  for _, hierarchy in ipairs(sys.cgroup.host()) do
+    if hierarchy.version == 2 then offered.cgroup = true end
+    for _, controller in ipairs(hierarchy.controllers) do offered[controller] = true end
+  end
+  for _, controller in ipairs(COUNTED) do
+    if offered[controller] then found[#found + 1] = controller end
+  end
+  return found
+end
+
+--- How the container's own cgroup is made: in luabox's folder or in a cgroup of the script's, with a part in what it asks for alone or
+--- in all that count.
+local function options_of(this)
+  local parent = this.config.cgroup_parent
+  return { parent = parent and "luabox/" .. parent or "luabox", controllers = this.config.accounting and counted() or {} }
 end
 
 function limits.step.resources(this)
-  local parent = parent_of(this)
-  local paths = at_line_of_key(this, function()
-    return sys.cgroup.planned_paths(this.name, this.cgroup_keys, { parent = parent })
-  end)
-  return { { kind = "cgroup", paths = paths, parent = parent } }
+  local options = options_of(this)
+  local paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(this.name, this.cgroup_keys, options) end)
+  return { { kind = "cgroup", paths = paths, parent = options.parent } }
 end
 
 function limits.step.prepare(this)
   at_line_of_key(this, function()
-    this.cgroup = sys.cgroup.create(this.name, { parent = parent_of(this) })
+    this.cgroup = sys.cgroup.create(this.name, options_of(this))
     this.cgroup:keep()  -- the record removes it, in whatever way this process ends
     this.cgroup:write(this.cgroup_keys)
   end)

@@ -198,9 +198,8 @@ function perform.cgroupfs(mount, this)
   tree:restrict_to(SEALED)
   tree:attach(this.root, mount.target, DIRECTORY)
   for _, hierarchy in ipairs(hierarchies) do
-    local options = {}
-    for _, controller in ipairs(hierarchy.controllers) do options[controller] = true end
-    sys.mount.make(hierarchy.version == 2 and "cgroup2" or "cgroup", { options = options, flags = SEALED })
+    local v2 = hierarchy.version == 2
+    sys.mount.make_cgroup { v2 = v2, controllers = not v2 and hierarchy.controllers or {}, read_only = true }
       :attach(this.root, mount.target .. "/" .. hierarchy.name)
   end
 end

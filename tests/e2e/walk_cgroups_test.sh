@@ -1,0 +1,269 @@
+# The walks of examples/cgroups, on whichever version of cgroups is here, with the effect looked up in the kernel's own files.
+. "$(dirname "$0")/common.sh"
+mark=walk-
+make_rootfs rootfs
+ip link set lo up
+
+walk() { local name=$1; shift; "$LUABOX" run "$top/examples/cgroups/$name.lua" "$@" 2>&1; }
+# version CONTROLLER: 1, 2, or nothing where there is none.
+version() {
+  if awk '$3 == "cgroup" { print "," $4 "," }' /proc/mounts | grep -q ",$1,"; then echo 1
+  elif cat /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null | grep -qw "$1"; then echo 2; fi
+}
+# path NAME FILE: where a walk's cgroup has that file.
+path() { find /sys/fs/cgroup -path "*/luabox/$1/$2" 2>/dev/null | head -1; }
+# Microseconds of CPU time in cpuacct.usage or cpu.stat, without a process of its own.
+microseconds() {
+  local text
+  read -r -d '' text < "$1"
+  if [[ $1 == *cpuacct.usage ]]; then echo $((text / 1000)); else text=${text#usage_usec }; echo "${text%%$'\n'*}"; fi
+}
+usage_file() { if [ "$(version cpuacct)" = 1 ]; then path "$1" cpuacct.usage; else path "$1" cpu.stat; fi; }
+# What the cgroup used of one CPU in two seconds, in thousandths; nothing when it went away.
+share() {
+  local file before after start end
+  within 30 test -n "$(file=$(usage_file "$1"); echo "$file")" || return
+  file=$(usage_file "$1")
+  before=$(microseconds "$file") start=${EPOCHREALTIME/./}
+  sleep 2
+  after=$(microseconds "$file" 2>/dev/null) end=${EPOCHREALTIME/./}
+  [ -n "$after" ] && echo $(((after - before) * 1000 / (end - start)))
+}
+# spinning WALK NAME LEAST MOST [ARGUMENT]: the share is measured while the walk runs; a busy machine gets four tries for the lower bound.
+spinning() {
+  local try measured
+  for try in 1 2 3 4; do
+    walk "$1" "${@:5}" > "$1.out" &
+    measured=$(share "$2")
+    wait $!
+    [ "${measured:-0}" -ge "$3" ] && break
+  done
+  [ "${measured:-0}" -ge "$3" ] && [ "$measured" -le "$4" ] && return
+  echo "$measured thousandths, $(cat "$1.out")"
+  return 1
+}
+
+# ---- cpu
+succeeds "cgroups/cpu: a spinning process gets 20 % of a CPU" spinning cpu walk-cpu 170 230
+holds "cgroups/cpu: the script measures it too" "% of a CPU" "$(cat cpu.out)"
+
+# How the CPU times of both relate, by their weights in the kernel and as measured, in hundredths.
+weights() {
+  local weight=cpu.weight light heavy a b
+  [ "$(version cpu)" = 1 ] && weight=cpu.shares
+  walk cpu_weight > weight.out &
+  within 30 eval '[ -n "$(usage_file walk-weight/heavy)" ] && grep -q . "$(path walk-weight/heavy cgroup.procs)"'
+  light=$(usage_file walk-weight/light) heavy=$(usage_file walk-weight/heavy)
+  wanted=$(($(cat "$(path walk-weight/heavy $weight)") * 100 / $(cat "$(path walk-weight/light $weight)")))
+  sleep 0.3
+  a=$(microseconds "$light") b=$(microseconds "$heavy")
+  sleep 2
+  a=$(($(microseconds "$light") - a)) b=$(($(microseconds "$heavy") - b))
+  wait $!
+  got=$((b * 100 / a))
+}
+weights
+if [ $wanted -gt 200 ] && [ $got -gt $((wanted * 7 / 10)) ] && [ $got -lt $((wanted * 14 / 10)) ]; then
+  ok "cgroups/cpu_weight: two that want one CPU get it as their weights are"
+else
+  failed "cgroups/cpu_weight: two that want one CPU get it as their weights are" "wanted $wanted, got $got hundredths"
+fi
+
+if [ -n "$(version cpuset)" ]; then
+  seen=$(walk cpuset)
+  holds "cgroups/cpuset: a process may use CPU 0 alone" $'Cpus_allowed_list:\t0\n' "$seen"
+  holds "cgroups/cpuset: and memory node 0 alone" $'Mems_allowed_list:\t0\n' "$seen"
+  holds "cgroups/cpuset: it can't take another" "out of reach" "$seen"
+else
+  skipped "cgroups/cpuset: a process may use CPU 0 alone" "this kernel has no cpuset controller"
+fi
+
+# ---- memory
+if [ -n "$(version memory)" ]; then
+  seen=$(walk memory "$work/rootfs")
+  holds "cgroups/memory: 64 KiB are refused with the reason" "memory limit 64 KiB reached, which is too small to start in" "$seen"
+  holds "cgroups/memory: 50 MB fit into 100 MB" $'50M\t0\t' "$seen"
+  holds "cgroups/memory: 200 MB don't, and luabox says why" $'200M\t137\tmemory limit 100 MB reached' "$seen"
+
+  seen=$(walk swappiness)
+  if [ "$(version memory)" = 1 ]; then
+    holds "cgroups/swappiness: 0 is in the kernel" "swappiness 0" "$seen"
+    holds "cgroups/swappiness: so can be 60" "60 is taken" "$seen"
+  else
+    holds "cgroups/swappiness: 0 is no swap on version 2" $'memory.swap.max\t0' "$seen"
+    holds "cgroups/swappiness: that limit is in the kernel" "swap 0" "$seen"
+    holds "cgroups/swappiness: 60 can't be had, and the error names what can" "no swappiness of its own for a cgroup; limit its swap" "$seen"
+  fi
+
+  # A shell whose child takes too much memory: one process ends, or all of them.
+  script "cgroup = { memory = '50MB', swappiness = 0 }" "command = { '/bin/sh', '-c', 'dd if=/dev/zero of=/dev/null bs=200M count=1; echo lives' }"
+  holds "cgroups/oom_group: without it one process ends" "lives" "$("$LUABOX" run box.lua 2>&1)"
+  script "cgroup = { memory = '50MB', oom_group = true }" "command = { '/bin/sh', '-c', 'dd if=/dev/zero of=/dev/null bs=200M count=1; echo lives' }"
+  seen=$("$LUABOX" run box.lua 2>&1)
+  if [ "$(version memory)" = 1 ]; then
+    holds "cgroups/oom_group: version 1 has none, says the error" "v1 kills one process at a time" "$seen"
+  else
+    holds "cgroups/oom_group: with it all of them do" "memory limit 50 MB reached" "$seen"
+    lacks "cgroups/oom_group: and none goes on" "lives" "$seen"
+  fi
+else
+  skipped "cgroups/memory: 100 MB are enforced" "this kernel has no memory controller"
+fi
+
+# ---- pids, io, devices, freezer
+holds "cgroups/pids: five processes and no more" "5 of at most 5 processes" "$(walk pids)"
+
+# A folder on a disk, where a rate can be measured.
+on_a_disk() { [ -b "$(findmnt -nvo SOURCE --target "$1")" ]; }
+for disk in "$work" /scratch "$HOME"; do [ -d "$disk" ] && on_a_disk "$disk" && break; disk=; done
+if [ -n "$disk" ] && [ -n "$(version io)$(version blkio)" ]; then
+  start=$SECONDS
+  dd if=/dev/zero of="$disk/walk-io.data" bs=100k count=30 oflag=direct status=none
+  free=$((SECONDS - start))
+  seen=$(walk io "$disk")
+  took=$((SECONDS - start - free))
+  rates=$(sed -n 's/.*, \([0-9]*\)\.\([0-9][0-9]\) MB.*/\1\2/p' <<< "$seen" | tr '\n' ' ')
+  read -r written read <<< "$rates"
+  if [ $took -ge 4 ] && [ $free -lt 3 ]; then ok "cgroups/io: what takes $free s without it takes $took s"; else
+    failed "cgroups/io: what takes less than 3 s without it takes more than 4 s" "$free and $took: $seen"; fi
+  if [ "${written:-0}" -ge 100 ] && [ "$written" -le 230 ]; then ok "cgroups/io: 2 MB are written in a second"; else failed "cgroups/io: 2 MB are written in a second" "$seen"; fi
+  if [ "${read:-0}" -ge 50 ] && [ "$read" -le 115 ]; then ok "cgroups/io: 1 MB is read in a second"; else failed "cgroups/io: 1 MB is read in a second" "$seen"; fi
+else
+  skipped "cgroups/io: 1 MB is read in a second" "there is no folder on a disk here, or no io controller"
+fi
+
+seen=$(walk devices | tr '\n' ';')
+holds "cgroups/devices: what is allowed opens, and nothing else" "only c 1:3:;null opens;/bin/sh: 1: cannot open /dev/zero: Operation not permitted;" "$seen"
+holds "cgroups/devices: rules that are written again are in force" "c 1:5 as well:;null opens;zero opens;" "$seen"
+
+state() { cat "$(path walk-freezer freezer.state)" "$(path walk-freezer cgroup.freeze)" 2>/dev/null; }
+walk freezer > freezer.out &
+if within 30 eval '[[ $(state) == [F1]* ]]'; then ok "cgroups/freezer: it is frozen in the kernel"; else failed "cgroups/freezer: it is frozen in the kernel" "$(state)"; fi
+wait $!
+holds "cgroups/freezer: it used no CPU time then" "frozen: 0.00 s of CPU, state frozen" "$(cat freezer.out)"
+lacks "cgroups/freezer: it did before and after" "ed: 0.00 s of CPU, state thawed" "$(cat freezer.out)"
+
+# ---- those of version 1 alone, and the rare ones
+nft -f - <<'RULES'
+table inet walk { chain out { type filter hook output priority 0; meta cgroup 0x100001 counter
+} }
+table netdev walk { chain out { type filter hook egress device "lo" priority 0; meta priority 0:5 counter
+} }
+RULES
+counted() { nft list table "$1" walk | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p'; }
+seen=$(walk network_classes "$(command -v busybox)" ping -c 1 127.0.0.1)
+for controller in net_cls net_prio; do
+  if [ "$(version $controller)" = 1 ]; then
+    holds "cgroups/$controller: the kernel has it" "$([ $controller = net_cls ] && echo 1048577 || echo "lo 5")" "$seen"
+    if [ "$(counted "$([ $controller = net_cls ] && echo inet || echo netdev)")" -gt 0 ]; then ok "cgroups/$controller: the firewall tells what it sends"
+    else failed "cgroups/$controller: the firewall tells what it sends" "$seen; $(nft list ruleset)"; fi
+  else
+    holds "cgroups/$controller: the error says that version 2 has none, and what it has" "v2 has no network controller; " "$seen"
+  fi
+done
+
+if [ -n "$(version hugetlb)" ]; then
+  seen=$(walk hugetlb)
+  holds "cgroups/hugetlb: the limit is in the kernel" "limit"$'\t'4194304 "$seen"
+  if [ "$(cat /proc/sys/vm/nr_hugepages)" -ge 3 ]; then holds "cgroups/hugetlb: the third page is refused" "filled 4 MiB" "$seen"
+  else skipped "cgroups/hugetlb: the third page is refused" "no huge pages are set aside (vm.nr_hugepages)"; fi
+else
+  skipped "cgroups/hugetlb: the limit is in the kernel" "this kernel has no hugetlb controller"
+fi
+
+# perf_event_open(2) on the cgroup's directory: milliseconds of its cpu-clock, over all CPUs, in half a second.
+cat > perf.py <<'PY'
+import ctypes, os, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+group = os.open(sys.argv[1], os.O_RDONLY)
+attributes = ctypes.create_string_buffer(struct.pack("<IIQ", 1, 112, 0).ljust(112, b"\0"))
+counters = []
+for cpu in range(os.cpu_count()):
+    counters.append(libc.syscall(298, attributes, group, cpu, -1, 4))
+    if counters[-1] < 0:
+        sys.exit("perf_event_open: " + os.strerror(ctypes.get_errno()))
+time.sleep(0.5)
+print(sum(struct.unpack("<Q", os.read(counter, 8))[0] for counter in counters) // 1000000)
+PY
+mkfifo go
+walk perf_event < go > perf.out &
+exec 7> go
+within 30 grep -q /sys perf.out
+milliseconds=$(python3 perf.py "$(cat perf.out)" 2>&1)
+exec 7>&-
+wait $!
+if [[ $milliseconds == perf_event_open:* ]]; then skipped "cgroups/perf_event: perf counts the processes of the cgroup" "this kernel can't: $milliseconds"
+elif [ "$milliseconds" -gt 10 ]; then ok "cgroups/perf_event: perf counts the processes of the cgroup"
+else failed "cgroups/perf_event: perf counts the processes of the cgroup" "$milliseconds ms of 500"; fi
+
+# ---- figures
+seen=$(walk accounting "$work/rootfs")
+if [[ $seen =~ cpu$'\t'.*system=[0-9.]+.*usage=0*[.0-9]*[1-9].*user= ]]; then ok "cgroups/accounting: seconds of CPU time"; else failed "cgroups/accounting: seconds of CPU time" "$seen"; fi
+if [ -n "$(version memory)" ]; then holds "cgroups/accounting: bytes of memory" "limit=99999744" "$seen"; fi
+holds "cgroups/accounting: processes" "current=2 limit=50" "$seen"
+if [ -n "$(version io)$(version blkio)" ]; then holds "cgroups/accounting: bytes read and written" "read_bytes=" "$seen"; fi
+if [ -e /proc/pressure/cpu ] && [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name cgroup.controllers)" ]; then
+  holds "cgroups/accounting: seconds of pressure" $'pressure\tcpu=' "$seen"
+else
+  skipped "cgroups/accounting: seconds of pressure" "this kernel has no PSI, or no cgroup v2"
+fi
+
+# ---- each by three names: the file and what the kernel has in it, on version 1 and on version 2
+names=$(walk names)
+# named KEY CONTROLLER ON-V1 ON-V2 [INSTEAD]: what the walk tells of the key; where the kernel has no such controller or file, the error.
+named() {
+  local line wanted
+  line=$(grep "^$1"$'\t' <<< "$names")
+  case $(version "$2") in 1) wanted=$3 ;; 2) wanted=$4 ;; *) wanted="no controller '$2'" ;; esac
+  if [ -n "${5:-}" ] && [[ $line == *"$5"* ]]; then wanted=$5; fi
+  holds "cgroups/names: $1" "$wanted" "$line"
+}
+named cpu.cfs_quota_us cpu "cpu.cfs_quota_us = 20000" "cpu.max = 20000 100000"
+named cpu.max cpu "cpu.cfs_period_us = 100000, cpu.cfs_quota_us = 20000" "cpu.max = 20000 100000"
+named cpu cpu "cpu.cfs_period_us = 100000, cpu.cfs_quota_us = 20000" "cpu.max = 20000 100000"
+named cpu.shares cpu "cpu.shares = 512" "cpu.weight = 59"
+named cpu.weight cpu "cpu.shares = 421" "cpu.weight = 50"
+named cpu_weight cpu "cpu.shares = 421" "cpu.weight = 50"
+for key in cpuset.cpus cpuset; do named $key cpuset "cpuset.cpus = 0" "cpuset.cpus = 0"; done
+for key in cpuset.mems mems; do named $key cpuset "cpuset.mems = 0" "cpuset.mems = 0"; done
+for key in memory.limit_in_bytes memory.max memory; do named $key memory "memory.limit_in_bytes = 99999744" "memory.max = 99999744"; done
+for key in memory.soft_limit_in_bytes memory.low memory_low; do named $key memory "memory.soft_limit_in_bytes = 49999872" "memory.low = 49999872"; done
+for key in memory.swappiness swappiness; do named $key memory "memory.swappiness = 0" "memory.swap.max = 0"; done
+for key in memory.swap.max swap; do named $key memory "memory.memsw.limit_in_bytes = 99999744" "memory.swap.max = 0" "this kernel does not count swap"; done
+for key in memory.high memory_high; do named $key memory "v1 can't throttle, only limit: use 'memory'" "memory.high = 49999872"; done
+named oom_group memory "v1 kills one process at a time" "memory.oom.group = 1"
+for key in pids.max pids; do named $key pids "pids.max = 50" "pids.max = 50"; done
+named blkio.weight io "blkio.weight = 500" "io.weight = default 4950" "this kernel has no such file"
+for key in io.weight io_weight; do named $key io "blkio.weight = 54" "io.weight = default 500" "this kernel has no such file"; done
+device_rules=$(if [ "$(version devices)" = 1 ]; then echo "devices.allow = written: c 1:3 rwm"; else echo "write 'devices'"; fi)
+holds "cgroups/names: devices.allow" "$device_rules" "$(grep ^devices.allow <<< "$names")"
+holds "cgroups/names: devices" "written: c 1:3 rwm" "$(grep ^devices$'\t' <<< "$names")"
+frozen=$(if [ "$(version freezer)" = 1 ]; then echo "freezer.state = THAWED"; else echo "cgroup.freeze = 0"; fi)
+for key in freezer.state cgroup.freeze freezer; do holds "cgroups/names: $key" "$frozen" "$(grep "^$key"$'\t' <<< "$names")"; done
+named net_cls.classid net_cls "net_cls.classid = 1048577" ""
+named net_prio.ifpriomap net_prio "net_prio.ifpriomap = " ""
+for key in hugetlb.2MB.limit_in_bytes hugetlb.2MB.max hugetlb.2MB; do named $key hugetlb "hugetlb.2MB.limit_in_bytes = 4194304" "hugetlb.2MB.max = 4194304"; done
+# No such hardware here, as the kernel says.
+named rdma.max rdma "the kernel refuses" "the kernel refuses"
+named misc.max misc "the kernel refuses" "the kernel refuses"
+account=$(if [ "$(version cpuacct)" = 1 ]; then echo "cpuacct.usage = "; else echo "v2 has usage_usec in cpu.stat"; fi)
+holds "cgroups/names: cpuacct.usage" "$account" "$(grep ^cpuacct.usage <<< "$names")"
+
+# ---- parent and children
+succeeds "cgroups/hierarchy: two children get the parent's 40 % together" spinning hierarchy walk-parent 340 450 "$work/rootfs"
+holds "cgroups/hierarchy: a child is on the parent's CPU" $'Cpus_allowed_list:\t0' "$(cat hierarchy.out)"
+holds "cgroups/hierarchy: a container ends on the parent's memory" $'200 MB in a container\t137' "$(cat hierarchy.out)"
+script "cgroup = { pids = 5 }" "cgroup_parent = 'walk-nowhere'" "command = { '/bin/true' }"
+holds "cgroups/hierarchy: an unknown parent is an error at its line" "box.lua:4: cgroup luabox/walk-nowhere: No such file or directory (there is no such cgroup" "$("$LUABOX" run box.lua 2>&1)"
+
+# ---- what version 2 alone has
+if [ -n "$(version freezer)" ] || [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
+  skipped "cgroups/v2: a process is born in its cgroup, and killed with it" "this host's hierarchies are of version 1"
+else
+  strace -f -o trace -e trace=clone3,openat "$LUABOX" run "$top/examples/cgroups/pids.lua" > /dev/null 2>&1
+  holds "cgroups/v2: a process is born in its cgroup (CLONE_INTO_CGROUP)" "CLONE_INTO_CGROUP" "$(cat trace)"
+  holds "cgroups/v2: and all are killed at once (cgroup.kill)" "walk-pids/cgroup.kill" "$(cat trace)"
+fi
+
+leaves_nothing "cgroups: nothing is left behind"
+finish
