@@ -109,11 +109,13 @@ int complete_error(lua_State* L) {
 struct CloneRequest {
   Namespaces namespaces;
   Cgroup* cgroup = nullptr;
+  bool released = false;
 };
 template <>
 struct lua::Options<CloneRequest> {
   static constexpr auto fields =
-      std::tuple(field("namespaces", &CloneRequest::namespaces), field("cgroup", &CloneRequest::cgroup));
+      std::tuple(field("namespaces", &CloneRequest::namespaces), field("cgroup", &CloneRequest::cgroup),
+                 field("released", &CloneRequest::released));
 };
 
 struct ExecRequest {
@@ -154,6 +156,7 @@ int clone(lua_State* L) {
   lua::no_more_arguments(L, 2);
   CloneOptions options;
   options.namespaces = request.namespaces;
+  options.released = request.released;
   const CgroupEntry entry = request.cgroup ? request.cgroup->join_descriptors() : CgroupEntry();
   for (const auto& tasks : entry.tasks) options.cgroup_tasks.push_back(tasks.get());
   options.cgroup_directory = entry.v2_directory.get();

@@ -107,6 +107,7 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(options.cgroup_directory);
   }
+  if (options.released) ours.send(Message::Kind::release);  // the child finds it there
   // What is buffered now would be written twice.
   std::fflush(nullptr);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
@@ -115,7 +116,9 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
     ours.close();
     run_child(options, std::move(theirs), body);
   }
-  return Process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
+  Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
+  process.released_ = options.released;
+  return process;
 }
 
 Process::Process(int pid, Fd pidfd, Channel channel)

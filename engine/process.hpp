@@ -52,6 +52,8 @@ struct CloneOptions {
   std::vector<int> cgroup_tasks;
   /// v2: the directory that the child is born in (CLONE_INTO_CGROUP); -1 for none; borrowed.
   int cgroup_directory = -1;
+  /// There is nothing to attach: the child need not wait for release(), which then only waits for its exec.
+  bool released = false;
 };
 
 class Process {

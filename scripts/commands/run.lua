@@ -119,7 +119,7 @@ function run.run(arguments)
   if not script then cli.refuse("run", "expected a script") end
   set_scope(script, rest)
   local chunk = load(script)
-  collectgarbage "restart"  -- main.cpp stopped it for the loading of scripts
+  cli.collect_garbage()
   local containers = containers_of(chunk(unpack(rest)), script)
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end
   if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end

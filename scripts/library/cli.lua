@@ -32,8 +32,11 @@ function cli.apply(options)
   return options
 end
 
+--- main.cpp stopped the collector while scripts are loaded. -1: it begins when there is twice as much as now, not at once.
+function cli.collect_garbage() collectgarbage("restart", -1) end
+
 function cli.parse(parser, arguments)
-  collectgarbage "restart"  -- main.cpp stopped it for the loading of scripts
+  cli.collect_garbage()
   return cli.apply(parser:parse(arguments))
 end
 

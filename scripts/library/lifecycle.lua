@@ -59,11 +59,21 @@ local function undo_all(this)
   return problems
 end
 
+local function has(this, hook)
+  for _, step in ipairs(this.steps) do
+    if step[hook] then return true end
+  end
+  return false
+end
+
+--- A process for which there is nothing to attach does not wait to be released.
 local function clone(this)
-  return sys.clone({ namespaces = namespaces_of(this.steps), cgroup = this.cgroup }, function(parent)
+  local options = { namespaces = namespaces_of(this.steps), cgroup = this.cgroup, released = not has(this, "attach") }
+  local process = sys.clone(options, function(parent)
     this.parent = parent
     each(this, "enter")
   end)
+  return process, options.released
 end
 
 local function bring_up(this)
@@ -75,9 +85,13 @@ local function bring_up(this)
     if step.undo then this.undos[#this.undos + 1] = step end
     if step.prepare then step.prepare(this) end
   end
-  this.process = clone(this)
-  each(this, "attach")
-  this.process:release()
+  local released
+  this.process, released = clone(this)
+  if not released then
+    each(this, "attach")
+    this.process:go()
+  end
+  this.process:settle()
 end
 
 --- What a failed start was really about: a step may know better than the error (a memory limit, a process that died).

@@ -69,6 +69,29 @@ TEST_CASE("a child does nothing before its release, and its exit status comes ba
   CHECK(process.wait(0)->code == 7);
 }
 
+TEST_CASE("a child that is made released runs without a word of its parent's, and can't be released") {
+  Sandbox box;
+  const std::string mark = (box.path() / "mark").string();
+  CloneOptions options;
+  options.released = true;
+  Process process = Process::clone(options, [&](Channel&) {
+    write_all(Fd::open(mark, O_CREAT | O_WRONLY, 0600).get(), "ran", mark);
+    exec({{"/bin/sh", "-c", "exit 7"}, {}});
+  });
+  CHECK(process.wait(20).has_value());
+  CHECK(std::filesystem::exists(mark));
+  CHECK_THROWS_WITH(process.go(), Catch::Contains("released already"));
+  process.settle();
+  CHECK(process.wait()->code == 7);
+}
+
+TEST_CASE("what a child that is made released throws is thrown by settle") {
+  CloneOptions options;
+  options.released = true;
+  Process process = Process::clone(options, [](Channel&) { throw Error("mount", "nowhere", ENOENT); });
+  CHECK_THROWS_WITH(process.settle(), Catch::Contains("nowhere"));
+}
+
 TEST_CASE("release comes back when the program runs, not before and not when it ends") {
   Process process = Process::clone({}, [](Channel&) { exec({{"sleep", "100"}, {}}); });
   process.release();

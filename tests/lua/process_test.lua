@@ -30,6 +30,15 @@ test("a closure runs inside the new namespaces, and its program's status comes b
   check.equal(run({ namespaces = { "uts", "mount" } }, function() sys.exec { "true" } end), 0)
 end)
 
+test("a child that is made released runs at once", function()
+  local child = sys.clone({ released = true }, function() sys.exec { "sh", "-c", "exit 3" } end)
+  check.equal(child:wait(), 3)
+  check.raises("released already", child.release, child)
+  child:settle()
+  child = sys.clone({ released = true }, function() sys.chdir "/no/such/folder" end)
+  check.raises("chdir /no/such/folder: No such file or directory", child.settle, child)
+end)
+
 test("an error in the child is raised in the parent, at the child's own line", function()
   local place
   local child = sys.clone({}, function()
