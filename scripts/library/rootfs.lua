@@ -60,7 +60,29 @@ end
 
 -- ---- the targets in a user's own folder
 
---- Makes what is missing in a rootfs folder to mount on, each noted as it is made: it goes with the container.
+--- What is to be made for `path`, parents first. Nothing where a symlink that leads nowhere or ".." decides: that is noted as it is made.
+local function missing(root, path)
+  local paths = {}
+  if root:kind(path, { follow = true }) or path:find "%.%." then return paths end
+  for stop in (path .. "/"):gmatch "()/" do
+    local prefix = path:sub(1, stop - 1)
+    if prefix ~= "" and not root:kind(prefix, { follow = true }) then
+      if root:kind(prefix, {}) then return {} end
+      paths[#paths + 1] = prefix
+    end
+  end
+  return paths
+end
+
+--- Noted before it is made, and again as it was made where a symlink of the folder led elsewhere.
+local function ensure_target(root, target, folder)
+  local expected = missing(root, target.path)
+  if #expected > 0 then state.note_targets(folder, expected) end
+  local made = root:ensure_target(target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
+  if table.concat(made, "\n") ~= table.concat(expected, "\n") then state.note_targets(folder, made) end
+end
+
+--- Makes what is missing in a rootfs folder to mount on: it goes with the container.
 local function make_targets(this)
   local root = sys.mount.root(this.rootfs_path)
   for _, target in ipairs(this.targets) do
@@ -69,12 +91,11 @@ local function make_targets(this)
       below_another = below_another or this.mounted[target.path:sub(1, folder - 1)]
     end
     if not below_another then
-      local ok, made = errors.try(root.ensure_target, root, target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
+      local ok, problem = errors.try(ensure_target, root, target, this.rootfs_path)
       if not ok then
-        made.where, made.message = target.where or this.where, target.path .. ": " .. made.message
-        error(made, 0)
+        problem.where, problem.message = target.where or this.where, target.path .. ": " .. problem.message
+        error(problem, 0)
       end
-      if #made > 0 then state.note_targets(this.rootfs_path, made) end
     end
   end
 end

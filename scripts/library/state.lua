@@ -39,6 +39,11 @@ function removers.folder(resource)
   if sys.file.kind(resource.path) then sys.mount.remove_tree(resource.path) end
 end
 
+--- A path that was noted may never have been made: only what a mount target is when nothing was put into it, an empty folder or file, is taken away.
+local function remove_if_empty(root, path)
+  if root:kind(path, {}) == "directory" or root:kind(path, {}) == "file" and root:read(path, { limit = 1 }) == "" then root:remove(path) end
+end
+
 --- Mount targets that were made in a user's own rootfs folder, by whichever of the containers that share it: last first, and only while
 --- nothing was put into them. Not while another container runs on the folder: to remove a mount point takes the mount away from everybody;
 --- the last that leaves removes them.
@@ -48,7 +53,7 @@ function removers.targets(resource)
   if sys.file.kind(resource.journal) then
     local root, paths = sys.mount.root(resource.rootfs), {}
     for path in sys.file.read(resource.journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
-    for i = #paths, 1, -1 do pcall(root.remove, root, paths[i]) end
+    for i = #paths, 1, -1 do pcall(remove_if_empty, root, paths[i]) end
     sys.file.remove(resource.journal)
   end
   lock:release()

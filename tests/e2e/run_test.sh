@@ -112,6 +112,17 @@ succeeds "--log-format json is JSON" python3 -c 'import json,sys; [json.loads(li
 holds "help has every command" "image" "$("$LUABOX" help)"
 holds "help run has its options" "--log-format" "$("$LUABOX" help run)"
 
+# Killed at each of the five names that it makes in the folder: what it made is noted before, and taken away; what another put there is not.
+script "name = '$mark'" "mounts = { tmpfs '/deep/in/here', bind { '$work/random', '/one/file' } }" "default_mounts = false" "command = { 'true' }" "etc = false"
+for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
+  strace -f -qq -o /dev/null -e trace=mkdirat,mknodat -e inject=${kill%:*}:signal=KILL:when=${kill#*:} "$LUABOX" run box.lua > /dev/null 2>&1
+  [ $kill = mkdirat:1 ] || [ -d rootfs/deep ] || failed "killed at $kill: the first was made"
+  mkdir -p rootfs/deep; echo mine > rootfs/deep/own
+  "$LUABOX" gc > /dev/null
+  equal "killed at $kill of a mount target: only the user's own file stays" "rootfs/deep/own" "$(find rootfs/deep rootfs/one -not -type d 2> /dev/null)$(ls rootfs/deep | grep -v own)"
+  rm -rf rootfs/deep
+done
+
 leaves_nothing "nothing is left behind"
 equal "the rootfs folder is as it was" "" "$(ls rootfs/etc | grep -vE '^(passwd|group|plain)$')"
 finish
