@@ -53,17 +53,23 @@ class Stream {
     else if (errno != EINTR && errno != EAGAIN)
       pending_.clear(), open_ = false;  // the reader is gone: what follows has nowhere to go
   }
-  /// At the end: all that is still to be read without waiting, then all that is still to be written.
-  void finish() {
+  /// At the end: all that is still to be read without waiting, then all that is still to be written. Nobody
+  /// is left to pass a signal on to: one that means to end us ends the waiting for a reader that doesn't
+  /// read.
+  void finish(const ForwardedSignals& signals) {
     pollfd ready = {from_, POLLIN, 0};
-    while (open_ && ::poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0 && fill()) flush();
-    flush();
+    while (open_ && ::poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0 && fill()) flush(signals);
+    flush(signals);
   }
 
  private:
-  void flush() {
-    pollfd ready = {to_, POLLOUT, 0};
-    while (!pending_.empty() && (::poll(&ready, 1, -1) > 0 || errno == EINTR)) drain();
+  void flush(const ForwardedSignals& signals) {
+    while (!pending_.empty()) {
+      pollfd ready[] = {{to_, POLLOUT, 0}, {signals.get(), POLLIN, 0}};
+      if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
+      if (ready[0].revents != 0) drain();
+      if (ready[1].revents != 0 && signals.pending()) pending_.clear(), open_ = false;
+    }
   }
 
   int from_, to_;
@@ -139,7 +145,7 @@ void supervise(const std::vector<Process*>& processes, const ForwardedSignals& s
     if (ready[3].revents != 0) out.fill();
     if (ready[4].revents != 0) out.drain();
   }
-  if (terminal >= 0) out.finish();
+  if (terminal >= 0) out.finish(signals);
 }
 
 }  // namespace luabox

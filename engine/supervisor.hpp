@@ -31,7 +31,8 @@ class ForwardedSignals {
 
 /// Passes signals on to all of `processes` until all have ended. With `terminal` (a pty's master, or -1)
 /// bytes are carried between it and descriptors 0 and 1, SIGWINCH sets its size, and what it still holds at
-/// the end is written out. Descriptor 0 is put into raw mode where it is a terminal, and restored.
+/// the end is written out, unless an ending signal comes while nobody reads it. Descriptor 0 is put into raw
+/// mode where it is a terminal, and restored.
 void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal);
 
 }  // namespace luabox

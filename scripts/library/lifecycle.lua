@@ -6,7 +6,7 @@
 --   prepare     makes it; on the host, before there is a process
 --   attach      on the host, while the process waits: id maps, network
 --   enter       inside; the last of them ends in exec
---   undo        for what is no resource: called in reverse order, always, if prepare was about to be called
+--   undo        for what is no resource: called in reverse order, always, if resources or prepare was about to be called
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local schema = require "luabox.schema"
@@ -33,9 +33,17 @@ local function namespaces_of(steps)
   return table.concat(words, " ")
 end
 
+--- From here on the step's undo is called, once, whatever happens.
+local function undo_later(this, step)
+  if not step.undo or this.undos[step] then return end
+  this.undos[step] = true
+  this.undos[#this.undos + 1] = step
+end
+
 local function resources_of(this)
   local resources = {}
   for _, step in ipairs(this.steps) do
+    if step.resources then undo_later(this, step) end  -- it may hold a lock already when it raises
     for _, resource in ipairs(step.resources and step.resources(this) or {}) do
       resources[#resources + 1] = resource
     end
@@ -82,7 +90,7 @@ local function bring_up(this)
   alive[this.name] = this
   this.record:add(resources_of(this))
   for _, step in ipairs(this.steps) do
-    if step.undo then this.undos[#this.undos + 1] = step end
+    undo_later(this, step)
     if step.prepare then step.prepare(this) end
   end
   local released

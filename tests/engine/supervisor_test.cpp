@@ -200,6 +200,17 @@ TEST_CASE("a signal gets through while nobody reads the output") {
   reader.join();
 }
 
+TEST_CASE("a supervisor whose process has ended can be ended while nobody reads what is left") {
+  Supervised full(With::terminal, {"head -c 100000 /dev/zero | tr '\\0' x; exit 3"});
+  ::usleep(700000);
+  CHECK_FALSE(readable(open_process(full.pid).get(), 0));  // more is left than the pipe holds
+  full.signal(SIGUSR1);
+  ::usleep(200000);
+  CHECK_FALSE(readable(open_process(full.pid).get(), 0));
+  full.signal(SIGTERM);
+  CHECK(full.status() == 3);
+}
+
 TEST_CASE("more typed ahead than a program reads does not stop its output") {
   Supervised busy(With::terminal, {"stty -echo raw; echo ready; sleep 1; echo alive; exec sleep 100"});
   busy.until("ready");

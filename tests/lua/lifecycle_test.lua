@@ -111,6 +111,19 @@ rootfs.with(function(path)
     check.raises("step.undo: expected a function, got true", function() container(with { undo = true }) end)
   end)
 
+  test("a lock that a step took is given back when another step can't tell its resources", function()
+    local etc = require "luabox.etc"
+    collectgarbage "stop"
+    etc.step.resources = fail "no room"
+    local c = container { rootfs = path, terminal = false, command = { "true" } }
+    check.raises("no room", c.start, c)
+    etc.step.resources = nil
+    local lock = sys.file.lock(path)
+    collectgarbage "restart"
+    check.truthy(lock)
+    lock:release()
+  end)
+
   test("what a child's collector could reach of the parent's stays", function()
     local c = container {
       rootfs = path, terminal = false, command = { "sleep", "100" },
