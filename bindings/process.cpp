@@ -217,6 +217,7 @@ std::string random_hex(int bytes) {
 std::string version() { return LUABOX_VERSION; }
 int own_pid() { return ::getpid(); }
 int own_uid() { return static_cast<int>(::geteuid()); }
+int own_gid() { return static_cast<int>(::getegid()); }
 double monotonic() {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -314,6 +315,7 @@ int open_process(lua_State* L) {
       {"version", lua::fn<&version>, false},
       {"pid", lua::fn<&own_pid>, false},
       {"uid", lua::fn<&own_uid>, false},
+      {"gid", lua::fn<&own_gid>, false},
       {"monotonic", lua::fn<&monotonic>, false}};
   return lua::module(L, "", functions);
 }

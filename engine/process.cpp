@@ -32,6 +32,27 @@ int errno_of(const std::map<std::string, std::string>& fields) {
   return text.empty() ? EINVAL : std::atoi(text.c_str());
 }
 
+/// The /proc files of a process that is not dumpable are root's, so an ordinary user could not write the id
+/// maps of the child (user_namespaces(7), newuidmap(1)). While this stands the process is dumpable, and so is
+/// a child that is made meanwhile. Nothing but the user's own processes outside can make use of it: to those
+/// in another user namespace ptrace_may_access is closed all the same (ptrace(2)).
+class Dumpable {
+ public:
+  explicit Dumpable(bool wanted) : raised_(wanted && ::prctl(PR_GET_DUMPABLE) == 0) {
+    if (raised_) ::prctl(PR_SET_DUMPABLE, 1);
+  }
+  Dumpable(const Dumpable&) = delete;
+  Dumpable& operator=(const Dumpable&) = delete;
+  ~Dumpable() { end(); }
+  void end() {
+    if (raised_) ::prctl(PR_SET_DUMPABLE, 0);
+    raised_ = false;
+  }
+
+ private:
+  bool raised_;
+};
+
 /// The child's first steps, before the parent's word: its own death with the parent's, its cgroups, its
 /// cgroup namespace.
 void start_child(const CloneOptions& options, Channel& channel) {
@@ -110,11 +131,15 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   if (options.released) ours.send(Message::Kind::release);  // the child finds it there
   // What is buffered now would be written twice.
   std::fflush(nullptr);
+  Dumpable dumpable(options.namespaces.has(CLONE_NEWUSER) && ::geteuid() != 0);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid < 0) throw Error("clone", options.namespaces.words());
   if (pid == 0) {
     ours.close();
-    run_child(options, std::move(theirs), body);
+    run_child(options, std::move(theirs), [&](Channel& channel) {
+      dumpable.end();
+      body(channel);
+    });
   }
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;

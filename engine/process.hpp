@@ -59,7 +59,8 @@ struct CloneOptions {
 class Process {
  public:
   /// In the child `body` runs after the release; it must not return (the child ends with 125 if it does).
-  /// `body` may throw Error.
+  /// `body` may throw Error. The id maps of a new user namespace can be written until the release, by an
+  /// ordinary user too.
   static Process clone(const CloneOptions& options, const std::function<void(Channel&)>& body);
 
   Process(Process&& other) noexcept;

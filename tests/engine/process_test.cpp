@@ -9,6 +9,7 @@
 #include <csignal>
 
 #include "engine/cgroup.hpp"
+#include "engine/user.hpp"
 #include "tests/engine/program.hpp"
 
 using namespace luabox;
@@ -387,4 +388,23 @@ TEST_CASE("what was written to a stream before the clone is not written twice") 
   CHECK_THROWS_AS(process.release(), Error);
   std::fclose(stream);
   CHECK(slurp(path) == "once");
+}
+
+TEST_CASE("an ordinary user who is not dumpable maps the ids of a child, and the child isn't dumpable then") {
+  NEEDS_ROOT;
+  in_child(0, [] {
+    set_ids({.uid = 1000, .gid = 1000});
+    expect(::prctl(PR_SET_DUMPABLE, 0) == 0, "not dumpable");
+    CloneOptions options;
+    options.namespaces = Namespaces(CLONE_NEWUSER);
+    Process process = Process::clone(options, [](Channel&) {
+      const bool closed = ::prctl(PR_GET_DUMPABLE) == 0;
+      exec({{"/bin/sh", "-c", closed ? "exit $(id -u)" : "exit 9"}, {}});
+    });
+    expect(::prctl(PR_GET_DUMPABLE) == 0, "the parent is not dumpable again");
+    write_id_maps(process.pid(),
+                  {.uid = {{0, 1000, 1}}, .gid = {{0, 1000, 1}}, .setgroups = Setgroups::deny});
+    process.release();
+    expect(process.wait()->code == 0, "it is root in there");
+  });
 }
