@@ -373,7 +373,7 @@ std::string write_hint(const CgroupStep& step, int code) {
   if (code == EINVAL && step.file.starts_with("cpu.cfs_"))
     return "'" + step.value + "' is refused: more than the cgroup above has?";
   if (code == EINVAL) return "the kernel refuses '" + step.value + "'";
-  if (code == ENODEV && step.controller == "io") return "there is no such device";
+  if (code == ENODEV) return "there is no such device";
   return "";
 }
 

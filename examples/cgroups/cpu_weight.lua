@@ -1,5 +1,5 @@
 -- Weights: of one CPU that two cgroups both want, the one with three times the shares gets the more of it.
--- Prints the CPU time that each got in three seconds, and how they relate.
+-- Prints the CPU time that each got in three seconds, or as many as its argument says, and how they relate.
 -- Needs root, or a delegated cgroup of version 2.
 local sys = require "luabox.sys"
 
@@ -23,7 +23,7 @@ local heavy, other = spin("heavy", 3072)
 local function used() return light:stats().cpu.usage, heavy:stats().cpu.usage end
 
 local light_before, heavy_before = used()
-sys.sleep(3)
+sys.sleep(tonumber(arg[1]) or 3)
 local light_after, heavy_after = used()
 local a, b = light_after - light_before, heavy_after - heavy_before
 print(("light %.2f s, heavy %.2f s: 1 to %.1f"):format(a, b, b / a))

@@ -20,7 +20,7 @@ seen:wait()
 local one, first = child("one", "while :; do :; done")
 local two, second = child("two", "while :; do :; done")
 local start, used = sys.monotonic(), parent:stats().cpu.usage
-sys.sleep(3)
+sys.sleep(tonumber(arg[2]) or 3)
 print(("together %.1f %% of a CPU"):format((parent:stats().cpu.usage - used) / (sys.monotonic() - start) * 100))
 first:kill()
 second:kill()

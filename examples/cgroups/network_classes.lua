@@ -11,7 +11,7 @@ for _, limit in ipairs { { "net_cls.classid", 0x100001 }, { "net_prio.ifpriomap"
 end
 
 if arg[1] and group:exists() then
-  local process = sys.clone({ cgroup = group }, function() sys.exec(arg) end)
+  local process = sys.clone({ cgroup = group }, function() sys.exec { unpack(arg) } end)
   process:release()
   process:wait()
 end

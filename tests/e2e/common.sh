@@ -9,11 +9,25 @@ trap 'cd /; rm -rf --one-file-system "$work"' EXIT
 cd "$work"
 status=0
 
-ok() { echo "ok - $1"; }
-failed() { echo "FAILED - $1${2:+: $2}"; status=1; }
+# Where LUABOX_RESULTS names a folder (absolute), each check leaves a line in a file there: outcome, user, version of cgroups, name, why; tools/walkthroughs
+# makes docs/walkthroughs.md of those whose name is "group/walk: effect". A test that runs a walk as an ordinary user sets as=rootless meanwhile.
+as=$([ "$(id -u)" = 0 ] && echo root || echo rootless)
+cgroup_version=$(grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts && echo v2 || echo v1)
+results=
+if [ -n "${LUABOX_RESULTS:-}" ] && mkdir -p "$LUABOX_RESULTS"; then
+  results=$LUABOX_RESULTS/$(basename "$0" .sh).$cgroup_version.$as.tsv
+  : > "$results"
+fi
+result() { [ -z "$results" ] || printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$as" "$cgroup_version" "$2" "$(tr '\t\n' '  ' <<< "${3:-}")" >> "$results"; }
+result kernel "$(uname -r | grep -o '^[0-9.]*[0-9]')"
+
+ok() { echo "ok - $1"; result ok "$1"; }
+failed() { echo "FAILED - $1${2:+: $2}"; status=1; result FAILED "$1" "${2:-}"; }
 
 # skipped NAME WHY: a check that this host can't have.
-skipped() { echo "skipped - $1: $2"; }
+skipped() { echo "skipped - $1: $2"; result skipped "$1" "$2"; }
+# refused NAME REASON TEXT: the kernel can't do it here, and the error in TEXT says so, with REASON in it: that is what the walk shows.
+refused() { if [[ $3 == *"$2"* ]]; then echo "ok - $1"; result refused "$1" "$2"; else failed "$1" "no '$2' in '$3'"; fi; }
 # equal NAME WANTED GOT
 equal() { if [ "$2" = "$3" ]; then ok "$1"; else failed "$1" "wanted '$2', got '$3'"; fi; }
 # holds NAME PART TEXT
