@@ -3,7 +3,7 @@
 . "$(dirname "$0")/document.sh"
 mark=$'throw-\ncookbook-'
 
-for document in cookbook coming-from; do
+for document in tutorial cookbook coming-from; do
   rm -rf place "$LUABOX_IMAGES" && mkdir place
   run_document "$top/docs/$document.md"
 done
