@@ -2,16 +2,16 @@
 # examples/toy_docker.lua: a root made of the host's own programs, entered by chroot and by pivot_root; what each lets through.
 . "$(dirname "$0")/common.sh"
 chmod 755 "$work"
-as=()
+runner=()
 # toy WAY DEV SHELL-TEXT: what the text prints in there.
-toy() { timeout 30 "${as[@]}" "$LUABOX" run "$top/examples/toy_docker.lua" "$folder" "$1" "$2" /bin/bash -c "$3" 2>&1 < /dev/null; }
+toy() { timeout 30 "${runner[@]}" "$LUABOX" run "$top/examples/toy_docker.lua" "$folder" "$1" "$2" /bin/bash -c "$3" 2>&1 < /dev/null; }
 kind() { awk -v at="$1" '$2 == at { print $3 }' <<< "$seen"; }
 root_of() { stat -c %d:%i "$1"; }
 before=$(cat /proc/self/mountinfo)
 
 # walk NAME WAY
 walk() {
-  local name="$1/$2" way=$2 mount
+  local name="toy_docker: $1$2" way=$2 mount
   seen=$(toy "$way" tmpfs 'cat /proc/mounts')
   for mount in "/proc proc" "/sys sysfs" "/tmp tmpfs" "/run tmpfs" "/dev tmpfs" "/dev/pts devpts" "/dev/shm tmpfs"; do
     equal "$name: ${mount% *} is a ${mount#* }" "${mount#* }" "$(kind "${mount% *}")"
@@ -36,34 +36,36 @@ way_back() { equal "$1" "$3" "$(toy "$2" tmpfs 'nsenter --mount=/proc/self/ns/mn
 both() {
   walk "$1" chroot
   walk "$1" pivot_root
-  way_back "$1/chroot: lets the host's root through: its namespace still has it" chroot "$(root_of /)"
-  way_back "$1/pivot_root: lets nothing through: the old root is gone" pivot_root "$(root_of "$folder/rootfs")"
-  holds "$1/chroot: so the host's files can be read" "$(id -un 0):" "$(toy chroot tmpfs 'nsenter --mount=/proc/self/ns/mnt cat /etc/passwd')"
-  lacks "$1/pivot_root: and here they can't" "root:" "$(toy pivot_root tmpfs 'nsenter --mount=/proc/self/ns/mnt cat /etc/passwd')"
+  way_back "toy_docker: $1chroot: lets the host's root through: its namespace still has it" chroot "$(root_of /)"
+  way_back "toy_docker: $1pivot_root: lets nothing through: the old root is gone" pivot_root "$(root_of "$folder/rootfs")"
+  holds "toy_docker: $1chroot: so the host's files can be read" "$(id -un 0):" "$(toy chroot tmpfs 'nsenter --mount=/proc/self/ns/mnt cat /etc/passwd')"
+  lacks "toy_docker: $1pivot_root: and here they can't" "root:" "$(toy pivot_root tmpfs 'nsenter --mount=/proc/self/ns/mnt cat /etc/passwd')"
 }
 
 folder=$work/toy
 mkdir "$folder"
-both toy_docker
+both ""
 seen=$(toy pivot_root devtmpfs 'cat /proc/mounts; ls /dev')
 if [[ $seen == *": Operation not permitted"* ]]; then
-  skipped "toy_docker/pivot_root: a devtmpfs is the host's" "this host doesn't let root mount one"
+  skipped "toy_docker: pivot_root: a devtmpfs is the host's" "this host doesn't let root mount one"
 else
-  equal "toy_docker/pivot_root: a devtmpfs is mounted where that is asked for" devtmpfs "$(kind /dev)"
-  equal "toy_docker/pivot_root: and lets all devices of the host through" "$(find /sys/class/mem/*/dev | wc -l)" \
+  equal "toy_docker: pivot_root: a devtmpfs is mounted where that is asked for" devtmpfs "$(kind /dev)"
+  equal "toy_docker: pivot_root: and lets all devices of the host through" "$(find /sys/class/mem/*/dev | wc -l)" \
     "$(for each in /sys/class/mem/*/; do grep -cx "$(basename "$each")" <<< "$seen"; done | grep -c 1)"
 fi
 equal "toy_docker: the host's mounts are what they were" "$before" "$(cat /proc/self/mountinfo)"
 
 if setpriv --reuid 1000 --regid 1000 --clear-groups unshare --user true 2>/dev/null; then
-  as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+  as=rootless
+  runner=(setpriv --reuid 1000 --regid 1000 --clear-groups)
   folder=$work/user
   install -d -o 1000 "$folder"
   install -d -o 1000 "$work/run"
   export LUABOX_STATE=$work/run/state
-  both "toy_docker rootless"
-  holds "toy_docker rootless/pivot_root: a devtmpfs is refused" "devtmpfs create: Operation not permitted" "$(toy pivot_root devtmpfs true)"
+  both "rootless: "
+  holds "toy_docker: rootless: pivot_root: a devtmpfs is refused" "devtmpfs create: Operation not permitted" "$(toy pivot_root devtmpfs true)"
 else
-  skipped "toy_docker rootless: both ways" "this kernel lets no ordinary user make a user namespace"
+  as=rootless
+  skipped "toy_docker: rootless: both ways" "this kernel lets no ordinary user make a user namespace"
 fi
 finish
