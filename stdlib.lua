@@ -15,10 +15,10 @@ stdlib.container = container.new
 --- image "golang", image { "golang", readonly = true, persist = "./changes" }: a rootfs that `luabox image import` made.
 stdlib.image = rootfs.image
 
---- directory { "./rootfs", readonly = true, overlay = true }: a folder as the rootfs; a plain string is one too.
+--- directory { "./rootfs", readonly = true, overlay = true, layers = { "./app" } }: a folder as the rootfs; a plain string is one too.
 stdlib.directory = rootfs.directory
 
---- bind { "./volume", "/data", readonly = true, recursive = true, propagation = "private" }: a folder or file of the host's.
+--- bind { "./volume", "/data", readonly = true, recursive = true, propagation = "private", idmap = true }: a folder or file of the host's.
 stdlib.bind = mounts.bind
 
 --- proc "/proc", proc { "/proc", hidepid = 2, subset = "pid" }

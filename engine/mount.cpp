@@ -325,7 +325,15 @@ void Mount::set_idmap(int userns) {
   mount_attr attr = {};
   attr.attr_set = MOUNT_ATTR_IDMAP;
   attr.userns_fd = static_cast<uint64_t>(userns);
-  set_attributes(tree_.get(), "", true, attr, name_);
+  try {
+    set_attributes(tree_.get(), "", true, attr, name_);
+  } catch (const Error& error) {
+    if (error.code() != EINVAL && error.code() != EPERM) throw;
+    throw Error(error.op(), error.object(), error.code(),
+                error.code() == EPERM
+                    ? "an id map takes privileges over the file system, and is set once"
+                    : "the file system, or one mounted below, has no id-mapped mounts here");
+  }
 }
 
 bool Mount::is_directory() const { return kind_of(tree_.get(), name_) == FileKind::directory; }

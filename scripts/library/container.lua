@@ -209,6 +209,7 @@ local function settle(self)
   for i, mount in ipairs(self.mounts) do
     self.mounted[mount.target], self.targets[i] = true, mounts.target_of(mount)
   end
+  mounts.check(self)
   self.etc_targets = etc.targets(config, self.mounted)
   for _, target in ipairs(self.etc_targets) do self.targets[#self.targets + 1] = { path = target, kind = "file" } end
 end

@@ -24,9 +24,18 @@ local function mode(value)
   return nil, "an octal mode such as '1777'"
 end
 
+local function id_lines(value)
+  local checked, expected = schema.list(schema.string)(type(value) == "string" and { value } or value, "idmap")
+  if expected then return nil, expected end
+  for _, line in ipairs(checked) do
+    if not line:match "^%d+ %d+ [1-9]%d*$" then return nil, "lines such as '1000 0 1': on the disk, in the container, how many" end
+  end
+  return checked
+end
+
 local FIELDS = {
-  bind = { recursive = schema.boolean, propagation = schema.word("private", "slave", "shared"), nosuid = schema.boolean,
-    nodev = schema.boolean, noexec = schema.boolean, readonly = schema.boolean },
+  bind = { recursive = schema.boolean, propagation = schema.word("private", "slave", "shared"),
+    idmap = schema.either(schema.boolean, schema.fields { uid = id_lines, gid = id_lines }) },
   proc = { hidepid = schema.either(schema.integer, schema.string), subset = schema.word("pid") },
   sysfs = {}, mqueue = {}, dev = {}, cgroupfs = {},
   tmpfs = { size = size, mode = mode, inodes = schema.integer },
@@ -108,9 +117,8 @@ local perform = {}
 
 --- Devices in a volume are no way around the devices cgroup, and nothing in it is set-uid, unless the script says so.
 function perform.bind(mount, this)
-  local tree = sys.mount.copy_of(mount.source, { recursive = mount.recursive ~= false })
+  local tree = this.volumes and this.volumes[mount] or sys.mount.copy_of(mount.source, { recursive = mount.recursive ~= false })
   tree:restrict_to(with_flags(mount, {}))
-  if mount.propagation and mount.propagation ~= "private" then tree:propagation(mount.propagation) end
   tree:attach(this.root, mount.target, { create = tree:is_directory() and "directory" or "file" })
 end
 
@@ -211,6 +219,41 @@ function mounts.attach(mount, this)
   problem.where = mount.where or problem.where
   problem.message = ("%s %s: %s"):format(mount.kind, mount.target, problem.message)
   error(problem, 0)
+end
+
+--- Whether it is made on the host, before there is a process (volumes.lua).
+local function is_volume(mount) return mount.idmap or mount.propagation and mount.propagation ~= "private" end
+
+--- Calls `f` for each mount of that kind; an error carries its line.
+local function each_volume(this, f)
+  for _, mount in ipairs(this.mounts) do
+    if is_volume(mount) then
+      local ok, problem = errors.try(f, mount)
+      if not ok then
+        problem.where, problem.message = mount.where or problem.where, ("bind %s: %s"):format(mount.target, problem.message)
+        error(problem, 0)
+      end
+    end
+  end
+end
+
+--- What is wrong with a volume is told before anything is started.
+function mounts.check(this)
+  each_volume(this, function(mount) require("luabox.volumes").check(mount, this.config) end)
+end
+
+function mounts.prepare(this)
+  each_volume(this, function(mount)
+    this.volumes = this.volumes or {}
+    this.volumes[mount] = require("luabox.volumes").tree(mount, this.config)
+  end)
+end
+
+--- Lets go of what the host still holds of them: the container's own are gone with its namespace.
+function mounts.release(this)
+  if not this.volumes then return end
+  this.volumes = nil
+  collectgarbage()
 end
 
 --- What must be there to mount on: { path =, kind = "directory" | "file", no_symlinks =, where = }.

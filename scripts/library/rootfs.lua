@@ -7,7 +7,8 @@ local state = require "luabox.state"
 
 local rootfs = {}
 
-local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.string, devices = schema.boolean }
+local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.string, devices = schema.boolean,
+  layers = schema.list(schema.string) }
 
 local function value(kind, argument)
   local where = errors.users_line(3, kind) or "luabox"
@@ -17,6 +18,7 @@ local function value(kind, argument)
   end
   local made = schema.check(argument, FIELDS, { what = kind, where = where })
   made.kind, made.where = kind, where
+  for i, layer in ipairs(made.layers or {}) do made.layers[i] = mounts.resolve(layer, where) end
   return made, argument[1]
 end
 
@@ -27,6 +29,7 @@ function rootfs.image(argument)
   return made
 end
 
+--- directory { "./rootfs", layers = { "./app" } }: read-only layers on top of it, the first the topmost, below an overlay.
 --- directory { "./rootfs", readonly = true }: a folder, read-write as it is, read-only, or below an overlay of the container's own.
 function rootfs.directory(argument)
   local made, path = value("directory", argument)
@@ -110,11 +113,13 @@ function rootfs.step.resources(this)
     this.image, this.rootfs_path = opened, opened.path
   else
     this.rootfs_path = root.path
-    if sys.file.kind(root.path .. "/.") ~= "directory" then
-      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", root.path)
+  end
+  for _, path in ipairs { this.rootfs_path, unpack(root.layers or {}) } do
+    if sys.file.kind(path .. "/.") ~= "directory" then
+      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", path)
     end
   end
-  if root.kind == "image" or root.overlay then
+  if root.kind == "image" or root.overlay or root.persist or root.layers then
     this.layer = layer(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
@@ -126,12 +131,14 @@ end
 
 function rootfs.step.prepare(this)
   if this.layer then prepare_layer(this) else make_targets(this) end
+  mounts.prepare(this)
 end
 
 function rootfs.step.undo(this)
   if this.image then this.image.lock:release() end
   if this.rootfs_lock then this.rootfs_lock:release() end
   this.image, this.rootfs_lock = nil, nil
+  mounts.release(this)
 end
 
 --- The tree that becomes "/", with its flags, attached where this namespace alone sees it.
@@ -139,7 +146,9 @@ local function attach_root(this)
   local root = this.config.rootfs
   local tree
   if this.layer then
-    tree = sys.mount.make_overlay { lower = { this.rootfs_path }, upper = this.layer.upper, work = this.layer.work }
+    local lower = { unpack(root.layers or {}) }
+    lower[#lower + 1] = this.rootfs_path
+    tree = sys.mount.make_overlay { lower = lower, upper = this.layer.upper, work = this.layer.work }
   else
     tree = sys.mount.copy_of(this.rootfs_path, { recursive = true })
   end
