@@ -12,6 +12,7 @@
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
 #include "engine/exec.hpp"
+#include "engine/interrupt.hpp"
 
 namespace luabox {
 namespace {
@@ -225,8 +226,7 @@ double monotonic() {
 }
 void sleep_for(double seconds) {
   timespec left = {static_cast<time_t>(seconds), static_cast<long>((seconds - std::floor(seconds)) * 1e9)};
-  while (::nanosleep(&left, &left) < 0 && errno == EINTR) {
-  }
+  while (::nanosleep(&left, &left) < 0 && errno == EINTR) check_interrupt("sleep");
 }
 /// sys.exit(status): ends this process at once; in the child of a clone too, without touching what the parent
 /// owns.

@@ -11,12 +11,13 @@ namespace {
 
 const std::string kLibrary = "luabox.";
 
-/// "luabox.stdlib" -> "stdlib", "luabox.commands.run" -> "commands/run", "luabox.schema" -> "library/schema",
-/// "argparse" as it is.
+/// "luabox.stdlib" -> "stdlib", "luabox.commands.run" -> "commands/run", "luabox.meta.sys" ->
+/// "meta/sys", "luabox.schema" -> "library/schema", "argparse" as it is.
 std::string embedded_name(std::string name) {
   if (name.compare(0, kLibrary.size(), kLibrary) != 0) return name;
   name.erase(0, kLibrary.size());
   if (name.compare(0, 9, "commands.") == 0) return "commands/" + name.substr(9);
+  if (name.compare(0, 5, "meta.") == 0) return "meta/" + name.substr(5);
   return name == "stdlib" ? name : "library/" + name;
 }
 
@@ -24,6 +25,12 @@ std::string embedded_name(std::string name) {
 const char* scripts_folder() {
   static const char* const folder = ::secure_getenv("LUABOX_SCRIPTS");
   return folder;
+}
+
+/// A document as a module: its text.
+int return_text(lua_State* L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  return 1;
 }
 
 /// The loader that stands in package.loaders before the ones that search the disk.
@@ -37,6 +44,11 @@ int load_embedded(lua_State* L) {
   std::string code(reinterpret_cast<const char*>(script->code), script->size);
   if (scripts_folder() != nullptr && name != "argparse")
     code = read_file(std::string(scripts_folder()) + (name == "stdlib" ? "/../" : "/") + name + ".lua");
+  if (name.compare(0, 5, "meta/") == 0) {
+    lua_pushlstring(L, code.data(), code.size());
+    lua_pushcclosure(L, return_text, 1);
+    return 1;
+  }
   const int failed = luaL_loadbuffer(L, code.data(), code.size(), ("@luabox:" + name + ".lua").c_str());
   return failed ? lua_error(L) : 1;
 }

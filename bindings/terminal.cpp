@@ -1,10 +1,15 @@
-// luabox.sys.terminal: engine/terminal.hpp and engine/supervisor.hpp for Lua.
+// luabox.sys.terminal: engine/terminal.hpp, supervisor.hpp, line_editor.hpp and interrupt.hpp for Lua.
 #include "engine/terminal.hpp"
 
 #include <unistd.h>
 
+#include <csignal>
+#include <cstring>
+
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
+#include "engine/interrupt.hpp"
+#include "engine/line_editor.hpp"
 #include "engine/supervisor.hpp"
 
 namespace luabox {
@@ -21,8 +26,120 @@ struct lua::Options<WindowSize> {
   static constexpr auto fields =
       std::tuple(field("rows", &WindowSize::rows), field("columns", &WindowSize::columns));
 };
+/// signals:release(): no longer held back
+static int release_signals(lua_State* L) {
+  lua::Value<ForwardedSignals>::use_up(L, 1, "release");
+  return 0;
+}
 const lua::Entry lua::Class<ForwardedSignals>::methods[] = {
-    {"pending", fn<&ForwardedSignals::pending>, false}};
+    {"pending", fn<&ForwardedSignals::pending>, false}, {"release", fn<&release_signals>, false}};
+
+template <>
+struct lua::Class<Interrupts> {
+  static constexpr auto name = "interrupts";
+  static const Entry methods[1];
+};
+template <>
+struct lua::Class<LineEditor> {
+  static constexpr auto name = "editor";
+  static const Entry methods[2];
+};
+
+namespace {
+
+// ---- interrupts
+
+lua_State* interrupted_state = nullptr;
+volatile sig_atomic_t hook_reached = 0;
+volatile sig_atomic_t editing = 0;
+constexpr int kPatience = 3;
+constexpr int kInterrupted = 130;
+
+/// The first interrupt is raised once, so that what it interrupts can clean up; from the second on it is
+/// raised at each instruction of the user's own code: no loop around pcall survives that, while the library's
+/// undoing is left in peace.
+void raise_interrupt(lua_State* L, lua_Debug* at) {
+  hook_reached = 1;
+  const bool again = interrupts() > 1;
+  if (again)
+    lua_sethook(L, raise_interrupt, LUA_MASKCOUNT, 1);
+  else
+    lua_sethook(L, nullptr, 0, 0);
+  lua_getinfo(L, "Sl", at);
+  if (again && std::strncmp(at->source, "@luabox:", 8) == 0) return;
+  if (!again && interrupt_was_thrown()) return;
+  lua::push_error(L, Error("interrupted", "", EINTR));
+  lua_pushliteral(L, "interrupted");
+  lua_setfield(L, -2, "message");
+  lua_error(L);
+}
+
+/// In the signal handler. Where Lua code is not reached (in string.find, say), the third one ends luabox.
+void on_interrupt(int) {
+  if (editing != 0) return;
+  if (interrupts() >= kPatience && hook_reached == 0) {
+    constexpr char text[] =
+        "luabox: what runs can't be interrupted: ended; 'luabox gc' removes what is left\n";
+    if (::write(STDERR_FILENO, text, sizeof text - 1) < 0) ::_exit(kInterrupted);
+    ::_exit(kInterrupted);
+  }
+  lua_sethook(interrupted_state, raise_interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/// terminal.interrupts() -> interrupts. Compiled loops don't see them: jit.off() first.
+int catch_interrupts(lua_State* L) {
+  lua::no_more_arguments(L, 0);
+  interrupted_state = L;
+  lua::push(L, Interrupts(&on_interrupt));
+  return 1;
+}
+
+/// interrupts:clear() -> "INT", "TERM", "HUP" or nil: what came since the last time
+std::optional<std::string> clear(Interrupts&) {
+  const int signal = interrupted();
+  lua_sethook(interrupted_state, nullptr, 0, 0);
+  forget_interrupts();
+  hook_reached = 0;
+  if (signal == 0) return std::nullopt;
+  return signal == SIGINT ? "INT" : signal == SIGTERM ? "TERM" : "HUP";
+}
+
+// ---- the line editor
+
+/// What complete(text before the cursor) returns: start, words. An error in it completes nothing.
+Completion ask(lua_State* L, int function, const std::string& before) {
+  const int top = lua_gettop(L);
+  Completion found;
+  lua_pushvalue(L, function);
+  lua::push(L, before);
+  if (lua_pcall(L, 1, 2, 0) == 0 && lua_isnumber(L, -2) && lua_istable(L, -1)) {
+    found.start = static_cast<size_t>(lua_tointeger(L, -2)) - 1;
+    found.words = lua::check<std::vector<std::string>>(L, lua_gettop(L));
+  }
+  lua_settop(L, top);
+  return found;
+}
+
+/// editor:read(prompt, complete) -> line; nil at the end of the input; nil, "INT" when a signal came
+int read_line(lua_State* L) {
+  lua::no_more_arguments(L, 3);
+  lua_settop(L, 3);
+  auto& editor = lua::argument<LineEditor&>(L, 1);
+  const auto prompt = lua::argument<std::string>(L, 2);
+  editing = 1;
+  const auto line = editor.read(prompt, [L](const std::string& before) { return ask(L, 3, before); });
+  editing = 0;
+  lua::push(L, line);
+  return 1;
+}
+
+LineEditor make_editor() { return {}; }
+
+}  // namespace
+
+const lua::Entry lua::Class<Interrupts>::methods[] = {{"clear", fn<&clear>, false}};
+const lua::Entry lua::Class<LineEditor>::methods[] = {{"read", fn<&read_line>, false},
+                                                      {"remember", fn<&LineEditor::remember>, false}};
 
 namespace {
 
@@ -74,7 +191,9 @@ int open_terminal(lua_State* L) {
       {"size", lua::fn<&window_size>, false},          // terminal.size(fd) -> { rows =, columns = } or nil
       {"set_size", lua::fn<&set_window_size>},         // terminal.set_size(fd, { rows =, columns = })
       {"forward_signals", lua::fn<&forward_signals>},  // terminal.forward_signals() -> signals
-      {"supervise", lua::fn<&supervise_all>}};  // terminal.supervise({ process, ... }, signals, master)
+      {"supervise", lua::fn<&supervise_all>},  // terminal.supervise({ process, ... }, signals, master)
+      {"interrupts", lua::fn<&catch_interrupts>, false},  // terminal.interrupts() -> interrupts:clear()
+      {"editor", lua::fn<&make_editor>, false}};          // terminal.editor() -> editor:read, editor:remember
   return lua::module(L, "terminal.", functions);
 }
 

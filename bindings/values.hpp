@@ -93,7 +93,7 @@ struct Class<Filter> {
 template <>
 struct Class<ForwardedSignals> {
   static constexpr auto name = "signals";
-  static const Entry methods[1];
+  static const Entry methods[2];
 };
 template <>
 struct Value<ProcessId> {

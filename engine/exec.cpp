@@ -248,6 +248,8 @@ void exec(const ExecOptions& options) {
 void exec_below_init(const ExecOptions& options) {
   check(options);
   die_with_parent();
+  // The terminal's own signals are for who sits at it: they come by who passes them on, once.
+  if (options.new_session && ::setsid() < 0) throw Error("setsid");
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
   // Everything is blocked, so that signals that come before the loop wait for it: a blocked signal is not
   // lost, even for pid 1.

@@ -15,10 +15,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "engine/interrupt.hpp"
+
 namespace luabox {
 namespace {
 
 constexpr int kSetupFailed = 125;
+constexpr double kForever = 1e6;  // seconds, and again
 
 Channel* to_parent = nullptr;
 
@@ -89,7 +92,8 @@ void start_child(const CloneOptions& options, Channel& channel) {
   ::_exit(kSetupFailed);
 }
 
-/// False when `seconds` are over; a signal does not shorten them.
+/// False when `seconds` are over; a signal does not shorten them, but for an interrupt
+/// (engine/interrupt.hpp), which throws EINTR.
 bool readable_within(int fd, double seconds) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::milliseconds(std::llround(std::min(seconds * 1000, 2e9)));
@@ -99,6 +103,7 @@ bool readable_within(int fd, double seconds) {
     const int count = ::poll(&ready, 1, static_cast<int>(std::max<int64_t>(left, 0)));
     if (count >= 0) return count > 0;
     if (errno != EINTR) throw Error("poll", "pidfd");
+    check_interrupt("wait");
   }
 }
 
@@ -222,6 +227,9 @@ ExitStatus Process::reap() {
 std::optional<ExitStatus> Process::wait(double timeout) {
   if (ended_) return ended_;
   if (timeout >= 0 && !readable_within(pidfd_.get(), timeout)) return std::nullopt;
+  // poll(2) before waitid(2): a handler with SA_RESTART does not end the latter.
+  while (timeout < 0 && !readable_within(pidfd_.get(), kForever)) {
+  }
   return reap();
 }
 

@@ -12,7 +12,7 @@ as_root() {
 
 # Debian packages: what a build needs, what running and importing images needs, what the tests compare with.
 build_packages="g++ cmake ninja-build pkg-config ccache libluajit-5.1-dev lua-argparse libspdlog-dev libfmt-dev nlohmann-json3-dev
-  libseccomp-dev libarchive-dev libzstd-dev liblzma-dev libbz2-dev zlib1g-dev libacl1-dev catch2"
+  libseccomp-dev libarchive-dev libzstd-dev liblzma-dev libbz2-dev zlib1g-dev libacl1-dev libedit-dev libncurses-dev libbsd-dev libmd-dev catch2"
 demo_packages="mmdebstrap"
 test_packages="busybox-static nftables iproute2 strace python3 attr libcap2-bin util-linux procps uidmap perl-base tmux lua-check clang-format clang-tidy
   xz-utils zstd bzip2"

@@ -1,5 +1,5 @@
 // embed OUT.cpp NAME=FILE...: compiles Lua files to bytecode that keeps its debug information, and writes
-// them as one C++ file.
+// them as one C++ file. Those called meta/... are documents: they stay as they are.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -21,6 +21,10 @@ std::string compiled(lua_State* L, const std::string& name, const std::string& f
   if (!in || luaL_loadbuffer(L, source.data(), source.size(), ("@luabox:" + name + ".lua").c_str()) != 0) {
     std::fprintf(stderr, "%s: %s\n", file.c_str(), in ? lua_tostring(L, -1) : "can't be read");
     std::exit(1);
+  }
+  if (name.compare(0, 5, "meta/") == 0) {
+    lua_pop(L, 1);
+    return source;
   }
   std::string code;
   lua_dump(L, append, &code);

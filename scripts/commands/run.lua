@@ -37,7 +37,7 @@ local function split(arguments)
 end
 
 --- The vocabulary becomes global, and reading a global that is not there an error.
-local function set_scope(script, arguments)
+function run.set_scope(script, arguments)
   local vocabulary = require "luabox.stdlib"
   setmetatable(_G, {
     __index = function(_, name)
@@ -59,7 +59,8 @@ local function set_scope(script, arguments)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
 end
 
-local function load(script)
+--- The script as a function; raises at the line where it is no Lua.
+function run.load(script)
   local sys = require "luabox.sys"
   if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
   local text = script == "-" and io.read "*a" or sys.file.read(script)
@@ -117,8 +118,8 @@ function run.run(arguments)
   local chosen = {}
   if #options > 0 then chosen = cli.parse(run.parser(), options) end
   if not script then cli.refuse("run", "expected a script") end
-  set_scope(script, rest)
-  local chunk = load(script)
+  run.set_scope(script, rest)
+  local chunk = run.load(script)
   cli.collect_garbage()
   local containers = containers_of(chunk(unpack(rest)), script)
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end

@@ -234,11 +234,20 @@ function Container:start()
   return self
 end
 
+--- Until its end the container has the caller's terminal, and hears of the caller's signals.
+local function stand_by(self)
+  local signals = sys.terminal.forward_signals()
+  local ok, problem = errors.try(sys.terminal.supervise, { self.process }, signals, self.master:number())
+  signals:release()
+  if not ok then error(problem, 0) end
+end
+
 --- Waits for the end of its command, at most `timeout` seconds. Returns the exit status (128 + N for a signal), and why it was killed where that is
---- known ("memory limit 100 MB reached"); nil when the time is over.
+--- known ("memory limit 100 MB reached"); nil when the time is over. A container with a terminal of its own has the caller's meanwhile.
 ---@return integer? status, string? reason
 function Container:wait(timeout)
   if not self.process then errors.raise "the container was not started" end
+  if self.master and not timeout and not self.process:status() then stand_by(self) end
   local status = self.process:wait(timeout)
   if not status then return nil end
   return status, status == 137 and limits.verdict(self) or nil

@@ -4,7 +4,7 @@
 -- /etc/luabox/commands. A command script returns { summary =, run = function(arguments) return exit_status end }.
 local errors = require "luabox.errors"
 
-local COMMANDS = { "run", "image", "list", "gc", "help", "version" }
+local COMMANDS = { "run", "image", "list", "gc", "repl", "help", "version" }
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
 
 local main = { COMMANDS = COMMANDS }
@@ -61,6 +61,7 @@ end
 --- Runs the command line; returns the exit status.
 return setmetatable(main, {
   __call = function(_, arguments)
+    if arguments[1] == "-e" then table.insert(arguments, 1, "repl") end
     local name = table.remove(arguments, 1)
     local status = 0
     local ok, problem = errors.try(function()

@@ -1,0 +1,61 @@
+#include "engine/interrupt.hpp"
+
+#include <cerrno>
+
+#include "engine/error.hpp"
+
+namespace luabox {
+namespace {
+
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+volatile sig_atomic_t last = 0;
+volatile sig_atomic_t count = 0;
+bool thrown = false;
+void (*told)(int) = nullptr;
+
+void note(int signal) {
+  const int saved = errno;
+  last = signal;
+  count = count + 1;
+  if (told != nullptr) told(signal);
+  errno = saved;
+}
+
+}  // namespace
+
+Interrupts::Interrupts(void (*on_signal)(int)) {
+  told = on_signal;
+  struct sigaction action = {};
+  action.sa_handler = note;
+  action.sa_flags = SA_RESTART;
+  for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &before_[i]);
+}
+
+Interrupts::Interrupts(Interrupts&& other) noexcept : owner_(other.owner_) {
+  for (size_t i = 0; i < 3; ++i) before_[i] = other.before_[i];
+  other.owner_ = false;
+}
+
+Interrupts::~Interrupts() {
+  if (!owner_) return;
+  for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+  told = nullptr;
+}
+
+int interrupted() { return last; }
+int interrupts() { return count; }
+bool interrupt_was_thrown() { return thrown; }
+void forget_interrupts() {
+  last = 0;
+  count = 0;
+  thrown = false;
+}
+
+void check_interrupt(const char* op) {
+  if (interrupted() == 0) return;
+  thrown = true;
+  throw Error(op, "", EINTR);
+}
+
+}  // namespace luabox

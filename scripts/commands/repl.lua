@@ -1,0 +1,336 @@
+-- luabox repl [SCRIPT [ARG...]]: a prompt with every primitive at hand.
+local cli = require "luabox.cli"
+local errors = require "luabox.errors"
+local sys = require "luabox.sys"
+local values = require "luabox.values"
+
+local repl = { summary = "A prompt to try everything at." }
+
+local FAILED = 1
+local INTERRUPTED = 130
+local MOST_HISTORY = 1000
+
+local DESCRIPTION = [[
+Runs what is typed, line by line, with the vocabulary of a container script and luabox.sys as `sys`. With SCRIPT, that is run first, and what it
+returns is `c` (or `containers`), not started. What was started here ends with the prompt. Without a terminal the standard input is run
+as a script; -e runs CODE. The exit status is 1 when something failed there.]]
+
+function repl.parser()
+  local parser = cli.parser("repl", DESCRIPTION)
+  parser:argument("script", "Run this script first."):args "?"
+  parser:argument("arguments", "Its arguments."):args "*":argname "ARG"
+  parser:option("-e --execute", "Run CODE, print what it returns, and end."):argname "CODE"
+  return parser
+end
+
+-- ---- the scope: what was set here, the vocabulary, Lua's own
+
+local OVERVIEW = [[
+container { ... }   image directory   bind tmpfs proc sysfs dev devpts mqueue overlay cgroupfs   veth
+sys                 the primitives: sys.clone, sys.mount, sys.net, sys.cgroup, sys.security, sys.user, sys.file ...
+help(x)             the reference of a function or object;   doc "veth", doc "container.cgroup" by name
+_                   what the last line gave;   Tab completes, Ctrl-C stops what runs, Ctrl-D ends]]
+
+--- The name under which the scope, or luabox.sys, has `value`.
+local function name_of(value, scope)
+  for name, each in pairs(scope.vocabulary) do
+    if each == value then return name end
+  end
+  local seen = {}
+  local function search(from, prefix)
+    seen[from] = true
+    for name, each in pairs(from) do
+      if each == value then return prefix .. name end
+      if type(each) == "table" and type(name) == "string" and not seen[each] then
+        local found = search(each, prefix .. name .. ".")
+        if found then return found end
+      end
+    end
+  end
+  return search(sys, "sys.")
+end
+
+--- The class that scripts/meta has for an object.
+local function class_of(value)
+  if require("luabox.container").is(value) then return "luabox.Container" end
+  local meta = type(value) == "userdata" and getmetatable(value)
+  return type(meta) == "string" and "luabox.sys." .. meta:sub(1, 1):upper() .. meta:sub(2) or nil
+end
+
+--- doc "veth": the reference of a name.
+local function print_reference(name)
+  local reference = require "luabox.reference"
+  local entry = reference.find(name)
+  if not entry then errors.raise("there is no reference of '%s'%s", name, errors.suggestion(name, reference.names())) end
+  print(reference.text(entry))
+end
+
+local function help(scope, ...)
+  local value = ...
+  if select("#", ...) == 0 then
+    print(OVERVIEW)
+  elseif type(value) == "string" then
+    print_reference(value)
+  else
+    local name = name_of(value, scope) or class_of(value)
+    if not name then errors.raise("there is no reference of %s", values.show(value)) end
+    print_reference(name)
+  end
+end
+
+--- The environment of what is typed: own names first; reading what is nowhere is an error that names the nearest.
+local function new_scope()
+  local scope = { vocabulary = require "luabox.stdlib", own = {} }
+  scope.tools = {
+    sys = sys, exit = function(status) os.exit(status) end,
+    help = function(...) help(scope, ...) end, doc = print_reference,
+  }
+  function scope.get(name)
+    local value = rawget(scope.own, name)
+    if value == nil then value = scope.tools[name] end
+    if value == nil then value = scope.vocabulary[name] end
+    if value == nil then value = rawget(_G, name) end
+    return value
+  end
+  function scope.names()
+    local names = {}
+    for _, from in ipairs { scope.own, scope.tools, scope.vocabulary, _G } do
+      for name in next, from do
+        if type(name) == "string" then names[#names + 1] = name end
+      end
+    end
+    return names
+  end
+  setmetatable(scope.own, {
+    __index = function(_, name)
+      local value = scope.get(name)
+      if value ~= nil then return value end
+      errors.raise("there is no '%s' here%s", tostring(name), errors.suggestion(tostring(name), scope.names()))
+    end,
+  })
+  return scope
+end
+
+-- ---- what is typed, as functions
+
+-- By the name of its chunk, for errors that tell a line: "[3]".
+local texts = {}
+
+local function keep(...) return ... end
+local function collect(...) return { n = select("#", ...), ... } end
+
+--- Compiles `text`: an expression, so that what it gives can be shown, or statements. nil and "incomplete", or nil and an error.
+--- An expression is no tail call: an error in what it calls has the line.
+local function compile(text, name, scope)
+  texts[name] = text
+  local chunk = loadstring("local keep = ... return keep(" .. text .. "\n)", "@" .. name)
+  local problem
+  if not chunk then
+    -- A name that is made local at the prompt would be gone with its line: it becomes the prompt's own.
+    local kept = text:match "^%s*local%s+(function%s.*)$" or text:match "^%s*local%s+([%a_][%w_,%s]*=[^=].*)$"
+    chunk = kept and loadstring(kept, "@" .. name)
+    if not chunk then chunk, problem = loadstring(text, "@" .. name) end
+  end
+  if chunk then return setfenv(chunk, scope.own) end
+  if problem:find "near '<eof>'$" then return nil, "incomplete" end
+  return nil, errors.from(problem)
+end
+
+--- Runs a chunk; shows what it gives. Returns whether it went well, and the error.
+local function run_chunk(chunk, name, scope)
+  errors.script = { name = name, text = texts[name] }
+  local ok, result = errors.try(function() return collect(chunk(keep)) end)
+  if not ok then return false, errors.from(result) end
+  if result.n > 0 then
+    scope.own._ = result[1]
+    local shown = {}
+    for i = 1, result.n do shown[i] = values.show(result[i]) end
+    if result.n > 1 or result[1] ~= nil then print(table.concat(shown, "\t")) end
+  end
+  return true
+end
+
+-- ---- errors, with their line
+
+local function text_of(file)
+  if texts[file] then return texts[file] end
+  local found = sys.file.kind(file) and sys.file.read(file)
+  return found or nil
+end
+
+local function line_of(text, wanted)
+  local number = 0
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    number = number + 1
+    if number == wanted then return line end
+  end
+end
+
+--- The line of the error, and a mark below what the message names in it, or below all of it.
+local function marked(problem)
+  local file, number = (problem.where or ""):match "^(.*):(%d+)$"
+  local text = file and text_of(file)
+  local line = text and line_of(text, tonumber(number))
+  if not line or line:match "^%s*$" then return "" end
+  local from, to
+  for word in problem.message:gmatch "'([^']+)'" do
+    from, to = line:find("%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]")
+    if from then break end
+  end
+  if not from then from, to = line:find "%S.*%S" end
+  if not from then from, to = line:find "%S" end
+  local margin = ("  %s | "):format(number)
+  local before = line:sub(1, from - 1):gsub("[^\t]", " ")
+  return ("\n%s%s\n%s| %s%s"):format(margin, line, (" "):rep(#margin - 2), before, ("^"):rep(to - from + 1))
+end
+
+local function tell(problem)
+  io.stdout:flush()
+  local text = tostring(problem) .. marked(problem)
+  if cli.debug and problem.traceback then text = text .. "\n" .. problem.traceback end
+  io.stderr:write(text, "\n")
+end
+
+-- ---- without a terminal: -e and piped input
+
+--- Lines as if they were typed; ends at the first error.
+local function run_lines(text, scope)
+  local pending, first, number = nil, 1, 0
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    number = number + 1
+    pending = pending and pending .. "\n" .. line or ("\n"):rep(number - 1) .. line
+    local chunk, problem = compile(pending, scope.source, scope)
+    if chunk then
+      local ok, raised = run_chunk(chunk, scope.source, scope)
+      if not ok then return false, raised end
+      pending, first = nil, number + 1
+    elseif problem ~= "incomplete" then
+      return false, problem
+    end
+  end
+  if pending and pending:find "%S" then
+    return false, errors.from(("%s:%d: the input ends within what begins here"):format(scope.source, first))
+  end
+  return true
+end
+
+--- All of it as one script if it is one, else line by line. Returns the exit status.
+local function run_text(text, source, scope)
+  scope.source = source
+  text = text:gsub("^#[^\n]*", "")
+  local chunk = compile(text, source, scope)
+  local ok, problem
+  if chunk then ok, problem = run_chunk(chunk, source, scope) else ok, problem = run_lines(text, scope) end
+  if ok then return 0 end
+  texts[source] = text
+  tell(problem)
+  return FAILED
+end
+
+-- ---- at a terminal
+
+local function history_file()
+  local home = os.getenv "HOME"
+  local folder = os.getenv "XDG_STATE_HOME" or (home and home .. "/.local/state")
+  return folder and folder:sub(1, 1) == "/" and folder .. "/luabox/history" or nil
+end
+
+--- Gives the editor the lines of earlier prompts; returns a function that adds one. A history that can't be kept is told once.
+local function open_history(editor)
+  local file = history_file()
+  if not file then return function(line) editor:remember(line) end end
+  local ok, problem = errors.try(function()
+    sys.file.make_directories(file:match "^(.*)/", { mode = 448 })
+    local lines = {}
+    for line in (sys.file.kind(file) and sys.file.read(file) or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
+    local from = math.max(1, #lines - MOST_HISTORY + 1)
+    if from > 1 or #lines == 0 then
+      sys.file.write(file, #lines > 0 and table.concat(lines, "\n", from) .. "\n" or "", { mode = 384 })
+    end
+    for i = from, #lines do editor:remember(lines[i]) end
+  end)
+  if not ok then io.stderr:write("no history is kept: ", tostring(problem), "\n") end
+  return function(line)
+    editor:remember(line)
+    local kept = ok and io.open(file, "a")
+    if kept then
+      kept:write(line, "\n")
+      kept:close()
+    end
+  end
+end
+
+--- Reads one input, however many lines it has. Returns the text and a chunk or an error; nil at the end; "" when it was given up.
+local function read_input(prompt, name, scope)
+  local text
+  while true do
+    local pending = text and text .. "\n" or ""
+    local line = prompt.editor:read(text and "      > " or "luabox> ", function(before)
+      local start, words = require("luabox.completion").of(pending .. before, scope)
+      return start - #pending, words
+    end)
+    local signal = prompt.interrupts:clear()
+    if not line then
+      print(signal == "INT" and "^C" or "")
+      if signal == "INT" or (text and not signal) then return "" end
+      return nil
+    end
+    text = pending .. line
+    if not text:find "%S" then return "" end
+    local chunk, problem = compile(text, name, scope)
+    if problem ~= "incomplete" then
+      if not text:find("--", 1, true) then text = text:gsub("%s*\n%s*", " ") end
+      for each in text:gmatch "[^\n]+" do prompt.remember(each) end
+      return text, chunk, problem
+    end
+  end
+end
+
+--- Until Ctrl-D. Returns the exit status.
+local function converse(scope)
+  jit.off()  -- a compiled loop does not see an interrupt
+  jit.flush()
+  local prompt = { interrupts = sys.terminal.interrupts(), editor = sys.terminal.editor() }
+  prompt.remember = open_history(prompt.editor)
+  print(("luabox %s: help() tells what is at hand, Ctrl-D ends."):format(sys.version()))
+  local count = 1
+  while true do
+    local name = ("[%d]"):format(count)
+    local text, chunk, problem = read_input(prompt, name, scope)
+    if not text then return 0 end
+    if text ~= "" then
+      count = count + 1
+      local ok = chunk ~= nil
+      if ok then ok, problem = run_chunk(chunk, name, scope) end
+      local signal = prompt.interrupts:clear()
+      if not ok then
+        if signal and problem.code == "EINTR" then problem.message = "interrupted" end
+        tell(problem)
+      end
+      if signal and signal ~= "INT" then return INTERRUPTED end
+    end
+  end
+end
+
+-- ---- the command
+
+--- Runs the script; its containers are `c` and `containers`.
+local function run_script(script, arguments, scope)
+  local chunk = require("luabox.commands.run").load(script)
+  local result = chunk(unpack(arguments))
+  local container = require "luabox.container"
+  if container.is(result) then scope.own.c = result end
+  if type(result) == "table" and container.is(result[1]) then scope.own.c, scope.own.containers = result[1], result end
+end
+
+function repl.run(arguments)
+  local options = cli.parse(repl.parser(), arguments)
+  require("luabox.commands.run").set_scope(options.script or "repl", options.arguments)
+  local scope = new_scope()
+  if options.script then run_script(options.script, options.arguments, scope) end
+  if options.execute then return run_text(options.execute, "-e", scope) end
+  if not (sys.file.is_terminal(0) and sys.file.is_terminal(1)) then return run_text(io.read "*a", "input", scope) end
+  return converse(scope)
+end
+
+return repl

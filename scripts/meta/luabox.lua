@@ -1,0 +1,360 @@
+---@meta luabox
+-- The vocabulary of a container script, for editors that read LuaCATS (`luabox init` writes their .luarc.json), for help() at the prompt
+-- and for docs/reference.md. A test compares it with what luabox accepts.
+
+---@alias luabox.Size number|string   bytes: 1048576, "100MB" (10^6), "64MiB", "64M" (2^20)
+---@alias luabox.Duration number      seconds
+
+---What `container` takes. The list part holds steps of the script's own: functions that run inside, before anything is closed, or luabox.Step.
+---@class luabox.ContainerOptions
+---@field rootfs luabox.Rootfs|string  image "NAME", directory "FOLDER", or a folder
+---@field command string[]  the words of the command; the first is looked for in PATH unless it holds a "/"
+---@field name? string  letters, digits, "_", "." and "-", at most 64; unique while it lives; else the script's name and a random number
+---@field hostname? string  else the name
+---@field domainname? string
+---@field mounts? luabox.Mount[]  bind, tmpfs, proc and the like, in this order
+---@field default_mounts? boolean  false: nothing is mounted but what `mounts` says; else /proc, /sys, /sys/fs/cgroup and /dev are
+---@field masked? string[]  paths inside that show nothing; {} for none; else as docker's
+---@field readonly_paths? string[]  paths inside that can't be written; {} for none; else as docker's
+---@field etc? boolean  false: /etc/hosts, /etc/hostname and /etc/resolv.conf stay the image's
+---@field hosts? string[]  further lines of /etc/hosts
+---@field dns? string[]  addresses for /etc/resolv.conf; else the host's servers
+---@field cgroup? luabox.CgroupLimits  limits; { pids = 4096 } holds where nothing else is said
+---@field cgroup_parent? string  a cgroup made by sys.cgroup.create: its limits hold for all containers in it together
+---@field accounting? boolean  true: c:stats() has all that this host counts; a start takes 0.2 ms more
+---@field network? luabox.Veth|"none"|"host"  "none", a loopback alone, unless said otherwise
+---@field namespaces? luabox.NamespaceOptions
+---@field users? luabox.UserMap  a user namespace
+---@field user? string|integer  "name", "name:group", a number, "1000:1000"; names are the image's; else root
+---@field env? table<string, string|number>  beside PATH, HOME, HOSTNAME, and TERM in a terminal
+---@field cwd? string  an absolute path, found beneath the root; else "/"
+---@field init? boolean  false: the command is process 1; else an init is, that reaps orphans
+---@field terminal? boolean  whether it gets a terminal of its own; else where 0 and 1 are one
+---@field capabilities? luabox.CapabilityOptions|"none"|"all"  else docker's but for audit_write, mknod, net_raw
+---@field seccomp? luabox.SeccompOptions|"default"|"unconfined"  the filter for system calls; else "default"
+---@field no_new_privs? boolean  false: setuid programs and file capabilities work
+---@field apparmor? string  the profile that the command gets
+---@field keyring? boolean  false: the session keyring of who started luabox; else a new one
+---@field devices? (string|luabox.Device)[]  of the host: "/dev/fuse"
+---@field rlimits? table<string, number|"unlimited"|luabox.Rlimit>  { nofile = 1024, core = { soft = 0, hard = "unlimited" } }
+---@field sysctl? table<string, string|number>  { ["net.core.somaxconn"] = 1024 }: those of the container's own namespaces
+---@field umask? string  octal; else "022"
+---@field nice? integer
+---@field oom_score_adj? integer
+---@field personality? string  "linux32"
+
+---@class luabox.NamespaceOptions
+---@field net? string  "new", "host", or the path of one to join
+---@field ipc? string  "new", "host", or the path of one to join
+---@field uts? string  "new", "host", or the path of one to join
+---@field pid? "new"|"host"
+---@field cgroup? "new"|"host"
+
+---Ids of a user namespace: "inside outside count", a line or a list of them.
+---@class luabox.UserMap
+---@field uid string|string[]  "0 100000 65536"
+---@field gid? string|string[]  as `uid` if left out
+
+---@class luabox.CapabilityOptions
+---@field add? string[]  beside the default ones; names in any case, with or without CAP_
+---@field drop? string[]
+---@field only? string[]  instead of the default ones
+---@field ambient? string[]  what a user who isn't root holds from the start
+
+---@class luabox.Device
+---@field path string  on the host
+---@field name? string  below /dev inside; else as on the host
+---@field access? string  some of the letters rwm; else all
+
+---@class luabox.Rlimit
+---@field soft number|"unlimited"
+---@field hard number|"unlimited"
+
+---@class luabox.SeccompOptions
+---@field base? "default"|"strict"|"none"  "default" unless `default` is given
+---@field default? string  the action for what no rule names: "allow", "log", "trap", "kill", "kill_thread", "errno", "errno:ENOSYS", "trace"
+---@field extend? luabox.SeccompExtension
+---@field rules? luabox.SeccompRule[]  before the base's; the first that holds decides
+---@field capabilities? string[]  of the base: what a granted capability adds
+---@field architectures? string[]  "x86_64", "x86", "x32", "aarch64", "arm"
+---@field ignore_unknown? boolean  names that this luabox doesn't know are passed over
+
+---@class luabox.SeccompExtension
+---@field allow? string[]
+---@field deny? string[]
+
+---@class luabox.SeccompRule
+---@field name? string
+---@field names? string[]
+---@field action? string
+---@field args? luabox.SeccompArgument[]  all must hold
+
+---@class luabox.SeccompArgument
+---@field index integer  0 to 5
+---@field op? string  "==", "!=", "<", "<=", ">", ">=", "masked"
+---@field value integer|string
+---@field mask? integer|string
+
+---Limits. A key is the v1 name, the v2 name or one of these short names, on any host.
+---@class luabox.CgroupLimits
+---@field memory? luabox.Size
+---@field swap? luabox.Size  beside the memory
+---@field swappiness? integer  0 to 100; on v2 only 0
+---@field memory_low? luabox.Size  protected
+---@field memory_reservation? luabox.Size  the same
+---@field memory_high? luabox.Size  v2 only
+---@field memory_min? luabox.Size  v2 only
+---@field oom_group? boolean  v2 only
+---@field cpu? number|string  CPUs: 0.2, "20%"
+---@field cpu_weight? integer  1 to 10000
+---@field cpu_period? integer  microseconds
+---@field cpu_quota? integer  microseconds
+---@field cpu_burst? integer  microseconds
+---@field cpu_idle? boolean
+---@field cpuset? string  "0-3,5"
+---@field mems? string
+---@field pids? integer|"max"
+---@field io_weight? integer  1 to 10000
+---@field io_read_bps? string|string[]  "8:0 10MB"
+---@field io_write_bps? string|string[]
+---@field io_read_iops? string|string[]
+---@field io_write_iops? string|string[]
+---@field devices? string[]  rules to allow, "c 1:3 rwm"; all else is denied
+---@field freezer? boolean
+---@field [string] any
+
+---A step: hooks, all optional, that are called with the running container.
+---@class luabox.Step
+---@field namespaces? string  "mount net": what `enter` needs
+---@field prepare? fun(this: luabox.Container)  on the host, before there is a process
+---@field attach? fun(this: luabox.Container)  on the host, while the process waits
+---@field enter? fun(this: luabox.Container)  inside
+---@field undo? fun(this: luabox.Container)  on the host, always, last first
+
+---A container, running or not.
+---@class luabox.Container
+---@field config luabox.ContainerOptions  as it was checked
+---@field name string  once started
+---@field process? luabox.sys.Process  while it is started
+---@field cgroup? luabox.sys.Cgroup  where it has one
+---@field root luabox.sys.Root  inside, for steps
+local Container = {}
+
+---Starts it: its command runs when this returns. Raises what any step raised, inside too, and leaves nothing then.
+---@return luabox.Container self
+function Container:start() end
+
+---Waits until its command has ended. A container with a terminal of its own has the caller's meanwhile.
+---@param seconds? luabox.Duration  at most so long
+---@return integer? status  128 + N for signal N; nil when the time is over
+---@return string? reason  why it was killed, where that is known
+function Container:wait(seconds) end
+
+---Sends a signal to its command.
+---@param signal? string|integer  "TERM" if none is said
+---@return boolean there  whether there was a process
+function Container:kill(signal) end
+
+---Asks it to end (SIGTERM), kills it when that takes too long.
+---@param seconds? luabox.Duration  10 if none is said
+---@return integer status
+function Container:stop(seconds) end
+
+---What it has used: cpu, memory, pids, io, pressure; nil where nothing counts it, see `accounting`.
+---@return luabox.sys.CgroupStats
+function Container:stats() end
+
+---Ends what still runs, and removes everything that it had outside itself.
+function Container:destroy() end
+
+---start, wait and destroy in one; may be called again.
+---@return integer status
+---@return string? reason
+function Container:run() end
+
+---Checks the table, and raises at the line that is wrong. Nothing is started: return it from the script, or call its methods.
+---
+---    return container { rootfs = image "golang", command = { "/bin/bash" } }
+---@param options luabox.ContainerOptions
+---@return luabox.Container
+function container(options) end
+
+---@class luabox.Rootfs
+
+---@class luabox.ImageOptions
+---@field [1] string  the image's name
+---@field persist? string  a folder that keeps what is changed, and is found again by the next start
+---@field readonly? boolean  the root is read-only
+---@field devices? boolean  device nodes in it work
+
+---An image that `luabox image import` made, below an overlay of the container's own that goes with it.
+---
+---    rootfs = image "golang"
+---    rootfs = image { "golang", persist = "./changes" }
+---@param name string|luabox.ImageOptions
+---@return luabox.Rootfs
+function image(name) end
+
+---@class luabox.DirectoryOptions
+---@field [1] string  the folder
+---@field overlay? boolean  below an overlay that goes with the container
+---@field readonly? boolean  the root is read-only
+---@field devices? boolean  device nodes in it work
+
+---A folder as the root file system; a relative path starts at the script's folder.
+---
+---    rootfs = directory { "./rootfs", overlay = true }
+---@param path string|luabox.DirectoryOptions
+---@return luabox.Rootfs
+function directory(path) end
+
+---@class luabox.Mount
+
+---@class luabox.BindOptions
+---@field [1] string  the source on the host; a relative path starts at the script's folder
+---@field [2] string  the target inside
+---@field readonly? boolean
+---@field recursive? boolean  what is mounted below the source comes too; true unless said otherwise
+---@field propagation? "private"|"slave"|"shared"
+---@field nosuid? boolean  true unless said otherwise
+---@field nodev? boolean  true unless said otherwise
+---@field noexec? boolean
+
+---A folder or a file of the host's.
+---
+---    bind { "./data", "/data", readonly = true }
+---@param options luabox.BindOptions
+---@return luabox.Mount
+function bind(options) end
+
+---@class luabox.ProcOptions
+---@field [1] string
+---@field hidepid? integer|string  2: processes of others are not seen
+---@field subset? "pid"
+---@field readonly? boolean
+---@field nosuid? boolean  true unless said otherwise
+---@field nodev? boolean  true unless said otherwise
+---@field noexec? boolean  true unless said otherwise
+
+---The processes of the container. Mounted on /proc without being said.
+---
+---    proc { "/proc", hidepid = 2 }
+---@param target string|luabox.ProcOptions
+---@return luabox.Mount
+function proc(target) end
+
+---@class luabox.MountOptions
+---@field [1] string
+---@field readonly? boolean
+---@field nosuid? boolean  true unless said otherwise
+---@field nodev? boolean  true unless said otherwise
+---@field noexec? boolean
+
+---The kernel's objects; read-only unless `readonly = false`. Mounted on /sys without being said.
+---@param target string|luabox.MountOptions
+---@return luabox.Mount
+function sysfs(target) end
+
+---@class luabox.TmpfsOptions
+---@field [1] string
+---@field size? luabox.Size|string  "64MiB", "10%" of the memory
+---@field mode? string  octal; "1777" unless said otherwise
+---@field inodes? integer
+---@field readonly? boolean
+---@field nosuid? boolean  true unless said otherwise
+---@field nodev? boolean  true unless said otherwise
+---@field noexec? boolean
+
+---Files in memory.
+---
+---    tmpfs { "/tmp", size = "64MiB" }
+---@param target string|luabox.TmpfsOptions
+---@return luabox.Mount
+function tmpfs(target) end
+
+---null, zero, full, random, urandom, tty, pts, shm, mqueue, and the links that programs expect. Mounted on /dev without being said.
+---@param target string
+---@return luabox.Mount
+function dev(target) end
+
+---@class luabox.DevptsOptions
+---@field [1] string
+---@field mode? string  octal; "0620" unless said otherwise
+---@field gid? integer  5 unless said otherwise
+---@field readonly? boolean
+---@field nosuid? boolean  true unless said otherwise
+---@field nodev? boolean
+---@field noexec? boolean  true unless said otherwise
+
+---Pseudo-terminals of the container's own; part of dev.
+---@param target string|luabox.DevptsOptions
+---@return luabox.Mount
+function devpts(target) end
+
+---POSIX message queues; part of dev.
+---@param target string|luabox.MountOptions
+---@return luabox.Mount
+function mqueue(target) end
+
+---@class luabox.OverlayOptions
+---@field [1] string
+---@field lower string[]  folders of the host's, the first on top
+---@field upper? string  takes what is written; without it the mount is read-only
+---@field work? string  an empty folder on the file system of `upper`
+---@field readonly? boolean
+---@field nosuid? boolean  true unless said otherwise
+---@field nodev? boolean  true unless said otherwise
+---@field noexec? boolean
+
+---Several folders as one.
+---
+---    overlay { "/data", lower = { "./a", "./b" }, upper = "./changes", work = "./work" }
+---@param options luabox.OverlayOptions
+---@return luabox.Mount
+function overlay(options) end
+
+---The container's own cgroups, always read-only. Mounted on /sys/fs/cgroup without being said.
+---@param target string
+---@return luabox.Mount
+function cgroupfs(target) end
+
+---@class luabox.Veth
+
+---@class luabox.VethOptions
+---@field host string|string[]  the address of the host's end with its prefix length, "172.16.99.1/24"
+---@field guest string|string[]  the address of the container's
+---@field nat? boolean  true: the container reaches the outside under the host's address
+---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"
+---@field name? string  of the interface inside; "eth0" unless said otherwise
+---@field route? boolean  false: no default route by the host's address
+---@field mtu? integer  of both ends
+---@field mac? string  of the inside one
+
+---@class luabox.PublishedPort
+---@field host_port integer
+---@field guest_port integer
+---@field protocol? "tcp"|"udp"  "tcp" unless said otherwise
+---@field host_address? string
+
+---A pair of interfaces, one on the host, one in the container.
+---
+---    network = veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
+---@param options luabox.VethOptions
+---@return luabox.Veth
+function veth(options) end
+
+---The script's arguments; arg[0] is its name.
+---@type table<integer, string>
+arg = {}
+
+---What is raised: a table whose tostring is one sentence.
+---@class luabox.Error
+---@field message string
+---@field op? string  the step: a system call or a verb
+---@field path? string  its object
+---@field code? string  "ENOENT"
+---@field errno? integer
+---@field hint? string
+---@field where? string  "file:line"
+---@field traceback? string
+---@field status? integer  luabox's exit status; 125 unless the command itself could not be started

@@ -1,0 +1,1205 @@
+---@meta luabox.sys
+-- The primitives: require "luabox.sys". A module of the engine is a table; the contract of a function, with its source, is the engine's header.
+
+---@class luabox.sys
+sys = {}
+
+---@alias luabox.sys.Namespaces string|string[]   "mount uts ipc pid net user cgroup time"
+---@alias luabox.sys.ProcessId luabox.sys.Process|integer   a process object or a pid
+---@alias luabox.sys.Signal string|integer   "TERM", "SIGTERM" or a number
+---@alias luabox.sys.Mode string   octal: "0755"
+
+-- ---- processes
+
+---@class luabox.sys.CloneOptions
+---@field namespaces? luabox.sys.Namespaces
+---@field cgroup? luabox.sys.Cgroup  the child is in it from its first instruction on
+---@field released? boolean  true: it goes on at once; `settle` waits for its exec
+
+---Makes a child that is a copy of this process, in new namespaces. The function runs in it once it is released, and must end in exec, init or exit.
+---@param options luabox.sys.CloneOptions
+---@param body fun(parent: luabox.sys.Parent)
+---@return luabox.sys.Process
+function sys.clone(options, body) end
+
+---@class luabox.sys.ExecOptions
+---@field environment? string[]  "NAME=value"
+---@field session? boolean  a session of its own
+---@field terminal? boolean  descriptor 0 becomes its controlling terminal
+---@field filter? luabox.sys.Filter  for system calls of the program alone
+
+---In place of this process. Nothing is inherited but descriptors 0 to 2. Returns only by raising.
+---@param arguments string[]
+---@param options? luabox.sys.ExecOptions
+function sys.exec(arguments, options) end
+
+---exec as the child of an init, which passes signals on and reaps orphans.
+---@param arguments string[]
+---@param options? luabox.sys.ExecOptions
+function sys.init(arguments, options) end
+
+---@param namespaces luabox.sys.Namespaces
+function sys.unshare(namespaces) end
+
+---@class luabox.sys.SetnsOptions
+---@field namespaces? luabox.sys.Namespaces  of a process
+
+---Joins namespaces of another process.
+---@param what string|luabox.sys.Descriptor|luabox.sys.ProcessId  a path, a descriptor, or a process with `namespaces`
+---@param options? luabox.sys.SetnsOptions
+function sys.setns(what, options) end
+
+---@param process luabox.sys.ProcessId
+---@param kind string  "net"
+---@return luabox.sys.Descriptor
+function sys.namespace(process, kind) end
+
+---@class luabox.sys.TimeOffsets
+---@field monotonic? integer  seconds
+---@field boottime? integer  seconds
+
+---Of the time namespace of the children to come.
+---@param offsets luabox.sys.TimeOffsets
+function sys.time_offsets(offsets) end
+
+---@param name string
+function sys.sethostname(name) end
+
+---@param name string
+function sys.setdomainname(name) end
+
+---@param path string
+function sys.chdir(path) end
+
+function sys.setsid() end
+
+---Ends this process at once, without finalizers; what primitives own is undone.
+---@param status integer
+function sys.exit(status) end
+
+---@param seconds number
+function sys.sleep(seconds) end
+
+---@return number seconds
+function sys.monotonic() end
+
+---@param bytes integer
+---@return string hexadecimal
+function sys.random(bytes) end
+
+---@return integer
+function sys.pid() end
+
+---@return integer
+function sys.uid() end
+
+---@return integer
+function sys.gid() end
+
+---@return string
+function sys.version() end
+
+---Whether this is the function of a clone.
+---@return boolean
+function sys.in_child() end
+
+---A child of this process. One that goes out of scope unwaited is killed and reaped.
+---@class luabox.sys.Process
+local Process = {}
+
+---Lets the child go on, and waits until its exec succeeded. Raises what it raised.
+function Process:release() end
+
+---The first half of release: lets it go.
+function Process:go() end
+
+---The second half: waits until its exec succeeded. Raises what it raised.
+function Process:settle() end
+
+---@param seconds? number  at most so long
+---@return integer? status  128 + N for signal N; nil when the time is over
+function Process:wait(seconds) end
+
+---How it ended: code or signal; nil while it runs.
+---@return table<string, integer>?
+function Process:status() end
+
+---@param signal luabox.sys.Signal
+---@return boolean there  whether there was a process; by pidfd: never another
+function Process:kill(signal) end
+
+---What the child sent before its exec.
+---@return string? text
+---@return luabox.sys.Descriptor? descriptor
+function Process:message() end
+
+---@return integer
+function Process:pid() end
+
+---@return integer  the number of its pidfd
+function Process:pidfd() end
+
+---What the function of a clone gets.
+---@class luabox.sys.Parent
+local Parent = {}
+
+---Tells the parent something: process:message().
+---@param text string
+---@param descriptor? integer  the number of one to pass
+function Parent:send(text, descriptor) end
+
+---An open file.
+---@class luabox.sys.Descriptor
+local Descriptor = {}
+
+---@return integer
+function Descriptor:number() end
+
+---@param seconds? number  waits at most so long; not at all if left out
+---@return boolean
+function Descriptor:readable(seconds) end
+
+---Uses it up.
+function Descriptor:close() end
+
+-- ---- mounts
+
+---@class luabox.sys.MountFlags
+---@field read_only? boolean
+---@field nosuid? boolean
+---@field nodev? boolean
+---@field noexec? boolean
+---@field nosymfollow? boolean
+---@field noatime? boolean
+---@field relatime? boolean
+---@field strictatime? boolean
+---@field nodiratime? boolean
+
+---@class luabox.sys.mount
+sys.mount = {}
+
+---@class luabox.sys.BindOptions : luabox.sys.MountFlags
+---@field recursive? boolean  true unless said otherwise
+
+---@param source string
+---@param target string
+---@param options? luabox.sys.BindOptions  flags hold for all that is mounted below
+function sys.mount.bind(source, target, options) end
+
+---@class luabox.sys.FlagChange : luabox.sys.MountFlags
+---@field clear? luabox.sys.MountFlags
+---@field recursive? boolean
+
+---@param path string
+---@param change luabox.sys.FlagChange
+function sys.mount.remount(path, change) end
+
+---Nothing that is mounted below is seen elsewhere from now on, or comes from elsewhere.
+---@param path string
+function sys.mount.private(path) end
+
+---@class luabox.sys.PropagationOptions
+---@field recursive? boolean  true unless said otherwise
+
+---@param path string
+---@param kind "private"|"shared"|"slave"|"unbindable"
+---@param options? luabox.sys.PropagationOptions
+function sys.mount.propagation(path, kind, options) end
+
+---@param from string
+---@param to string
+function sys.mount.move(from, to) end
+
+---@class luabox.sys.UmountOptions
+---@field detach? boolean
+---@field force? boolean
+---@field follow? boolean
+
+---@param path string
+---@param options? luabox.sys.UmountOptions
+function sys.mount.umount(path, options) end
+
+---A mount point becomes "/"; the old root is detached.
+---@param root luabox.sys.Root|string
+function sys.mount.pivot_root(root) end
+
+---No barrier for who has sys_chroot.
+---@param root luabox.sys.Root|string
+function sys.mount.chroot(root) end
+
+---Never follows a symlink, never enters a mount.
+---@param path string
+function sys.mount.remove_tree(path) end
+
+---@param path string
+---@return integer bytes
+function sys.mount.tree_size(path) end
+
+---@class luabox.sys.CopyOptions
+---@field recursive? boolean  true unless said otherwise
+
+---A detached copy of what is mounted there.
+---@param path string
+---@param options? luabox.sys.CopyOptions
+---@return luabox.sys.Mount
+function sys.mount.copy_of(path, options) end
+
+---@param root luabox.sys.Root
+---@param path string  beneath it
+---@param options? luabox.sys.CopyOptions
+---@return luabox.sys.Mount
+function sys.mount.copy_in(root, path, options) end
+
+---@class luabox.sys.MakeOptions
+---@field source? string
+---@field options? table<string, string>
+---@field flags? luabox.sys.MountFlags
+
+---Any file system.
+---@param type string  "tmpfs"
+---@param options? luabox.sys.MakeOptions
+---@return luabox.sys.Mount
+function sys.mount.make(type, options) end
+
+---@class luabox.sys.ProcOptions : luabox.sys.MountFlags
+---@field hidepid? integer|string
+---@field subset? string
+---@field gid? integer
+
+---@param options? luabox.sys.ProcOptions
+---@return luabox.sys.Mount
+function sys.mount.make_proc(options) end
+
+---@param target string
+---@param options? luabox.sys.ProcOptions
+function sys.mount.proc(target, options) end
+
+---@param flags? luabox.sys.MountFlags
+---@return luabox.sys.Mount
+function sys.mount.make_sysfs(flags) end
+
+---@param target string
+---@param flags? luabox.sys.MountFlags
+function sys.mount.sysfs(target, flags) end
+
+---@param flags? luabox.sys.MountFlags
+---@return luabox.sys.Mount
+function sys.mount.make_mqueue(flags) end
+
+---@param target string
+---@param flags? luabox.sys.MountFlags
+function sys.mount.mqueue(target, flags) end
+
+---@class luabox.sys.TmpfsOptions : luabox.sys.MountFlags
+---@field size? string
+---@field inodes? integer
+---@field mode? luabox.sys.Mode
+---@field uid? integer
+---@field gid? integer
+
+---@param options? luabox.sys.TmpfsOptions
+---@return luabox.sys.Mount
+function sys.mount.make_tmpfs(options) end
+
+---@param target string
+---@param options? luabox.sys.TmpfsOptions
+function sys.mount.tmpfs(target, options) end
+
+---@class luabox.sys.DevptsOptions : luabox.sys.MountFlags
+---@field mode? luabox.sys.Mode
+---@field ptmxmode? luabox.sys.Mode
+---@field gid? integer
+
+---@param options? luabox.sys.DevptsOptions
+---@return luabox.sys.Mount
+function sys.mount.make_devpts(options) end
+
+---@param target string
+---@param options? luabox.sys.DevptsOptions
+function sys.mount.devpts(target, options) end
+
+---@class luabox.sys.CgroupMountOptions : luabox.sys.MountFlags
+---@field v2? boolean
+---@field controllers? string[]
+---@field name? string
+
+---@param options luabox.sys.CgroupMountOptions
+---@return luabox.sys.Mount
+function sys.mount.make_cgroup(options) end
+
+---@param target string
+---@param options luabox.sys.CgroupMountOptions
+function sys.mount.cgroup(target, options) end
+
+---@class luabox.sys.OverlayOptions : luabox.sys.MountFlags
+---@field lower? string[]
+---@field upper? string
+---@field work? string
+---@field userxattr? boolean
+---@field volatile? boolean
+---@field metacopy? string
+---@field index? string
+---@field redirect_dir? string
+---@field options? table<string, string>
+
+---@param options luabox.sys.OverlayOptions
+---@return luabox.sys.Mount
+function sys.mount.make_overlay(options) end
+
+---@param target string
+---@param options luabox.sys.OverlayOptions
+function sys.mount.overlay(target, options) end
+
+---@param path string
+---@return luabox.sys.Root
+function sys.mount.root(path) end
+
+---@param at luabox.sys.Root|string
+---@return boolean
+function sys.mount.is_procfs(at) end
+
+---Raises when something else is mounted there.
+---@param root luabox.sys.Root
+---@param path string
+function sys.mount.verify_procfs(root, path) end
+
+---Paths that show nothing. Those that aren't there are passed over.
+---@param root luabox.sys.Root
+---@param paths string[]
+function sys.mount.mask(root, paths) end
+
+---Paths that aren't there are passed over.
+---@param root luabox.sys.Root
+---@param paths string[]
+function sys.mount.make_read_only(root, paths) end
+
+---A detached tree of mounts: no path leads to it.
+---@class luabox.sys.Mount
+local Mount = {}
+
+---Sets flags on every mount of the tree: all, or none.
+---@param flags luabox.sys.MountFlags
+function Mount:restrict_to(flags) end
+
+---@param change luabox.sys.FlagChange
+function Mount:set_flags(change) end
+
+---@param kind "private"|"shared"|"slave"|"unbindable"
+function Mount:propagation(kind) end
+
+---@return boolean
+function Mount:is_directory() end
+
+---Maps owners as that user namespace does.
+---@param descriptor luabox.sys.Descriptor
+function Mount:idmap(descriptor) end
+
+---@return luabox.sys.Root  to fill it
+function Mount:root() end
+
+---@class luabox.sys.AttachOptions
+---@field create? "directory"|"file"
+---@field no_symlinks? boolean
+
+---Resolved inside the root; uses the tree up.
+---@param root luabox.sys.Root
+---@param target string
+---@param options? luabox.sys.AttachOptions
+---@return string[] made  paths
+function Mount:attach(root, target, options) end
+
+---Uses the tree up.
+---@param path string
+function Mount:attach_at(path) end
+
+---A directory as a root: every path is resolved beneath it, as after chroot.
+---@class luabox.sys.Root
+local Root = {}
+
+---@param path string
+---@return luabox.sys.Descriptor
+function Root:open(path) end
+
+---Makes it the working directory of this process.
+---@param path string
+function Root:enter(path) end
+
+---@class luabox.sys.KindOptions
+---@field follow? boolean
+
+---@param path string
+---@param options? luabox.sys.KindOptions
+---@return string? kind  "directory", "file", "symlink", "device", "fifo", "socket"
+function Root:kind(path, options) end
+
+---@param path string
+---@return string[] names
+function Root:list(path) end
+
+---@class luabox.sys.ReadOptions
+---@field limit? integer  bytes
+
+---@param path string
+---@param options? luabox.sys.ReadOptions
+---@return string
+function Root:read(path, options) end
+
+---@class luabox.sys.RootWriteOptions
+---@field mode? luabox.sys.Mode
+---@field append? boolean
+
+---Missing parents are made.
+---@param path string
+---@param text string
+---@param options? luabox.sys.RootWriteOptions
+function Root:write(path, text, options) end
+
+---@class luabox.sys.DirectoryOptions
+---@field mode? luabox.sys.Mode
+
+---Missing parents are made.
+---@param path string
+---@param options? luabox.sys.DirectoryOptions
+function Root:make_directory(path, options) end
+
+---@param target string
+---@param path string
+function Root:symlink(target, path) end
+
+---@class luabox.sys.NodeOptions
+---@field type string  "char", "block", "fifo"
+---@field major? integer
+---@field minor? integer
+---@field mode? luabox.sys.Mode
+---@field uid? integer
+---@field gid? integer
+
+---@param path string
+---@param options luabox.sys.NodeOptions
+function Root:mknod(path, options) end
+
+---@class luabox.sys.OwnerOptions
+---@field uid? integer
+---@field gid? integer
+
+---@param path string
+---@param owner luabox.sys.OwnerOptions
+function Root:chown(path, owner) end
+
+---@param path string
+---@param mode luabox.sys.Mode
+function Root:chmod(path, mode) end
+
+---A file or an empty directory.
+---@param path string
+function Root:remove(path) end
+
+---@class luabox.sys.TargetOptions
+---@field kind? "directory"|"file"
+---@field no_symlinks? boolean
+
+---@param path string
+---@param options? luabox.sys.TargetOptions
+---@return string[] made  paths
+function Root:ensure_target(path, options) end
+
+-- ---- cgroups
+
+---@class luabox.sys.cgroup
+sys.cgroup = {}
+
+---@class luabox.sys.CgroupOptions
+---@field parent? string  "luabox" unless said otherwise
+---@field controllers? string[]  whose directories are made at once
+
+---A hierarchy's directory is made when a key of it is first written. "build/a" is a cgroup in the cgroup "build".
+---@param name string
+---@param options? luabox.sys.CgroupOptions
+---@return luabox.sys.Cgroup
+function sys.cgroup.create(name, options) end
+
+---@class luabox.sys.CgroupHierarchy
+---@field version integer
+---@field mount string
+---@field base string
+---@field controllers string[]
+
+---@return luabox.sys.CgroupHierarchy[]
+function sys.cgroup.host() end
+
+---@class luabox.sys.CgroupWrite
+---@field controller string
+---@field file string
+---@field value string
+---@field path string
+
+---@class luabox.sys.PlanOptions
+---@field name? string
+---@field parent? string
+
+---What would be written.
+---@param values luabox.CgroupLimits
+---@param options? luabox.sys.PlanOptions
+---@return luabox.sys.CgroupWrite[]
+function sys.cgroup.plan(values, options) end
+
+---For records: the directories that would be made.
+---@param name string
+---@param values? luabox.CgroupLimits
+---@param options? luabox.sys.CgroupOptions
+---@return string[]
+function sys.cgroup.planned_paths(name, values, options) end
+
+---Ends one that a dead process left.
+---@param path string
+---@param parent? string
+function sys.cgroup.remove_path(path, parent) end
+
+---A cgroup of this process's making: removed with the object unless kept.
+---@class luabox.sys.Cgroup
+local Cgroup = {}
+
+---@param values luabox.CgroupLimits
+function Cgroup:write(values) end
+
+---@param key string
+---@return string
+function Cgroup:read(key) end
+
+---@param values luabox.CgroupLimits
+---@return luabox.sys.CgroupWrite[]
+function Cgroup:plan(values) end
+
+---Takes milliseconds on v1; clone's option `cgroup` doesn't.
+---@param process luabox.sys.ProcessId
+function Cgroup:add(process) end
+
+---@return integer[] pids
+function Cgroup:processes() end
+
+---@return string[]
+function Cgroup:paths() end
+
+---@return luabox.sys.CgroupHierarchy[]
+function Cgroup:hierarchies() end
+
+---@return boolean
+function Cgroup:exists() end
+
+function Cgroup:freeze() end
+
+function Cgroup:thaw() end
+
+---Waits until none is left.
+function Cgroup:kill() end
+
+---@class luabox.sys.CgroupStats
+---@field cpu? table  usage, user, system, throttled: seconds
+---@field memory? table  usage, peak, limit, cache, anon: bytes
+---@field pids? table  current, limit
+---@field io? table  read_bytes, write_bytes, reads, writes
+---@field pressure? table  cpu, memory, io: percent of the last 10 seconds
+
+---@return luabox.sys.CgroupStats
+function Cgroup:stats() end
+
+---@return integer?
+function Cgroup:oom_kills() end
+
+---@return luabox.sys.Descriptor  readable when memory ran out
+function Cgroup:oom_event() end
+
+function Cgroup:remove() end
+
+---It outlives the object.
+function Cgroup:keep() end
+
+-- ---- network
+
+---@class luabox.sys.net
+sys.net = {}
+
+---@class luabox.sys.NamespaceFd
+---@field fd integer
+
+---@alias luabox.sys.Netns luabox.sys.Process|integer|luabox.sys.NamespaceFd   whose network namespace
+
+---@class luabox.sys.Link
+---@field index integer
+---@field name string
+---@field kind string
+---@field up boolean
+---@field mac string
+---@field mtu integer
+---@field master integer
+---@field peer_index integer
+---@field alias string
+
+---@return luabox.sys.Link[]
+function sys.net.links() end
+
+---@param name string
+---@return luabox.sys.Link?
+function sys.net.find(name) end
+
+---@class luabox.sys.LinkOptions
+---@field kind string  "bridge", "dummy", "veth"
+---@field name string
+---@field peer? string
+---@field master? string
+---@field mtu? integer
+---@field mac? string
+---@field alias? string
+---@field up? boolean
+
+---@param options luabox.sys.LinkOptions
+function sys.net.add(options) end
+
+---@param name string
+function sys.net.remove(name) end
+
+---@param name string
+function sys.net.up(name) end
+
+---@param name string
+function sys.net.down(name) end
+
+---@param name string
+---@param new string
+function sys.net.rename(name, new) end
+
+---@param name string
+---@param netns luabox.sys.Netns
+function sys.net.move(name, netns) end
+
+---@param name string
+---@param bridge? string  nil: none
+function sys.net.set_master(name, bridge) end
+
+---@param name string
+---@param bytes integer
+function sys.net.set_mtu(name, bytes) end
+
+---@param name string
+---@param mac string
+function sys.net.set_mac(name, mac) end
+
+---@class luabox.sys.Address
+---@field device string
+---@field address string  "172.16.99.1/24"
+
+---@param name? string
+---@return luabox.sys.Address[]
+function sys.net.addresses(name) end
+
+---@param name string
+---@param address string
+function sys.net.add_address(name, address) end
+
+---@param name string
+---@param address string
+function sys.net.remove_address(name, address) end
+
+---@class luabox.sys.Route
+---@field to string  "default" or a network
+---@field via? string
+---@field dev? string
+---@field metric? integer
+---@field src? string
+---@field table? integer
+---@field onlink? boolean
+
+---@return luabox.sys.Route[]
+function sys.net.routes() end
+
+---@param route luabox.sys.Route
+function sys.net.add_route(route) end
+
+---@param route luabox.sys.Route
+function sys.net.remove_route(route) end
+
+---@param address string
+---@return string? name  of the interface whose address of this host it is
+function sys.net.local_device(address) end
+
+---@class luabox.sys.VethOptions
+---@field host string
+---@field guest? string  "eth0" unless said otherwise
+---@field netns? luabox.sys.Netns
+---@field addresses? string[]
+---@field master? string
+---@field mtu? integer
+---@field host_mac? string
+---@field guest_mac? string
+---@field alias? string
+---@field up? boolean
+---@field link_local? boolean
+
+---The guest end is made in its namespace.
+---@param options luabox.sys.VethOptions
+function sys.net.veth(options) end
+
+---@class luabox.sys.LinkConfiguration
+---@field name string
+---@field rename? string
+---@field addresses? string[]
+---@field up? boolean
+---@field mac? string
+---@field mtu? integer
+
+---@class luabox.sys.NetConfiguration
+---@field loopback? boolean
+---@field links? luabox.sys.LinkConfiguration[]
+---@field routes? luabox.sys.Route[]
+
+---A whole namespace in one batch.
+---@param configuration luabox.sys.NetConfiguration
+function sys.net.configure(configuration) end
+
+---@class luabox.sys.ForwardingOptions
+---@field family? "ip"|"ip6"
+
+---@param options? luabox.sys.ForwardingOptions
+---@return boolean
+function sys.net.forwarding(options) end
+
+---@param on boolean
+---@param options? luabox.sys.ForwardingOptions
+function sys.net.set_forwarding(on, options) end
+
+---@class luabox.sys.PublishOptions
+---@field protocol? "tcp"|"udp"
+---@field host_port integer
+---@field guest_port integer
+---@field host_address? string
+---@field guest_address string
+
+---@class luabox.sys.FirewallOptions
+---@field name string  "luabox-..."
+---@field interface string
+---@field addresses? string[]
+---@field masquerade? boolean
+---@field publish? luabox.sys.PublishOptions[]
+---@field loopback? boolean
+---@field inbound? "none"|"routed"
+---@field isolate? boolean
+
+---An nftables table of its own, in one transaction.
+---@param options luabox.sys.FirewallOptions
+function sys.net.firewall(options) end
+
+---@param name string
+function sys.net.remove_firewall(name) end
+
+---@return string[]
+function sys.net.firewalls() end
+
+---@class luabox.sys.Prefix
+---@field address string
+---@field length integer
+---@field network string
+---@field family string
+
+---@param text string
+---@return luabox.sys.Prefix
+function sys.net.prefix(text) end
+
+---@param prefix string
+---@param address string
+---@return boolean
+function sys.net.contains(prefix, address) end
+
+-- ---- security
+
+---@class luabox.sys.security
+sys.security = {}
+
+---@return string[]
+function sys.security.default_capabilities() end
+
+---@param names string[]
+---@return string[]
+function sys.security.capability_names(names) end
+
+---@return integer
+function sys.security.last_capability() end
+
+---@class luabox.sys.CapabilitySets
+---@field effective? string[]
+---@field permitted? string[]
+---@field inheritable? string[]
+---@field bounding? string[]
+---@field ambient? string[]
+
+---@return luabox.sys.CapabilitySets
+function sys.security.capabilities() end
+
+---@param sets luabox.sys.CapabilitySets
+function sys.security.set_capabilities(sets) end
+
+---For good.
+---@param names string[]
+function sys.security.limit_bounding(names) end
+
+---What a user who is granted these holds; read back.
+---@param uid integer
+---@param granted string[]
+---@param ambient? string[]
+function sys.security.apply(uid, granted, ambient) end
+
+---@param spec luabox.SeccompOptions|"default"|"strict"
+---@return luabox.sys.Filter
+function sys.security.filter(spec) end
+
+---Compiles and loads.
+---@param spec luabox.SeccompOptions|"default"|"strict"
+function sys.security.seccomp(spec) end
+
+---The default filter for who has these.
+---@param capabilities string[]
+---@return luabox.sys.Filter
+function sys.security.profile_for(capabilities) end
+
+---@param spec luabox.SeccompOptions|"default"|"strict"
+---@return string[] lines
+function sys.security.describe(spec) end
+
+function sys.security.no_new_privs() end
+
+---@param name? string
+---@return integer? serial  nil where the kernel has no keyrings
+function sys.security.session_keyring(name) end
+
+---@param how "yes"|"no"
+function sys.security.dumpable(how) end
+
+---@param signal luabox.sys.Signal
+function sys.security.parent_death_signal(signal) end
+
+---@param how "yes"|"no"
+function sys.security.child_subreaper(how) end
+
+---@return string? name  "apparmor", "selinux"
+function sys.security.lsm() end
+
+---Of the next exec.
+---@param label string
+---@param lsm? "apparmor"|"selinux"
+function sys.security.exec_label(label, lsm) end
+
+---A compiled filter for system calls.
+---@class luabox.sys.Filter
+local Filter = {}
+
+---@class luabox.sys.LoadOptions
+---@field log? boolean
+
+---@param options? luabox.sys.LoadOptions
+function Filter:load(options) end
+
+---@return integer  instructions
+function Filter:size() end
+
+-- ---- users
+
+---@class luabox.sys.user
+sys.user = {}
+
+---@class luabox.sys.MapOptions
+---@field uid? string[]  "0 100000 65536": inside, outside, count
+---@field gid? string[]
+---@field setgroups? "allow"|"deny"
+
+---@param process luabox.sys.ProcessId
+---@param maps luabox.sys.MapOptions
+function sys.user.write_id_maps(process, maps) end
+
+---@class luabox.sys.Ids
+---@field uid? integer
+---@field gid? integer
+---@field groups? integer[]
+---@field keep_capabilities? boolean
+
+---@param ids luabox.sys.Ids
+function sys.user.set_ids(ids) end
+
+---Those of /etc/subuid and /etc/subgid.
+---@param user string
+---@return table  uid, gid: lists of { first =, count = }
+function sys.user.subids(user) end
+
+---@param passwd string  the text of a passwd file
+---@param group string
+---@param who string  "name", "name:group", "1000:1000"
+---@return table  uid, gid, groups, name, home, shell
+function sys.user.lookup(passwd, group, who) end
+
+---@class luabox.sys.RlimitOptions
+---@field soft? number|"unlimited"
+---@field hard? number|"unlimited"
+
+---@param name string  "nofile"
+---@param limit? luabox.sys.RlimitOptions
+---@return luabox.sys.RlimitOptions old
+function sys.user.rlimit(name, limit) end
+
+---@param n integer
+function sys.user.nice(n) end
+
+---@param n integer
+function sys.user.oom_score_adj(n) end
+
+---@param mode luabox.sys.Mode|integer
+---@return integer old
+function sys.user.umask(mode) end
+
+---@param words string  "linux32 no_randomize"
+function sys.user.personality(words) end
+
+---@class luabox.sys.Scheduling
+---@field policy "normal"|"batch"|"idle"|"fifo"|"round_robin"
+---@field priority? integer
+
+---@param options luabox.sys.Scheduling
+function sys.user.scheduling(options) end
+
+---@param cpus integer[]
+function sys.user.affinity(cpus) end
+
+---@class luabox.sys.IoPriority
+---@field class "none"|"realtime"|"best_effort"|"idle"
+---@field level? integer  0 to 7
+
+---@param options luabox.sys.IoPriority
+function sys.user.io_priority(options) end
+
+-- ---- terminals
+
+---@class luabox.sys.terminal
+sys.terminal = {}
+
+---@param root? luabox.sys.Root  whose /dev/pts; else this namespace's
+---@return luabox.sys.Descriptor master
+---@return luabox.sys.Descriptor slave
+function sys.terminal.open(root) end
+
+---@class luabox.sys.UseOptions
+---@field all? boolean
+
+---In the place of those of descriptors 0 to 2 that are terminals, or of all.
+---@param slave luabox.sys.Descriptor
+---@param options? luabox.sys.UseOptions
+function sys.terminal.use(slave, options) end
+
+---@param slave luabox.sys.Descriptor
+---@param uid integer
+---@param gid integer
+function sys.terminal.set_owner(slave, uid, gid) end
+
+---@class luabox.sys.WindowSize
+---@field rows integer
+---@field columns integer
+
+---@param fd integer
+---@return luabox.sys.WindowSize?
+function sys.terminal.size(fd) end
+
+---@param fd integer
+---@param size luabox.sys.WindowSize
+function sys.terminal.set_size(fd, size) end
+
+---Holds signals back, to be passed on.
+---@return luabox.sys.Signals
+function sys.terminal.forward_signals() end
+
+---Passes signals and terminal bytes on until all have ended.
+---@param processes luabox.sys.Process[]
+---@param signals luabox.sys.Signals
+---@param master? integer  the number of a pty's master
+function sys.terminal.supervise(processes, signals, master) end
+
+---From now on an interrupt is an error in the Lua code that runs, not the end. Compiled loops don't see it: jit.off() first.
+---@return luabox.sys.Interrupts
+function sys.terminal.interrupts() end
+
+---A line editor on descriptors 0 and 1.
+---@return luabox.sys.Editor
+function sys.terminal.editor() end
+
+---@class luabox.sys.Signals
+local Signals = {}
+
+---Takes back what is pending.
+---@return boolean  true when one of INT, TERM, HUP, QUIT was
+function Signals:pending() end
+
+---They are no longer held back. Uses it up.
+function Signals:release() end
+
+---@class luabox.sys.Interrupts
+local Interrupts = {}
+
+---@return string? signal  "INT", "TERM" or "HUP": what came since the last time
+function Interrupts:clear() end
+
+---@class luabox.sys.Editor
+local Editor = {}
+
+---@param prompt string
+---@param complete? fun(before: string): integer, string[]  where the word starts, and what may stand there
+---@return string? line  nil at the end of the input and when a signal came
+function Editor:read(prompt, complete) end
+
+---@param line string
+function Editor:remember(line) end
+
+-- ---- archives, files, JSON, the log
+
+---@class luabox.sys.archive
+sys.archive = {}
+
+---@class luabox.sys.ImportOptions
+---@field devices? "keep"|"skip"|"refuse"
+---@field owner? "keep"|"own"
+---@field max_bytes? integer
+---@field sync? boolean
+---@field signals? luabox.sys.Signals
+---@field progress? fun(progress: table)
+
+---@param source string  "-" is standard input
+---@param directory string
+---@param options? luabox.sys.ImportOptions
+---@return table  members, bytes, read, compression, format, skipped
+function sys.archive.import(source, directory, options) end
+
+---Follows paths by their string: for folders that are trusted.
+---@class luabox.sys.file
+sys.file = {}
+
+---@param path string
+---@return string
+function sys.file.read(path) end
+
+---@class luabox.sys.WriteOptions
+---@field mode? integer
+---@field create? boolean  the file must not exist yet
+
+---Written whole: under another name, then renamed.
+---@param path string
+---@param text string
+---@param options? luabox.sys.WriteOptions
+function sys.file.write(path, text, options) end
+
+---One write to a control file.
+---@param path string
+---@param text string
+function sys.file.set(path, text) end
+
+---@class luabox.sys.ListOptions
+---@field limit? integer
+
+---@param path string
+---@param options? luabox.sys.ListOptions
+---@return string[] names  none where there is no folder
+function sys.file.list(path, options) end
+
+---@param path string
+---@return string? kind  "directory", "file", ...
+function sys.file.kind(path) end
+
+---@param path string
+---@return string  without symlinks
+function sys.file.absolute(path) end
+
+---@param path string
+---@return string  "device-inode"
+function sys.file.identity(path) end
+
+---@param path string
+---@return table?  type, major, minor, mode
+function sys.file.device(path) end
+
+---@param fd integer
+---@return boolean
+function sys.file.is_terminal(fd) end
+
+---@class luabox.sys.FileMode
+---@field mode? integer
+
+---Raises EEXIST.
+---@param path string
+---@param options? luabox.sys.FileMode
+function sys.file.make_directory(path, options) end
+
+---@param path string
+---@param options? luabox.sys.FileMode
+function sys.file.make_directories(path, options) end
+
+---@param prefix string
+---@return string path
+function sys.file.temporary(prefix) end
+
+---@class luabox.sys.RenameOptions
+---@field replace? "no"|"yes"|"exchange"
+
+---@param from string
+---@param to string
+---@param options? luabox.sys.RenameOptions
+function sys.file.rename(from, to, options) end
+
+---@param path string
+---@return boolean there  whether there was one
+function sys.file.remove(path) end
+
+---@class luabox.sys.LockOptions
+---@field shared? boolean
+---@field wait? boolean
+
+---flock(2).
+---@param path string
+---@param options? luabox.sys.LockOptions
+---@return luabox.sys.Lock?
+function sys.file.lock(path, options) end
+
+---@class luabox.sys.Lock
+local Lock = {}
+
+---Uses it up.
+function Lock:release() end
+
+---@class luabox.sys.json
+sys.json = {}
+
+---@class luabox.sys.EncodeOptions
+---@field indent? integer
+
+---@param value any  an empty table is a list
+---@param options? luabox.sys.EncodeOptions
+---@return string
+function sys.json.encode(value, options) end
+
+---@param text string
+---@return any
+function sys.json.decode(text) end
+
+---@class luabox.sys.log
+sys.log = {}
+
+---@class luabox.sys.LogOptions
+---@field verbose? boolean
+---@field file? string
+---@field format? "text"|"json"
+
+---@param options luabox.sys.LogOptions
+function sys.log.set_up(options) end
+
+---@param text string
+function sys.log.error(text) end
+
+---@param text string
+function sys.log.warning(text) end
+
+---@param text string
+function sys.log.info(text) end
+
+return sys

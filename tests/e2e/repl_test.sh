@@ -1,0 +1,87 @@
+#!/bin/bash
+# The prompt: without a terminal, and in a real one, a tmux pane driven by keys and judged by what it shows.
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=e2e-repl
+export HOME=$work XDG_STATE_HOME=$work/xdg
+
+# ---- -e and piped input
+equal "-e prints what an expression gives" "2" "$("$LUABOX" -e '1 + 1')"
+equal "repl -e is the same" '{ 1, "a\nb", x = true }' "$("$LUABOX" repl -e '{ 1, "a\nb", x = true }')"
+equal "a table inside itself ends" "{ <cycle> }" "$("$LUABOX" -e 'local t = {}; t[1] = t; return t')"
+equal "a script comes by a pipe" "3" "$(printf 'local function f(a)\n  return a + 1\nend\nprint(f(2))\n' | "$LUABOX" repl)"
+equal "so do lines as one would type them" $'2\n9' "$(printf '1 + 1\nx = 3\nx * x\n' | "$LUABOX" repl)"
+error=$("$LUABOX" -e 'local a = 1
+  error "no"' 2>&1); got=$?
+equal "an error is told with its line, which is marked" $'-e:2: no\n  2 |   error "no"\n    |   ^^^^^^^^^^' "$error"
+equal "and the exit status is 1" 1 $got
+error=$(printf 'print "first"\nfirst.second = 1\nprint "never"\n' | "$LUABOX" repl 2>&1); got=$?
+holds "an error ends piped input" $'first\ninput:2: ' "$error"
+lacks "and nothing after it runs" never "$error"
+equal "with the exit status 1" 1 $got
+error=$("$LUABOX" -e $'container {\n  hostnmae = "a",\n}' 2>&1)
+holds "an unknown field is marked" $'(did you mean \'hostname\'?)\n  2 |   hostnmae = "a",\n    |   ^^^^^^^^' "$error"
+"$LUABOX" -e 'for i =' > /dev/null 2>&1; equal "unfinished input is an error" 1 $?
+holds "help(x) is the reference of a function" 'the container reaches the outside' "$("$LUABOX" -e 'help(veth)')"
+holds "of a primitive" 'sys.mount.bind(source, target, options)' "$("$LUABOX" -e 'help(sys.mount.bind)')"
+holds "doc finds a field" 'container.cgroup: luabox.CgroupLimits' "$("$LUABOX" -e 'doc "container.cgroup"')"
+holds "objects are told by their kind" '<process ' "$("$LUABOX" -e 'p = sys.clone({}, function() sys.exec { "/bin/true" } end) p:release() return p')"
+cat > box.lua <<END
+return container { name = "$mark", rootfs = "$work/rootfs", command = { "/bin/sleep", "4321" } }
+END
+output=$("$LUABOX" repl -e 'c:start() print(c:kill(0)) return c' box.lua)
+holds "the script's container is c" $"true
+<container $mark, process " "$output"
+leaves_nothing "what was started ends with it"
+
+# ---- a terminal
+command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; [ $status = 0 ] && exit 77; finish; }
+socket=luabox-repl-$$
+unset TMUX
+pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
+trap 'pane kill-server 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+pane new-session -d -x 90 -y 30 "env PS1='host> ' HOME=$HOME XDG_STATE_HOME=$XDG_STATE_HOME LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
+screen() { pane capture-pane -p; }
+shows() { screen | grep -qE -- "$1"; }
+type() { pane send-keys -l "$1"; pane send-keys Enter; }
+keys() { pane send-keys "$@"; }
+put() { pane send-keys -l "$1"; }
+fresh() { keys C-c; sleep 0.1; keys C-l; sleep 0.1; pane clear-history; }
+appears() { if within 5 shows "$2"; then ok "$1"; else failed "$1" "the screen shows: $(screen | grep .)"; fi; }
+
+within 5 shows '^host>' || finish
+type "cd $work; stty -a > before; $LUABOX repl"
+appears "it prompts" '^luabox> *$'
+type 'sys.version()'; appears "a value is shown" '^"[0-9.]+"$'
+type 'x = { 1,'; appears "an incomplete line goes on" '^ +> *$'
+type '  2 } '; type '#x + 40'; appears "until it is complete" '^42$'
+type 'local kept = 7'; type 'kept * 2'; appears "a local is the prompt's own" '^14$'
+type 'nosuch.thing'; appears "an error marks its line" '^    \| \^\^\^\^\^\^$'
+fresh; put 'sys.mount.make_t'; keys Tab; appears "Tab completes a primitive" '^luabox> sys.mount.make_tmpfs$'
+fresh; put 'container { hostn'; keys Tab; appears "an option of container" '^luabox> container \{ hostname ='
+fresh; put 'container { cgroup = { swapp'; keys Tab; appears "an option inside an option" 'cgroup = \{ swappiness ='
+fresh; put 'conta'; keys Tab; appears "a word of the vocabulary" '^luabox> container$'
+fresh; put 'sys.terminal.'; keys Tab; appears "several are listed" 'forward_signals .*interrupts'
+fresh; type "c = container { name = '$mark', rootfs = '$work/rootfs', command = { '/bin/sleep', '4321' }, terminal = false }"
+type 'c:start()'; appears "a container is shown by its name" "^<container $mark, process [0-9]+, running>"
+fresh; put 'c:sto'; keys Tab; appears "a method of an object" '^luabox> c:stop$'
+fresh; type 'while true do end'; sleep 0.3; keys C-c; appears "Ctrl-C stops an endless loop" '\[[0-9]+\]:1: interrupted'
+fresh; type 'while true do pcall(function() while true do end end) end'; sleep 0.3; keys C-c; sleep 0.2; keys C-c
+appears "a second one a loop around pcall" 'interrupted'
+fresh; type 'c:wait()'; sleep 0.3; keys C-c; appears "and what waits" 'interrupted|Interrupted'
+fresh; type 'c.process:status() == nil'; appears "its container does not hear of it" '^true$'; type '"still " .. "here"'; appears "the prompt lives" '^"still here"$'
+fresh; type 'sys.sleep(100)'; sleep 0.2; keys C-c; type '6 * 7'; appears "and lives" '^42$'
+fresh; put 'half a line'; keys C-c; type '1 + 2'; appears "Ctrl-C gives a line up" '^3$'
+fresh; put 'error'; keys C-a; put '"'; keys C-e; put '" .. "日本"'; keys Enter; appears "a line is edited, in UTF-8 too" '^"error日本"$'
+fresh; type 'container { rootfs = "'"$work"'/rootfs", command = { "/bin/sh", "-c", "echo on $(tty); read x; echo got $x" } }:run()'
+appears "run() gives a container the terminal" '^on /dev/'
+type 'typed'; appears "until its end" '^got typed'; appears "and takes it back" '^0 +nil$'
+fresh; keys Up Up; keys C-c
+keys C-d; appears "Ctrl-D ends it" '^host>'
+type 'stty -a > after'; sleep 0.3; succeeds "the terminal is as it was" cmp before after
+leaves_nothing "what was started in it has ended"
+fresh; type "$LUABOX repl"; within 5 shows '^luabox>'
+put ''; keys C-r; put 'kept \*'; sleep 0.2; keys Enter Enter; appears "the history is searched, and has been kept" 'kept \* 2'
+equal "for its owner alone" 600 "$(stat -c %a "$XDG_STATE_HOME/luabox/history")"
+keys C-c; keys C-d; appears "(the end)" '^host>'
+finish
