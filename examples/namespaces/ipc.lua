@@ -28,7 +28,7 @@ anyone.clone("ipc", function() shell("inside", COUNT) end):wait()
 local pod = anyone.clone("ipc mount", function()
   sys.mount.private "/"
   sys.mount.tmpfs "/dev/shm"
-  sys.exec { "sleep", "60" }
+  sys.exec { "sleep", "600" }
 end)
 
 -- Key 77, IPC_CREAT; a message is its type and its text.

@@ -7,7 +7,7 @@ local anyone = require "anyone"
 local there = anyone.clone("uts ipc net", function()
   sys.sethostname "there"
   sys.net.add { kind = "bridge", name = "walk0" }
-  sys.exec { "sleep", "60" }
+  sys.exec { "sleep", "600" }
 end)
 
 --- What is seen after `enter`, in a process of its own.

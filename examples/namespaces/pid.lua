@@ -16,13 +16,13 @@ anyone.clone("pid mount", function()
 end):wait()
 
 local SLEEP = "sleep 86399." .. sys.random(2):gsub("%a", "0")  -- told apart from all others
-local function left(when) os.execute(("echo %s: $(pgrep -cxf '%s')"):format(when, SLEEP)) end
+local function left() return io.popen(("pgrep -cxf '%s'"):format(SLEEP)):read "*n" end
 
 local first = anyone.clone("pid", function()
   sys.exec { "/bin/sh", "-c", ("trap : TERM; %s & %s & %s & wait; wait"):format(SLEEP, SLEEP, SLEEP) }
 end)
-sys.sleep(0.3)
-left "while 1 lives"
+while left() < 3 do sys.sleep(0.05) end
+print("while 1 lives: " .. left())
 first:kill "KILL"
 first:wait()
-left "after its death"
+print("after its death: " .. left())

@@ -2,53 +2,10 @@
 # The walks of examples/security; AppArmor only where the kernel has it (tools/test-vm).
 . "$(dirname "$0")/common.sh"
 chmod 755 "$work"
-make_rootfs rootfs
-echo secret > rootfs/etc/shadow
 mark=walk
 runner=()
-walk() { timeout 60 "${runner[@]}" "$LUABOX" run "$top/examples/security/$1.lua" rootfs 2>&1; }
+walk() { timeout $((60 * ${LUABOX_SLOW:-1})) "${runner[@]}" "$LUABOX" run "$top/examples/security/$1.lua" rootfs 2>&1; }
 folders() { find /tmp -maxdepth 1 -name "$1" | sort; }
-before=$(folders 'walk-*')
-
-# ---- capabilities
-seen=$(walk capabilities)
-for name in mknod ping; do holds "security/capabilities: $name is refused by default" "$name: no" "$seen"; done
-holds "security/capabilities: mknod makes a device" "mknod with mknod: yes" "$seen"
-holds "security/capabilities: net_raw sends a ping" "ping with net_raw: yes" "$seen"
-holds "security/capabilities: for user 1000 the bounding set alone does not" "ping of user 1000, net_raw in the bounding set: no" "$seen"
-if [ "$(findmnt -no OPTIONS --target /tmp | grep -c nosuid)" = 0 ]; then
-  holds "security/capabilities: a file capability does" "file capability: yes" "$seen"
-else
-  skipped "security/capabilities: a file capability does" "/tmp is mounted nosuid here"
-fi
-holds "security/capabilities: not with no_new_privs, which is the default" "file capability, no_new_privs: no" "$seen"
-holds "security/capabilities: not beyond the bounding set" "file capability, net_raw not in the bounding set: no" "$seen"
-# The same from outside: what the kernel says of the process, and the device that was made.
-script "capabilities = { add = { 'mknod' } }" "command = { 'sh', '-c', 'mknod /tmp/null c 1 3; sed -n s/CapBnd:.//p /proc/self/status' }"
-bounding=$("$LUABOX" run box.lua 2>&1)
-equal "security/capabilities: the device is one outside too" "character special file 1:3" "$(stat -c '%F %t:%T' rootfs/tmp/null)"
-rm -f rootfs/tmp/null
-equal "security/capabilities: mknod is in the bounding set, net_raw isn't" "1 0" "$((0x$bounding >> 27 & 1)) $((0x$bounding >> 13 & 1))"
-
-# ---- system calls
-seen=$(walk seccomp)
-holds "security/seccomp: a call by its name, with an errno of the script's own" "mkdir: can't create directory '/tmp/folder': Read-only file system" "$seen"
-holds "security/seccomp: a call by its argument: KILL is refused" $'Operation not permitted\nit lives' "$seen"
-holds "security/seccomp: and TERM is not" "TERM: 143" "$seen"
-holds "security/seccomp: a call that kills its caller" "sync: 159" "$seen"
-seen=$(walk strict)
-holds "security/strict: what writes and exits goes on" $'behind the filter\nwrites: exit status 0' "$seen"
-holds "security/strict: what opens a file is killed" "opens: killed by SIGSYS" "$seen"
-
-# ---- no_new_privs
-seen=$(walk no_new_privs)
-if [ "$(findmnt -no OPTIONS --target /tmp | grep -c nosuid)" = 0 ]; then
-  holds "security/no_new_privs: without it a set-uid program runs as its owner" "without: 0" "$seen"
-else
-  skipped "security/no_new_privs: without it a set-uid program runs as its owner" "/tmp is mounted nosuid here"
-fi
-holds "security/no_new_privs: with it as who started it" "with: 1000" "$seen"
-holds "security/no_new_privs: an exec doesn't take it away" "with, later: 1000 NoNewPrivs: 1" "$seen"
 
 # ---- limits
 limits() {
@@ -59,34 +16,85 @@ limits() {
   holds "security/rlimits: $1memory is refused" "as: memory exhausted" "$seen"
   holds "security/rlimits: $1a second of CPU time, and it is over" "cpu: ended by signal 9" "$seen"
 }
-limits ""
-script "rlimits = { nofile = 64, core = { soft = 0, hard = 1000 } }" "command = { 'sh', '-c', 'grep -E \"open files|core\" /proc/self/limits' }"
-equal "security/rlimits: a container's are in the kernel" "Max core file size 0 1000 bytes Max open files 64 64 files" "$("$LUABOX" run box.lua 2>&1 | xargs)"
 
-# ---- AppArmor
-seen=$(walk apparmor)
-if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser > /dev/null; then
-  holds "security/apparmor: the command runs under its profile" "profile: label luabox-walk (enforce)" "$seen"
-  holds "security/apparmor: which denies a file to root" "profile: /etc/shadow denied" "$seen"
-  holds "security/apparmor: and writing to a folder" "profile: /root/file denied" "$seen"
-  holds "security/apparmor: and nothing else" $'profile: /etc/passwd read\nprofile: /etc/shadow denied\nprofile: /tmp/file written' "$seen"
-  holds "security/apparmor: all of it works without" $'no profile: /etc/shadow read\nno profile: /tmp/file written\nno profile: /root/file written' "$seen"
-  lacks "security/apparmor: with a profile that isn't loaded nothing runs" "unknown profile: label" "$seen"
-  holds "security/apparmor: and the error names it" "no-such-profile" "$seen"
-  equal "security/apparmor: the walk takes its profile away" 0 "$(grep -c luabox-walk /sys/kernel/security/apparmor/profiles)"
-else
-  lacks "security/apparmor: a container that asks for a profile isn't started without" "profile: label" "$seen"
-  holds "security/apparmor: and the error says so with its line" "this kernel has no AppArmor" "$seen"
-  skipped "security/apparmor: a profile confines a container" "this kernel has no AppArmor, or there is no apparmor_parser"
-fi
-equal "security: the walks leave nothing in /tmp" "$before" "$(folders 'walk-*')"
-leaves_nothing "security: nothing is left"
+as_root() {
+  local seen before bounding
+  make_rootfs rootfs
+  echo secret > rootfs/etc/shadow
+  before=$(folders 'walk-*')
+
+  # ---- capabilities
+  seen=$(walk capabilities)
+  for name in mknod ping; do holds "security/capabilities: $name is refused by default" "$name: no" "$seen"; done
+  holds "security/capabilities: mknod makes a device" "mknod with mknod: yes" "$seen"
+  holds "security/capabilities: net_raw sends a ping" "ping with net_raw: yes" "$seen"
+  holds "security/capabilities: for user 1000 the bounding set alone does not" "ping of user 1000, net_raw in the bounding set: no" "$seen"
+  if [ "$(findmnt -no OPTIONS --target /tmp | grep -c nosuid)" = 0 ]; then
+    holds "security/capabilities: a file capability does" "file capability: yes" "$seen"
+  else
+    skipped "security/capabilities: a file capability does" "/tmp is mounted nosuid here"
+  fi
+  holds "security/capabilities: not with no_new_privs, which is the default" "file capability, no_new_privs: no" "$seen"
+  holds "security/capabilities: not beyond the bounding set" "file capability, net_raw not in the bounding set: no" "$seen"
+  # The same from outside: what the kernel says of the process, and the device that was made.
+  script "capabilities = { add = { 'mknod' } }" "command = { 'sh', '-c', 'mknod /tmp/null c 1 3; sed -n s/CapBnd:.//p /proc/self/status' }"
+  bounding=$("$LUABOX" run box.lua 2>&1)
+  equal "security/capabilities: the device is one outside too" "character special file 1:3" "$(stat -c '%F %t:%T' rootfs/tmp/null)"
+  rm -f rootfs/tmp/null
+  equal "security/capabilities: mknod is in the bounding set, net_raw isn't" "1 0" "$((0x$bounding >> 27 & 1)) $((0x$bounding >> 13 & 1))"
+
+  # ---- system calls
+  seen=$(walk seccomp)
+  holds "security/seccomp: a call by its name, with an errno of the script's own" "mkdir: can't create directory '/tmp/folder': Read-only file system" "$seen"
+  holds "security/seccomp: a call by its argument: KILL is refused" $'Operation not permitted\nit lives' "$seen"
+  holds "security/seccomp: and TERM is not" "TERM: 143" "$seen"
+  holds "security/seccomp: a call that kills its caller" "sync: 159" "$seen"
+  seen=$(walk strict)
+  holds "security/strict: what writes and exits goes on" $'behind the filter\nwrites: exit status 0' "$seen"
+  holds "security/strict: what opens a file is killed" "opens: killed by SIGSYS" "$seen"
+
+  # ---- no_new_privs
+  seen=$(walk no_new_privs)
+  if [ "$(findmnt -no OPTIONS --target /tmp | grep -c nosuid)" = 0 ]; then
+    holds "security/no_new_privs: without it a set-uid program runs as its owner" "without: 0" "$seen"
+  else
+    skipped "security/no_new_privs: without it a set-uid program runs as its owner" "/tmp is mounted nosuid here"
+  fi
+  holds "security/no_new_privs: with it as who started it" "with: 1000" "$seen"
+  holds "security/no_new_privs: an exec doesn't take it away" "with, later: 1000 NoNewPrivs: 1" "$seen"
+
+  limits ""
+  script "rlimits = { nofile = 64, core = { soft = 0, hard = 1000 } }" "command = { 'sh', '-c', 'grep -E \"open files|core\" /proc/self/limits' }"
+  equal "security/rlimits: a container's are in the kernel" "Max core file size 0 1000 bytes Max open files 64 64 files" "$("$LUABOX" run box.lua 2>&1 | xargs)"
+
+  # ---- AppArmor
+  seen=$(walk apparmor)
+  if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser > /dev/null; then
+    holds "security/apparmor: the command runs under its profile" "profile: label luabox-walk (enforce)" "$seen"
+    holds "security/apparmor: which denies a file to root" "profile: /etc/shadow denied" "$seen"
+    holds "security/apparmor: and writing to a folder" "profile: /root/file denied" "$seen"
+    holds "security/apparmor: and nothing else" $'profile: /etc/passwd read\nprofile: /etc/shadow denied\nprofile: /tmp/file written' "$seen"
+    holds "security/apparmor: all of it works without" $'no profile: /etc/shadow read\nno profile: /tmp/file written\nno profile: /root/file written' "$seen"
+    lacks "security/apparmor: with a profile that isn't loaded nothing runs" "unknown profile: label" "$seen"
+    holds "security/apparmor: and the error names it" "no-such-profile" "$seen"
+    equal "security/apparmor: the walk takes its profile away" 0 "$(grep -c luabox-walk /sys/kernel/security/apparmor/profiles)"
+  else
+    lacks "security/apparmor: a container that asks for a profile isn't started without" "profile: label" "$seen"
+    holds "security/apparmor: and the error says so with its line" "this kernel has no AppArmor" "$seen"
+    skipped "security/apparmor: a profile confines a container" "this kernel has no AppArmor, or there is no apparmor_parser"
+  fi
+  equal "security: the walks leave nothing in /tmp" "$before" "$(folders 'walk-*')"
+  leaves_nothing "security: nothing is left"
+}
+[ "$(id -u)" != 0 ] || as_root
 
 # ---- an ordinary user
 as=rootless
-install -d -o 1000 "$work/user"
-runner=(setpriv --reuid 1000 --regid 1000 --clear-groups)
-export LUABOX_STATE=$work/user/state
+if [ "$(id -u)" = 0 ]; then
+  install -d -o 1000 "$work/user"
+  runner=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+  export LUABOX_STATE=$work/user/state
+fi
 limits "rootless: "
 holds "security/rlimits: rootless: a hard limit can't be raised again" "core: can't be raised again" "$(walk rlimits)"
 seen=$(walk strict)

@@ -4,7 +4,7 @@
 chmod 755 "$work"
 runner=()
 # toy WAY DEV SHELL-TEXT: what the text prints in there.
-toy() { timeout 30 "${runner[@]}" "$LUABOX" run "$top/examples/toy_docker.lua" "$folder" "$1" "$2" /bin/bash -c "$3" 2>&1 < /dev/null; }
+toy() { timeout $((30 * ${LUABOX_SLOW:-1})) "${runner[@]}" "$LUABOX" run "$top/examples/toy_docker.lua" "$folder" "$1" "$2" /bin/bash -c "$3" 2>&1 < /dev/null; }
 kind() { awk -v at="$1" '$2 == at { print $3 }' <<< "$seen"; }
 root_of() { stat -c %d:%i "$1"; }
 before=$(cat /proc/self/mountinfo)
@@ -42,30 +42,34 @@ both() {
   lacks "toy_docker: $1pivot_root: and here they can't" "root:" "$(toy pivot_root tmpfs 'nsenter --mount=/proc/self/ns/mnt cat /etc/passwd')"
 }
 
-folder=$work/toy
-mkdir "$folder"
-both ""
-seen=$(toy pivot_root devtmpfs 'cat /proc/mounts; ls /dev')
-if [[ $seen == *": Operation not permitted"* ]]; then
-  skipped "toy_docker: pivot_root: a devtmpfs is the host's" "this host doesn't let root mount one"
-else
-  equal "toy_docker: pivot_root: a devtmpfs is mounted where that is asked for" devtmpfs "$(kind /dev)"
-  equal "toy_docker: pivot_root: and lets all devices of the host through" "$(find /sys/class/mem/*/dev | wc -l)" \
-    "$(for each in /sys/class/mem/*/; do grep -cx "$(basename "$each")" <<< "$seen"; done | grep -c 1)"
-fi
-equal "toy_docker: the host's mounts are what they were" "$before" "$(cat /proc/self/mountinfo)"
+as_root() {
+  folder=$work/toy
+  mkdir "$folder"
+  both ""
+  seen=$(toy pivot_root devtmpfs 'cat /proc/mounts; ls /dev')
+  if [[ $seen == *": Operation not permitted"* ]]; then
+    skipped "toy_docker: pivot_root: a devtmpfs is the host's" "this host doesn't let root mount one"
+  else
+    equal "toy_docker: pivot_root: a devtmpfs is mounted where that is asked for" devtmpfs "$(kind /dev)"
+    equal "toy_docker: pivot_root: and lets all devices of the host through" "$(find /sys/class/mem/*/dev | wc -l)" \
+      "$(for each in /sys/class/mem/*/; do grep -cx "$(basename "$each")" <<< "$seen"; done | grep -c 1)"
+  fi
+  equal "toy_docker: the host's mounts are what they were" "$before" "$(cat /proc/self/mountinfo)"
+}
 
-if setpriv --reuid 1000 --regid 1000 --clear-groups unshare --user true 2>/dev/null; then
-  as=rootless
+if [ "$(id -u)" = 0 ]; then
+  as_root
   runner=(setpriv --reuid 1000 --regid 1000 --clear-groups)
-  folder=$work/user
-  install -d -o 1000 "$folder"
-  install -d -o 1000 "$work/run"
+  install -d -o 1000 "$work/run" "$work/user"
   export LUABOX_STATE=$work/run/state
+fi
+as=rootless
+if "${runner[@]}" unshare --user true 2>/dev/null; then
+  folder=$work/user
+  mkdir -p "$folder"
   both "rootless: "
   holds "toy_docker: rootless: pivot_root: a devtmpfs is refused" "devtmpfs create: Operation not permitted" "$(toy pivot_root devtmpfs true)"
 else
-  as=rootless
   skipped "toy_docker: rootless: both ways" "this kernel lets no ordinary user make a user namespace"
 fi
 finish
