@@ -28,6 +28,16 @@ bool is_active(Lsm module) {
   return ::statfs("/sys/fs/selinux", &filesystem) == 0 && filesystem.f_type == SELINUX_MAGIC;
 }
 
+void write_exec_profile(const std::string& profile) {
+  try {
+    write_proc("thread-self/attr/apparmor/exec", "exec " + profile);
+  } catch (const Error& error) {
+    if (error.code() != ENOENT || error.op() != "open") throw;
+    write_proc("thread-self/attr/exec",
+               "exec " + profile);  // before Linux 5.8 there was but one file for all modules
+  }
+}
+
 void set(int option, const char* name, unsigned long value) {
   if (::prctl(option, value, 0, 0, 0) != 0) throw Error("prctl", name);
 }
@@ -64,11 +74,10 @@ void exec_label(Lsm module, const std::string& label) {
   if (label.empty()) throw Error::invalid("exec_label", "", "a label is not empty");
   if (!apparmor) return write_proc("thread-self/attr/exec", label);
   try {
-    write_proc("thread-self/attr/apparmor/exec", "exec " + label);
+    write_exec_profile(label);
   } catch (const Error& error) {
-    if (error.code() != ENOENT || error.op() != "open") throw;
-    write_proc("thread-self/attr/exec",
-               "exec " + label);  // before Linux 5.8 there was but one file for all modules
+    if (error.code() != ENOENT || error.op() != "write") throw;
+    throw Error("exec_label", label, ENOENT, "no AppArmor profile of that name is loaded");
   }
 }
 

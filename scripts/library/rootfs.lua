@@ -131,7 +131,7 @@ end
 
 function rootfs.step.prepare(this)
   if this.layer then prepare_layer(this) else make_targets(this) end
-  mounts.prepare(this)
+  if sys.uid() == 0 then mounts.prepare(this) end
 end
 
 function rootfs.step.undo(this)
@@ -159,6 +159,7 @@ local function attach_root(this)
 end
 
 function rootfs.step.enter(this)
+  if not this.volumes then mounts.prepare(this) end  -- an ordinary user is root here alone; what is mounted on the host still comes through
   sys.mount.propagation("/", "private")
   this.root = attach_root(this)
   for _, mount in ipairs(this.mounts) do mounts.attach(mount, this) end

@@ -1,7 +1,8 @@
 -- volumes.lua: folders of the host's that are shared more closely than a plain bind is: with other owners, or with what is mounted later.
 --
 -- Both are made on the host: the container may lack the power over the file system, and has left the host's peer groups when it mounts.
--- What is made is a detached tree, whose descriptor the container inherits. See mount_setattr(2), mount_namespaces(7).
+-- What is made is a detached tree, whose descriptor the container inherits. An ordinary user has no power on the host: his are made in the
+-- container, first of all. See mount_setattr(2), mount_namespaces(7).
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 
@@ -48,19 +49,23 @@ local function namespace_with(map)
   return result
 end
 
---- Whether the mount on which `path` lies is in a peer group.
+--- Whether the mount on which `path` lies is in a peer group, or follows one.
 local function is_shared(path)
   local descriptor = sys.mount.root("/"):open(sys.file.absolute(path))
   local id = sys.file.read("/proc/self/fdinfo/" .. descriptor:number()):match "mnt_id:%s*(%d+)"
   descriptor:close()
   for line in sys.file.read("/proc/self/mountinfo"):gmatch "[^\n]+" do
-    if line:match "^(%d+)" == id then return line:match "^(.-) %- ":find(" shared:", 1, true) ~= nil end
+    if line:match "^(%d+)" == id then
+      local tags = line:match "^(.-) %- "
+      return tags:find(" shared:", 1, true) ~= nil or tags:find(" master:", 1, true) ~= nil
+    end
   end
   return false
 end
 
 --- What can be said of the mount before anything is made.
 function volumes.check(mount, config)
+  if mount.idmap and sys.uid() ~= 0 then errors.raise "an idmap takes root's power over the file system; this is an ordinary user" end
   if mount.idmap == true and not config.users then
     errors.raise "idmap = true means the ids of the container's user namespace, and it has none; expected idmap = { uid = \"1000 0 1\" }"
   end

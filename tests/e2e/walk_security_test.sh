@@ -76,7 +76,7 @@ as_root() {
     holds "security/apparmor: and nothing else" $'profile: /etc/passwd read\nprofile: /etc/shadow denied\nprofile: /tmp/file written' "$seen"
     holds "security/apparmor: all of it works without" $'no profile: /etc/shadow read\nno profile: /tmp/file written\nno profile: /root/file written' "$seen"
     lacks "security/apparmor: with a profile that isn't loaded nothing runs" "unknown profile: label" "$seen"
-    holds "security/apparmor: and the error names it" "no-such-profile" "$seen"
+    holds "security/apparmor: and the error names it" "exec_label no-such-profile: No such file or directory (no AppArmor profile of that name is loaded)" "$seen"
     equal "security/apparmor: the walk takes its profile away" 0 "$(grep -c luabox-walk /sys/kernel/security/apparmor/profiles)"
   else
     lacks "security/apparmor: a container that asks for a profile isn't started without" "profile: label" "$seen"
