@@ -137,7 +137,7 @@ int import(lua_State* L) {
 int open_archive(lua_State* L) {
   // archive.import(source, directory, { devices =, owner =, max_bytes =, sync =, signals =, progress = }) ->
   // result
-  static constexpr lua::Entry functions[] = {{"import", lua::fn<&import>}};
+  static constexpr lua::Entry functions[] = {{"import", lua::fn<&import, ImportResult>}};
   return lua::module(L, "archive.", functions);
 }
 

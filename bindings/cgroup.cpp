@@ -116,31 +116,32 @@ void remove_path(const std::string& path, const std::optional<std::string>& pare
 const lua::Entry lua::Class<Cgroup>::methods[] = {
     {"hierarchies", fn<&Cgroup::hierarchies>,
      false},  // g:hierarchies() -> { { version, mount, controllers }, ... } that it has a part in
-    {"write", fn<&Cgroup::write>},            // g:write { memory = "100MiB", cpu = 0.2, ["pids.max"] = 50 }
-    {"read", fn<&Cgroup::read>},              // g:read "memory" -> "104857600"
-    {"plan", fn<&Cgroup::plan>},              // g:plan { ... } -> { { controller, file, value, path }, ... }
-    {"add", fn<&add>},                        // g:add(pid or process)
-    {"paths", fn<&Cgroup::paths>, false},     // g:paths() -> the directories made so far
-    {"exists", fn<&Cgroup::exists>},          // g:exists() -> true or false
-    {"processes", fn<&Cgroup::processes>},    // g:processes() -> list of pids
-    {"freeze", fn<&Cgroup::freeze>},          // g:freeze()
-    {"thaw", fn<&Cgroup::thaw>},              // g:thaw()
-    {"kill", fn<&Cgroup::kill>},              // g:kill(); nothing may enter it afterwards
-    {"remove", fn<&Cgroup::remove>},          // g:remove()
-    {"keep", fn<&Cgroup::keep>, false},       // g:keep(): it outlives the object
+    {"write", fn<&Cgroup::write>},           // g:write { memory = "100MiB", cpu = 0.2, ["pids.max"] = 50 }
+    {"read", fn<&Cgroup::read>, reads},      // g:read "memory" -> "104857600"
+    {"plan", fn<&Cgroup::plan>, reads},      // g:plan { ... } -> { { controller, file, value, path }, ... }
+    {"add", fn<&add>},                       // g:add(pid or process)
+    {"paths", fn<&Cgroup::paths>, false},    // g:paths() -> the directories made so far
+    {"exists", fn<&Cgroup::exists>, reads},  // g:exists() -> true or false
+    {"processes", fn<&Cgroup::processes>, reads},  // g:processes() -> list of pids
+    {"freeze", fn<&Cgroup::freeze>},               // g:freeze()
+    {"thaw", fn<&Cgroup::thaw>},                   // g:thaw()
+    {"kill", fn<&Cgroup::kill>},                   // g:kill(); nothing may enter it afterwards
+    {"remove", fn<&Cgroup::remove>},               // g:remove()
+    {"keep", fn<&Cgroup::keep>, false},            // g:keep(): it outlives the object
     {"oom_event", fn<&Cgroup::oom_eventfd>},  // g:oom_event() -> descriptor, readable when memory ran out
-    {"oom_kills", fn<&Cgroup::oom_kills>},    // g:oom_kills() -> count, nil where memory is not counted
-    {"stats", fn<&Cgroup::stats>},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
+    {"oom_kills", fn<&Cgroup::oom_kills>, reads},  // g:oom_kills() -> count, nil where memory is not counted
+    {"stats", fn<&Cgroup::stats>, reads},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
 };
 
 int open_cgroup(lua_State* L) {
   static constexpr lua::Entry functions[] = {
       {"create",
-       lua::fn<&create>},        // cgroup.create("demo", { parent = "luabox", controllers = { "freezer" } })
-      {"host", lua::fn<&host>},  // cgroup.host() -> { { version, mount, base, controllers }, ... }
-      {"plan", lua::fn<&plan>},  // cgroup.plan({ memory = 1e8 }, { name = "demo" }) -> as g:plan
-      {"planned_paths",
-       lua::fn<&planned_paths>},  // cgroup.planned_paths("demo", { memory = 1e8 }, { controllers = ... })
+       lua::fn<&create>},  // cgroup.create("demo", { parent = "luabox", controllers = { "freezer" } })
+      {"host", lua::fn<&host>,
+       lua::reads},  // cgroup.host() -> { { version, mount, base, controllers }, ... }
+      {"plan", lua::fn<&plan>, lua::reads},  // cgroup.plan({ memory = 1e8 }, { name = "demo" }) -> as g:plan
+      {"planned_paths", lua::fn<&planned_paths>,
+       lua::reads},  // cgroup.planned_paths("demo", { memory = 1e8 }, { controllers = ... })
       {"remove_path",
        lua::fn<&remove_path>},  // cgroup.remove_path("/sys/fs/cgroup/memory/luabox/demo", "luabox")
   };

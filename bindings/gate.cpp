@@ -3,10 +3,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <lua.hpp>
+#include <vector>
 
-#include "bindings/lua.hpp"
+#include "bindings/state.hpp"
+#include "bindings/trace.hpp"
+#include "bindings/values.hpp"
 
 namespace luabox::gate {
 namespace {
@@ -14,61 +18,79 @@ namespace {
 constexpr size_t kLongestArgument = 120;
 constexpr int kDeepestTable = 2;
 
-Watcher watcher = nullptr;
+std::vector<Watcher> watchers;
+bool hooked = false;  // a watcher or a pretence
 const char* called_last = "";
 
 double now_us() {
   timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  ::clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
 }
 
-std::string written(lua_State* L, int index, int depth);
+void written(lua_State* L, int index, int depth, std::string& text);
 
-std::string written_table(lua_State* L, int index, int depth) {
-  std::string text = "{";
+void written_table(lua_State* L, int index, int depth, std::string& text) {
+  const size_t start = text.size();
   const int top = lua_gettop(L);
+  text += '{';
   lua_pushnil(L);
-  while (text.size() < kLongestArgument && lua_next(L, index) != 0) {
-    text += text.size() > 1 ? ", " : " ";
-    if (lua_type(L, -2) == LUA_TSTRING) text += std::string(lua_tostring(L, -2)) + " = ";
-    text += written(L, lua_gettop(L), depth + 1);
+  while (text.size() - start < kLongestArgument && lua_next(L, index) != 0) {
+    text += text.size() - start > 1 ? ", " : " ";
+    if (lua_type(L, -2) == LUA_TSTRING) text.append(lua_tostring(L, -2)).append(" = ");
+    written(L, lua_gettop(L), depth + 1, text);
     lua_pop(L, 1);
   }
   lua_settop(L, top);
-  return text + (text.size() > 1 ? " }" : "}");
+  text += text.size() - start > 1 ? " }" : "}";
 }
 
-/// The value as a script would write it, shortened.
-std::string written(lua_State* L, int index, int depth) {
+void written_text(lua_State* L, int index, std::string& text) {
+  size_t length = 0;
+  const char* bytes = lua_tolstring(L, index, &length);
+  text += '"';
+  const size_t shown = std::min(length, kLongestArgument);
+  for (size_t i = 0; i < shown; ++i)
+    text += static_cast<unsigned char>(bytes[i]) < ' ' ? ' ' : bytes[i];  // one primitive, one line
+  text += length > shown ? "...\"" : "\"";
+}
+
+/// "mount"; of a process also its number.
+void written_object(lua_State* L, int index, std::string& text) {
+  if (lua::Value<Process>::is(L, index) && lua::Value<Process>::box(L, index).used_by == nullptr) {
+    text.append("process ").append(std::to_string(lua::Value<Process>::check(L, index).pid()));
+    return;
+  }
+  const bool named = luaL_getmetafield(L, index, "__metatable") != 0;
+  text += named && lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "object";
+  if (named) lua_pop(L, 1);
+}
+
+/// Adds the value as a script would write it, shortened.
+void written(lua_State* L, int index, int depth, std::string& text) {
   switch (lua_type(L, index)) {
     case LUA_TNIL:
-      return "nil";
+      text += "nil";
+      break;
     case LUA_TBOOLEAN:
-      return lua_toboolean(L, index) ? "true" : "false";
+      text += lua_toboolean(L, index) ? "true" : "false";
+      break;
     case LUA_TNUMBER: {
       char number[32];
       std::snprintf(number, sizeof number, "%.14g", lua_tonumber(L, index));
-      return number;
+      text += number;
+      break;
     }
-    case LUA_TSTRING: {
-      std::string text = lua_tostring(L, index);
-      for (char& byte : text)
-        if (static_cast<unsigned char>(byte) < ' ') byte = ' ';  // one primitive, one line
-      return '"' + (text.size() > kLongestArgument ? text.substr(0, kLongestArgument) + "..." : text) + '"';
-    }
+    case LUA_TSTRING:
+      return written_text(L, index, text);
     case LUA_TTABLE:
-      return depth < kDeepestTable ? written_table(L, index, depth) : "{...}";
-    case LUA_TUSERDATA: {
-      std::string name = "object";
-      if (luaL_getmetafield(L, index, "__metatable")) {
-        if (lua_type(L, -1) == LUA_TSTRING) name = lua_tostring(L, -1);
-        lua_pop(L, 1);
-      }
-      return name;
-    }
+      if (depth < kDeepestTable) return written_table(L, index, depth, text);
+      text += "{...}";
+      break;
+    case LUA_TUSERDATA:
+      return written_object(L, index, text);
     default:
-      return luaL_typename(L, index);
+      text += luaL_typename(L, index);
   }
 }
 
@@ -80,34 +102,135 @@ std::string failure_of(lua_State* L) {
   return text;
 }
 
-int watched(lua_State* L, const lua::Entry& entry, const char* name) {
-  Event event{name, {}, {}, 0, 0, static_cast<int>(::getpid())};
-  const int arguments = lua_gettop(L);
-  for (int i = 1; i <= arguments; ++i) event.arguments += (i > 1 ? ", " : "") + written(L, i, 0);
+void tell_began(lua_State* L, Event& event) {
+  for (const Watcher& watcher : watchers)
+    if (watcher.began) watcher.began(L, event);
+}
 
-  lua_pushcfunction(L, entry.call);
+int watched(lua_State* L, const lua::Entry& entry, const char* name) {
+  Event event{name, {}, {}, {}, {}, {}, 0, 0, static_cast<int>(::getpid())};
+  const int arguments = lua_gettop(L);
+  describe(L, arguments, event);
+  lua_pushcfunction(L, entry.function.call);
   lua_insert(L, 1);
   event.start_us = now_us();
+  tell_began(L, event);
   const bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
   event.duration_us = now_us() - event.start_us;
-  if (failed) event.failure = failure_of(L);
-  if (watcher) watcher(event);
+  if (failed)
+    event.failure = failure_of(L);
+  else if (lua_gettop(L) > 0)
+    written(L, 1, 0, event.result);
+  for (const Watcher& watcher : watchers)
+    if (watcher.ended) watcher.ended(L, event);
   if (failed) return lua_error(L);
   return lua_gettop(L);
 }
 
+// ---- a pretence
+
+bool pretending = false;
+constexpr const char* kPretence = "luabox.pretence";
+
+bool asks_stand_in(lua_State* L) {
+  for (int i = 1; i <= lua_gettop(L); ++i)
+    if (lua::is_stand_in(L, i)) return true;
+  return false;
+}
+
+/// What only reads answers from the kernel, if it can: its object, or what it asks for, may only be
+/// pretended. Then the arguments are gone, and the result is at the top.
+bool answered(lua_State* L, const lua::Entry& entry) {
+  if (entry.passage.kind == Passage::changes || asks_stand_in(L)) return false;
+  const int arguments = lua_gettop(L);
+  lua_pushcfunction(L, entry.function.call);
+  for (int i = 1; i <= arguments; ++i) lua_pushvalue(L, i);
+  const bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
+  if (!failed) return true;
+  // An error of the arguments' is one in a real run, too.
+  const bool wrong = lua_istable(L, -1) && (lua_getfield(L, -1, "code"), lua_isstring(L, -1)) &&
+                     std::string(lua_tostring(L, -1)) == "EINVAL";
+  if (wrong) lua_settop(L, arguments + 1), lua_error(L);
+  lua_settop(L, arguments);
+  return false;
+}
+
+/// pretence(name, whether it only reads, stand-in, arguments ...) -> results; true alone as the result of
+/// `exec` ends the function of a clone, which is a coroutine then.
+int pretend(lua_State* L, const lua::Entry& entry, const char* name) {
+  const int arguments = lua_gettop(L);
+  if (entry.passage.kind == Passage::open && !asks_stand_in(L)) return entry.function.call(L);
+  const bool real = answered(L, entry);
+  const int results = lua_gettop(L) - arguments;
+  luaL_getmetatable(L, kPretence);
+  lua_pushstring(L, name);
+  lua_pushboolean(L, entry.passage.kind != Passage::changes);
+  if (real && results > 0)
+    lua_pushvalue(L, arguments + 1);
+  else if (!real && entry.function.push_stand_in)
+    entry.function.push_stand_in(L);
+  else
+    lua_pushnil(L);
+  for (int i = 1; i <= arguments; ++i) lua_pushvalue(L, i);
+  const int base = arguments + results;
+  lua_call(L, arguments + 3, LUA_MULTRET);
+  if (real) return lua_settop(L, base), results;
+  if (lua_gettop(L) > base && lua_islightuserdata(L, base + 1)) return lua_yield(L, 0);
+  return lua_gettop(L) - base;
+}
+
+/// gate.pretend(function or nil)
+int set_pretence(lua_State* L) {
+  lua_settop(L, 1);
+  if (!lua_isnil(L, 1) && !lua_isfunction(L, 1)) throw lua::expected(L, 1, "a function").inside("argument 1");
+  lua_setfield(L, LUA_REGISTRYINDEX, kPretence);
+  luaL_getmetatable(L, kPretence);
+  pretending = !lua_isnil(L, -1);
+  hooked = pretending || !watchers.empty();
+  lua_pushlightuserdata(L, &pretending);
+  return 1;
+}
+
 }  // namespace
 
-void watch(Watcher now) { watcher = now; }
+void watch(Watcher watcher) {
+  watchers.push_back(watcher);
+  hooked = true;
+}
 
 const char* current() { return called_last; }
+
+void describe(lua_State* L, int count, Event& event) {
+  for (int i = 1; i <= count; ++i) {
+    if (i > 1) event.arguments += ", ";
+    written(L, i, 0, event.arguments);
+  }
+}
 
 int pass(lua_State* L) {
   const auto& entry = *static_cast<const lua::Entry*>(lua_touserdata(L, lua_upvalueindex(1)));
   called_last = entry.name;
-  if (watcher == nullptr || !entry.gated) [[likely]]
-    return entry.call(L);
-  return watched(L, entry, lua_tostring(L, lua_upvalueindex(2)));
+  if (!hooked) [[likely]]
+    return entry.function.call(L);
+  const char* name = lua_tostring(L, lua_upvalueindex(2));
+  if (pretending) return pretend(L, entry, name);
+  if (entry.passage.kind == Passage::open) return entry.function.call(L);
+  return watched(L, entry, name);
 }
 
 }  // namespace luabox::gate
+
+namespace luabox {
+
+int open_gate(lua_State* L) {
+  static constexpr lua::Entry functions[] = {
+      // gate.pretend(function(name, reads, stand_in, ...) ... end), gate.pretend(nil) -> what ends a clone's
+      // function
+      {"pretend", lua::fn<&gate::set_pretence>, false},
+      {"trace", lua::fn<&trace::begin>, false},  // gate.trace(): from here on, see bindings/trace.hpp
+      {"events", lua::fn<&trace::events>,
+       false}};  // gate.events() -> list, count of those that were too many
+  return lua::module(L, "gate.", functions);
+}
+
+}  // namespace luabox

@@ -1,9 +1,13 @@
 // The one place that every primitive passes on its way from Lua to the engine.
 //
 // A module registers its functions as Entry tables (bindings/lua.hpp); what is registered is called through
-// gate::pass. While nobody watches, passing costs one branch. A watcher sees each call with its arguments,
-// duration and outcome, in the parent and in the child of a clone alike. `-v` is a watcher; explain, trace
-// and policy hang here too.
+// gate::pass. While nobody asked for more, passing costs one branch. What hangs here, in the parent and in
+// the child of a clone alike:
+//
+//   watchers   see each call with its arguments, duration and outcome: `-v`, and the trace
+//   (bindings/trace.cpp) pretence   gives the call to a Lua function instead of the engine: `luabox explain`
+//
+// A primitive gets all of it by being registered.
 #pragma once
 
 #include <string>
@@ -12,19 +16,37 @@ struct lua_State;
 
 namespace luabox::gate {
 
+/// How a primitive passes. `open`: it only reads this process's memory or a trusted file, nobody sees it.
+/// `reads`: seen, but a pretence lets it through to the kernel, for it changes nothing. `changes`: the rest.
+struct Passage {
+  enum Kind : unsigned char { open, reads, changes } kind;
+  constexpr Passage(Kind which) : kind(which) {}
+  constexpr Passage(bool gated) : kind(gated ? changes : open) {}
+};
+
 struct Event {
   const char* primitive;  ///< "mount.attach"
   std::string arguments;  ///< as the script wrote them, shortened
+  std::string result;     ///< the first, as a script would write it
   std::string failure;    ///< empty when it succeeded
-  double start_us;        ///< CLOCK_MONOTONIC
+  std::string where;      ///< "golang.lua:4"; empty when no line of the user's is known
+  std::string key;        ///< the field of the table at `where` that asked for it, if that is known
+  double start_us;        ///< CLOCK_REALTIME: the one clock that a time namespace does not shift
   double duration_us;
-  int pid;  ///< as the host numbers it, 0 when unknown
+  int pid;  ///< as its own namespace numbers it
 };
 
-using Watcher = void (*)(const Event&);
+/// Each may be nullptr. `began` is called before the primitive, with its name alone.
+struct Watcher {
+  void (*began)(lua_State* L, Event& event);
+  void (*ended)(lua_State* L, const Event& event);
+};
 
-/// Sets the watcher, or none with nullptr. Inherited by the child of a clone.
+/// Adds a watcher, for good. Inherited by the child of a clone.
 void watch(Watcher watcher);
+
+/// Adds the arguments that stand in the stack's first `count` places.
+void describe(lua_State* L, int count, Event& event);
 
 /// The name of the primitive called last, without its module: "attach". A literal.
 const char* current();

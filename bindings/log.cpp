@@ -46,7 +46,7 @@ void write(spdlog::level::level_enum level, const std::string& text) {
     logger()->log(level, text);
 }
 
-void tell_primitive(const gate::Event& event) {
+void tell_primitive(lua_State* /*L*/, const gate::Event& event) {
   if (format == Format::json)
     return write_json(spdlog::level::info, {{"primitive", event.primitive},
                                             {"arguments", event.arguments},
@@ -68,7 +68,7 @@ void set_up(Setup setup) {
   if (setup.format == Format::json)
     logger()->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","event":%v})");
   logger()->flush_on(spdlog::level::trace);
-  if (setup.verbose) gate::watch(tell_primitive);
+  if (setup.verbose) gate::watch({nullptr, tell_primitive});
 }
 
 void error(const std::string& text) { write(spdlog::level::err, text); }

@@ -25,18 +25,6 @@ size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-/// "golang.lua:12" for the innermost frame that is not luabox's own; "" when there is none.
-std::string users_line(lua_State* L) {
-  lua_Debug frame;
-  for (int level = 0; lua_getstack(L, level, &frame) == 1; ++level) {
-    lua_getinfo(L, "Sl", &frame);
-    if (frame.currentline <= 0 || std::strncmp(frame.source, "@luabox:", 8) == 0) continue;
-    return std::string(frame.source[0] == '@' ? frame.source + 1 : frame.short_src) + ":" +
-           std::to_string(frame.currentline);
-  }
-  return "";
-}
-
 void set(lua_State* L, const char* key, const std::string& value) {
   if (value.empty()) return;
   lua_pushlstring(L, value.data(), value.size());
@@ -80,6 +68,17 @@ void push_child_error(lua_State* L, const ChildError& error) {
 }  // namespace
 
 unsigned generation = 1;
+
+std::string users_line(lua_State* L) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(L, level, &frame) == 1; ++level) {
+    lua_getinfo(L, "Sl", &frame);
+    if (frame.currentline <= 0 || std::strncmp(frame.source, "@luabox:", 8) == 0) continue;
+    return std::string(frame.source[0] == '@' ? frame.source + 1 : frame.short_src) + ":" +
+           std::to_string(frame.currentline);
+  }
+  return "";
+}
 
 namespace {
 
@@ -125,6 +124,40 @@ void push_functions(lua_State* L, const char* prefix, const Entry* entries, size
 
 bool push_metatable(lua_State* L, const char* name) {
   return luaL_newmetatable(L, (std::string("luabox.") + name).c_str()) != 0;
+}
+
+namespace {
+
+constexpr const char* kStandIns = "luabox.stand_ins";
+
+}  // namespace
+
+void mark_stand_in(lua_State* L) {
+  if (luaL_newmetatable(L, kStandIns)) {  // a table with weak keys, that is its own metatable
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_pushvalue(L, -1);
+    lua_setmetatable(L, -2);
+  }
+  lua_pushvalue(L, -2);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+bool is_stand_in(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TUSERDATA) return false;
+  lua_pushvalue(L, index);
+  luaL_getmetatable(L, kStandIns);
+  bool found = false;
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -2);
+    found = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  return found;
 }
 
 BadArgument expected(lua_State* L, int index, const std::string& what) {

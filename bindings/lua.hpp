@@ -37,13 +37,21 @@ namespace luabox::lua {
 
 // ---- registration
 
+/// A C++ function as Lua calls it, and what stands in for its result where it is not called.
+struct Function {
+  lua_CFunction call;
+  void (*push_stand_in)(lua_State* L);  ///< nullptr: it has no result
+};
+
 /// One Lua function of a module or class.
 struct Entry {
   const char* name;
-  lua_CFunction call;
-  /// false for what only reads this process's memory: it does not pass the gate.
-  bool gated = true;
+  Function function;
+  /// true, or changes: the gate guards it. See gate::Passage.
+  gate::Passage passage = gate::Passage::changes;
 };
+
+inline constexpr gate::Passage reads = gate::Passage::reads;
 
 /// Pushes a new table with `entries`; `prefix` ("mount.") is how the gate names them.
 void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count);
@@ -89,6 +97,9 @@ int guard(lua_State* L, Body&& body) {
   }
   return lua_error(L);
 }
+
+/// "golang.lua:12" for the innermost frame that is not luabox's own; "" when there is none.
+std::string users_line(lua_State* L);
 
 /// The nearest of `known` to `name` as " (did you mean 'x'?)", or "".
 std::string suggestion(std::string_view name, const std::vector<std::string_view>& known);
@@ -361,6 +372,10 @@ void undo_everything();
 /// Pushes the metatable of class `name`, made by `build` at first.
 bool push_metatable(lua_State* L, const char* name);
 
+/// Notes the object at the top of the stack as a stand-in: one that stands for nothing.
+void mark_stand_in(lua_State* L);
+bool is_stand_in(lua_State* L, int index);
+
 template <HasClass T>
 struct Value<T> {
   static bool is(lua_State* L, int index) {
@@ -387,6 +402,14 @@ struct Value<T> {
     if constexpr (Undoes<T>) remember_undoing(made, undo);
     metatable(L);
     lua_setmetatable(L, -2);
+  }
+  /// An object with nothing in it: of the right class, and used up from the beginning, so that no engine
+  /// function can ever be given it.
+  static void push_stand_in(lua_State* L) {
+    new (lua_newuserdata(L, sizeof(Box<T>))) Box<T>{generation, "a pretence", {}};
+    metatable(L);
+    lua_setmetatable(L, -2);
+    mark_stand_in(L);
   }
   /// After this the object answers every method with an error that names `method`.
   static T use_up(lua_State* L, int index, const char* method) {
@@ -515,11 +538,52 @@ struct Caller<F> {  // a function that speaks to Lua itself
   static int call(lua_State* L) { return F(L); }
 };
 
-/// The lua_CFunction for `F`.
+template <class T>
+constexpr bool is_optional = false;
+template <class T>
+constexpr bool is_optional<std::optional<T>> = true;
+
+/// A plausible value of R: an object with nothing in it, an empty text or list, 0, false; nil when there is
+/// no other.
+template <class R>
+void push_stand_in(lua_State* L) {
+  using Bare = std::remove_cvref_t<R>;
+  if constexpr (is_optional<Bare>)
+    push_stand_in<typename Bare::value_type>(L);
+  else if constexpr (HasClass<Bare>)
+    Value<Bare>::push_stand_in(L);
+  else if constexpr (std::is_default_constructible_v<Bare>)
+    Value<Bare>::push(L, Bare{});
+  else
+    lua_pushnil(L);
+}
+
+template <class F>
+struct ResultOf;
+template <class R, class... A>
+struct ResultOf<R (*)(A...)> : std::type_identity<R> {};
+template <class T, class R, class... A>
+struct ResultOf<R (T::*)(A...)> : std::type_identity<R> {};
+template <class T, class R, class... A>
+struct ResultOf<R (T::*)(A...) const> : std::type_identity<R> {};
+template <class T, class R, class... A>
+struct ResultOf<R (T::*)(A...) &&> : std::type_identity<R> {};
+template <>
+struct ResultOf<lua_CFunction> : std::type_identity<void> {};  // it says so itself: fn<&f, Process>
+
 template <auto F>
-int fn(lua_State* L) {
+int call(lua_State* L) {
   return guard(L, [](lua_State* state) { return Caller<F>::call(state); });
 }
+
+/// The Lua function for `F`, whose result is an R.
+template <auto F, class R = typename ResultOf<decltype(F)>::type>
+constexpr Function fn = {&call<F>, [] {
+                           if constexpr (std::is_void_v<R>)
+                             return nullptr;
+                           else
+                             return &push_stand_in<R>;
+                         }()};
 
 /// Opens a module: pushes a table with `functions`; "mount." is the prefix under which the gate names them.
 template <size_t N>

@@ -219,12 +219,12 @@ void write(Root& root, const std::string& path, const Bytes& text, const WriteOp
 }  // namespace
 
 const Entry Class<Root>::methods[] = {
-    {"open", fn<&open_in>, false},  // root:open(path) -> descriptor (O_PATH)
-    {"enter", fn<&Root::enter>},    // root:enter(path): the working directory of this process
-    {"kind", fn<&Root::kind>},      // root:kind(path, { follow }) -> "directory" | "file" | ... | nil
-    {"list", fn<&Root::list>},      // root:list(path) -> names
-    {"read", fn<&Root::read>},      // root:read(path, { limit }) -> text
-    {"write", fn<&write>},          // root:write(path, text, { mode, append })
+    {"open", fn<&open_in>, false},     // root:open(path) -> descriptor (O_PATH)
+    {"enter", fn<&Root::enter>},       // root:enter(path): the working directory of this process
+    {"kind", fn<&Root::kind>, reads},  // root:kind(path, { follow }) -> "directory" | "file" | ... | nil
+    {"list", fn<&Root::list>, reads},  // root:list(path) -> names
+    {"read", fn<&Root::read>, reads},  // root:read(path, { limit }) -> text
+    {"write", fn<&write>},             // root:write(path, text, { mode, append })
     {"make_directory", fn<&Root::make_directory>},  // root:make_directory(path, { mode }), parents too
     {"symlink", fn<&Root::symlink>},                // root:symlink(target, path)
     {"mknod", fn<&Root::mknod>},                   // root:mknod(path, { type, major, minor, mode, uid, gid })
@@ -270,11 +270,11 @@ bool ask_procfs(const lua::RootOrPath& at) { return is_procfs(at.root(), "/"); }
 int open_mount(lua_State* L) {
   using lua::fn;
   static constexpr lua::Entry functions[] = {
-      {"root", fn<&Root::open>},         // mount.root(path) -> root
-      {"copy_of", fn<&Mount::copy_of>},  // mount.copy_of(source, { recursive }) -> tree
-      {"copy_in", fn<&Mount::copy_in>},  // mount.copy_in(root, source, { recursive }) -> tree
-      {"make", fn<&Mount::make>},        // mount.make(type, { source, options, flags }) -> tree
-      {"make_proc", fn<&make_proc>},     // mount.make_proc { hidepid, subset, flags... } -> tree
+      {"root", fn<&Root::open>, lua::reads},  // mount.root(path) -> root
+      {"copy_of", fn<&Mount::copy_of>},       // mount.copy_of(source, { recursive }) -> tree
+      {"copy_in", fn<&Mount::copy_in>},       // mount.copy_in(root, source, { recursive }) -> tree
+      {"make", fn<&Mount::make>},             // mount.make(type, { source, options, flags }) -> tree
+      {"make_proc", fn<&make_proc>},          // mount.make_proc { hidepid, subset, flags... } -> tree
       {"make_sysfs", fn<&make_sysfs>},
       {"make_mqueue", fn<&make_mqueue>},
       {"make_tmpfs", fn<&make_tmpfs>},      // mount.make_tmpfs { size, mode, inodes, uid, gid } -> tree
@@ -288,20 +288,20 @@ int open_mount(lua_State* L) {
       {"devpts", fn<&mounted<make_devpts, DevptsOptions>>},
       {"cgroup", fn<&mounted<make_cgroup, CgroupMountOptions>>},
       {"overlay", fn<&mounted<make_overlay, OverlayOptions>>},
-      {"bind", fn<&bind_mount>},                // mount.bind(source, target, { recursive, flags... })
-      {"remount", fn<&remount>},                // mount.remount(path, { flags..., clear = {...}, recursive })
-      {"private", fn<&make_private>},           // mount.private(path), recursive
-      {"propagation", fn<&set_propagation>},    // mount.propagation(path, "slave", { recursive })
-      {"move", fn<&move_mount>},                // mount.move(from, to)
-      {"umount", fn<&umount>},                  // mount.umount(path, { detach })
-      {"pivot_root", fn<&pivot>},               // mount.pivot_root(root or path)
-      {"chroot", fn<&change>},                  // mount.chroot(root or path)
-      {"is_procfs", fn<&ask_procfs>},           // mount.is_procfs(root or path) -> boolean
-      {"verify_procfs", fn<&verify_procfs>},    // mount.verify_procfs(root, "/proc")
-      {"mask", fn<&mask>},                      // mount.mask(root, paths)
-      {"make_read_only", fn<&make_read_only>},  // mount.make_read_only(root, paths)
-      {"remove_tree", fn<&remove_tree>},        // mount.remove_tree(path)
-      {"tree_size", fn<&tree_size>}};           // mount.tree_size(path) -> bytes
+      {"bind", fn<&bind_mount>},              // mount.bind(source, target, { recursive, flags... })
+      {"remount", fn<&remount>},              // mount.remount(path, { flags..., clear = {...}, recursive })
+      {"private", fn<&make_private>},         // mount.private(path), recursive
+      {"propagation", fn<&set_propagation>},  // mount.propagation(path, "slave", { recursive })
+      {"move", fn<&move_mount>},              // mount.move(from, to)
+      {"umount", fn<&umount>},                // mount.umount(path, { detach })
+      {"pivot_root", fn<&pivot>},             // mount.pivot_root(root or path)
+      {"chroot", fn<&change>},                // mount.chroot(root or path)
+      {"is_procfs", fn<&ask_procfs>, lua::reads},         // mount.is_procfs(root or path) -> boolean
+      {"verify_procfs", fn<&verify_procfs>, lua::reads},  // mount.verify_procfs(root, "/proc")
+      {"mask", fn<&mask>},                                // mount.mask(root, paths)
+      {"make_read_only", fn<&make_read_only>},            // mount.make_read_only(root, paths)
+      {"remove_tree", fn<&remove_tree>},                  // mount.remove_tree(path)
+      {"tree_size", fn<&tree_size>, lua::reads}};         // mount.tree_size(path) -> bytes
   return lua::module(L, "mount.", functions);
 }
 

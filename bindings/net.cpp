@@ -164,31 +164,31 @@ struct lua::Options<PrefixParts> {
 
 int open_net(lua_State* L) {
   static constexpr lua::Entry functions[] = {
-      {"links", lua::fn<&link::links>},              // net.links() -> list
-      {"find", lua::fn<&link::find>},                // net.find(name) -> link or nil
-      {"add", lua::fn<&link::add>},                  // net.add { kind =, name =, ... }
-      {"remove", lua::fn<&link::remove>},            // net.remove(name)
-      {"up", lua::fn<&link::up>},                    // net.up(name)
-      {"down", lua::fn<&link::down>},                // net.down(name)
-      {"rename", lua::fn<&link::rename>},            // net.rename(name, new)
-      {"move", lua::fn<&link::move>},                // net.move(name, process or { fd = })
-      {"set_master", lua::fn<&link::set_master>},    // net.set_master(name, bridge or nil)
-      {"set_mtu", lua::fn<&link::set_mtu>},          // net.set_mtu(name, bytes)
-      {"set_mac", lua::fn<&link::set_mac>},          // net.set_mac(name, "02:...")
-      {"addresses", lua::fn<&link::addresses>},      // net.addresses(name or nil) -> list
-      {"add_address", lua::fn<&link::add_address>},  // net.add_address(name, "172.16.99.1/24")
+      {"links", lua::fn<&link::links>, lua::reads},          // net.links() -> list
+      {"find", lua::fn<&link::find>, lua::reads},            // net.find(name) -> link or nil
+      {"add", lua::fn<&link::add>},                          // net.add { kind =, name =, ... }
+      {"remove", lua::fn<&link::remove>},                    // net.remove(name)
+      {"up", lua::fn<&link::up>},                            // net.up(name)
+      {"down", lua::fn<&link::down>},                        // net.down(name)
+      {"rename", lua::fn<&link::rename>},                    // net.rename(name, new)
+      {"move", lua::fn<&link::move>},                        // net.move(name, process or { fd = })
+      {"set_master", lua::fn<&link::set_master>},            // net.set_master(name, bridge or nil)
+      {"set_mtu", lua::fn<&link::set_mtu>},                  // net.set_mtu(name, bytes)
+      {"set_mac", lua::fn<&link::set_mac>},                  // net.set_mac(name, "02:...")
+      {"addresses", lua::fn<&link::addresses>, lua::reads},  // net.addresses(name or nil) -> list
+      {"add_address", lua::fn<&link::add_address>},          // net.add_address(name, "172.16.99.1/24")
       {"remove_address", lua::fn<&link::remove_address>},
-      {"routes", lua::fn<&link::routes>},        // net.routes() -> list
-      {"add_route", lua::fn<&link::add_route>},  // net.add_route { to =, via =, dev =, ... }
+      {"routes", lua::fn<&link::routes>, lua::reads},  // net.routes() -> list
+      {"add_route", lua::fn<&link::add_route>},        // net.add_route { to =, via =, dev =, ... }
       {"remove_route", lua::fn<&link::remove_route>},
-      {"local_device", lua::fn<&link::local_device>},  // net.local_device(address) -> name or nil
-      {"veth", lua::fn<&link::veth>},                  // net.veth { host =, guest =, netns =, ... }
-      {"configure", lua::fn<&link::configure>},        // net.configure { links =, routes = }
-      {"forwarding", lua::fn<&link::forwarding>},      // net.forwarding { family = } -> true or false
+      {"local_device", lua::fn<&link::local_device>, lua::reads},  // net.local_device(address) -> name or nil
+      {"veth", lua::fn<&link::veth>},                          // net.veth { host =, guest =, netns =, ... }
+      {"configure", lua::fn<&link::configure>},                // net.configure { links =, routes = }
+      {"forwarding", lua::fn<&link::forwarding>, lua::reads},  // net.forwarding { family = } -> true or false
       {"set_forwarding", lua::fn<&link::set_forwarding>},
       {"firewall", lua::fn<&create_firewall>},  // net.firewall { name =, interface =, addresses =, ... }
       {"remove_firewall", lua::fn<&remove_firewall>},  // net.remove_firewall(name)
-      {"firewalls", lua::fn<&firewalls>},              // net.firewalls() -> list of names
+      {"firewalls", lua::fn<&firewalls>, lua::reads},  // net.firewalls() -> list of names
       {"prefix", lua::fn<&prefix>, false},             // net.prefix "172.16.99.1/24" -> its parts
       {"contains", lua::fn<&contains>, false},         // net.contains(prefix, address) -> true or false
   };

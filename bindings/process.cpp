@@ -296,14 +296,14 @@ const lua::Entry lua::Class<Process>::methods[] = {
 
 int open_process(lua_State* L) {
   static constexpr lua::Entry functions[] = {
-      {"clone", lua::fn<&clone>},  // sys.clone({ namespaces = "uts pid" }, function(parent) ... end)
+      {"clone", lua::fn<&clone, Process>},  // sys.clone({ namespaces = "uts pid" }, function(parent) ... end)
       {"exec",
        lua::fn<&exec_program>},        // sys.exec({ "/bin/sh" }, { environment = {}, session =, terminal = })
       {"init", lua::fn<&exec_init>},   // sys.init(arguments, options): as exec, below an init of our own
       {"unshare", lua::fn<&unshare>},  // sys.unshare "net uts"
       {"setns", lua::fn<&setns>},      // sys.setns(pid | path | descriptor, { namespaces = })
-      {"namespace", lua::fn<&open_namespace_of>},    // sys.namespace(pid, "net") -> descriptor
-      {"time_offsets", lua::fn<&set_time_offsets>},  // sys.time_offsets { boottime = 3600 }
+      {"namespace", lua::fn<&open_namespace_of>, lua::reads},  // sys.namespace(pid, "net") -> descriptor
+      {"time_offsets", lua::fn<&set_time_offsets>},            // sys.time_offsets { boottime = 3600 }
       {"sethostname", lua::fn<&set_hostname>},
       {"setdomainname", lua::fn<&set_domainname>},
       {"chdir", lua::fn<&change_directory>},

@@ -88,18 +88,18 @@ void install_loader(lua_State* L) {
     lua_rawgeti(L, -1, i);
     lua_rawseti(L, -2, i + 1);
   }
-  lua_pushcfunction(L, lua::fn<&load_embedded>);
+  lua_pushcfunction(L, lua::fn<&load_embedded>.call);
   lua_rawseti(L, -2, 2);
   lua_pop(L, 2);
 }
 
 /// Opens one submodule of luabox.sys when it is first touched: a run pays only for what it uses.
 int open_on_demand(lua_State* L) {
-  static constexpr luaL_Reg modules[] = {{"mount", open_mount},       {"net", open_net},
-                                         {"cgroup", open_cgroup},     {"security", open_security},
-                                         {"user", open_user},         {"archive", open_archive},
-                                         {"terminal", open_terminal}, {"file", open_file},
-                                         {"json", open_json},         {"log", open_log}};
+  static constexpr luaL_Reg modules[] = {
+      {"mount", open_mount},       {"net", open_net},   {"cgroup", open_cgroup},
+      {"security", open_security}, {"user", open_user}, {"archive", open_archive},
+      {"terminal", open_terminal}, {"file", open_file}, {"json", open_json},
+      {"log", open_log},           {"gate", open_gate}};
   const std::string name = lua_isstring(L, 2) ? lua_tostring(L, 2) : "";
   for (const auto& module : modules) {
     if (name != module.name) continue;

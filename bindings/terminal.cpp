@@ -185,7 +185,7 @@ int supervise_all(lua_State* L) {
 
 int open_terminal(lua_State* L) {
   static constexpr lua::Entry functions[] = {
-      {"open", lua::fn<&open>},                        // terminal.open(root) -> master, slave
+      {"open", lua::fn<&open, Fd>},                    // terminal.open(root) -> master, slave
       {"use", lua::fn<&use>},                          // terminal.use(slave, { all = })
       {"set_owner", lua::fn<&set_owner>},              // terminal.set_owner(slave, uid, gid)
       {"size", lua::fn<&window_size>, false},          // terminal.size(fd) -> { rows =, columns = } or nil

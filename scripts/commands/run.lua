@@ -13,12 +13,13 @@ function run.parser()
   local parser = cli.parser("run", DESCRIPTION)
   parser:usage "Usage: luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]"
   parser:option("--name", "Call the container NAME."):argname "NAME"
+  parser:option("--trace", "Write what each primitive did, and when, to FILE: see 'luabox trace'."):argname "FILE"
   return parser
 end
 
 --- Options stand before SCRIPT, all behind it is the script's. Without options the parser is not even loaded.
 local function split(arguments)
-  local at, takes_value = 1, { ["--name"] = true, ["--log-file"] = true, ["--log-format"] = true }
+  local at, takes_value = 1, { ["--name"] = true, ["--trace"] = true, ["--log-file"] = true, ["--log-format"] = true }
   while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
     at = at + (takes_value[arguments[at]] and 2 or 1)
   end
@@ -52,6 +53,7 @@ function run.set_scope(script, arguments)
   os.exit = function(status)
     local sys = require "luabox.sys"
     if not sys.in_child() and package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+    if not sys.in_child() and package.loaded["luabox.trace"] then require("luabox.trace").finish() end
     sys.exit(status == false and 1 or tonumber(status) or 0)
   end
   _G.arg = { [0] = script, unpack(arguments) }
@@ -118,6 +120,7 @@ function run.run(arguments)
   local chosen = {}
   if #options > 0 then chosen = cli.parse(run.parser(), options) end
   if not script then cli.refuse("run", "expected a script") end
+  if chosen.trace then require("luabox.trace").begin(chosen.trace) end
   run.set_scope(script, rest)
   local chunk = run.load(script)
   cli.collect_garbage()

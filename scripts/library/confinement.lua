@@ -46,7 +46,7 @@ end
 
 -- ---- the step
 
-confinement.step = {}
+confinement.step = { key = "capabilities" }
 
 --- The filter is made before the clone: it is plain memory, and making a custom one is not for the child to pay.
 function confinement.step.prepare(this)

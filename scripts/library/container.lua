@@ -134,12 +134,12 @@ local function steps_of(self)
   add(rootfs.step)
   add(etc.step)
   if type(config.network) == "table" then add(network.veth_step) elseif own "net" then add(network.loopback) end
-  if config.sysctl then add { enter = function(this) Container.write_sysctls(this) end } end
+  if config.sysctl then add { key = "sysctl", enter = function(this) Container.write_sysctls(this) end } end
   for _, step in ipairs(self.own_steps) do add(step) end
   add(program.opening)
   add(rootfs.closing)
   add(confinement.step)
-  add { enter = program.enter_folder }
+  add { key = "cwd", enter = program.enter_folder }
   add(program.step)
   return steps
 end

@@ -18,6 +18,11 @@ local errors = {}
 local class = debug.getregistry()["luabox.error"] or {}
 debug.getregistry()["luabox.error"] = class
 
+--- What the library is working on: { where =, key = }, the line of a value in the script, and the field of it. A trace and a plan say so
+--- for what no frame of the script's asks for.
+errors.site = debug.getregistry()["luabox.site"] or {}
+debug.getregistry()["luabox.site"] = errors.site
+
 function class.__tostring(self)
   if not self.where or self.message:find(self.where, 1, true) == 1 then return self.message end
   return self.where .. ": " .. self.message

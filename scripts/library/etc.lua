@@ -53,7 +53,7 @@ function etc.targets(config, mounted)
   return targets
 end
 
-etc.step = { namespaces = "uts mount" }
+etc.step = { namespaces = "uts mount", key = "hostname" }
 
 function etc.step.enter(this)
   if this.namespaces.uts == "new" then

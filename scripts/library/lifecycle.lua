@@ -17,9 +17,15 @@ local lifecycle = {}
 -- Started and not yet destroyed, by their names: what a script forgot is ended with it.
 local alive = {}
 
+--- Calls a step's hook; `key` is the field of the container that the step stands for.
+local function call(this, step, hook, ...)
+  errors.site.where, errors.site.key = this.where, step.key
+  return step[hook](this, ...)
+end
+
 local function each(this, hook, ...)
   for _, step in ipairs(this.steps) do
-    if step[hook] then step[hook](this, ...) end
+    if step[hook] then call(this, step, hook, ...) end
   end
 end
 
@@ -44,7 +50,7 @@ local function resources_of(this)
   local resources = {}
   for _, step in ipairs(this.steps) do
     if step.resources then undo_later(this, step) end  -- it may hold a lock already when it raises
-    for _, resource in ipairs(step.resources and step.resources(this) or {}) do
+    for _, resource in ipairs(step.resources and call(this, step, "resources") or {}) do
       resources[#resources + 1] = resource
     end
   end
@@ -85,20 +91,23 @@ local function clone(this)
 end
 
 local function bring_up(this)
+  errors.site.where, errors.site.key = this.where, nil
   this.record = state.create(this.name, this.where)
   state.collect_some()
   alive[this.name] = this
   this.record:add(resources_of(this))
   for _, step in ipairs(this.steps) do
     undo_later(this, step)
-    if step.prepare then step.prepare(this) end
+    if step.prepare then call(this, step, "prepare") end
   end
+  errors.site.key = "command"
   local released
   this.process, released = clone(this)
   if not released then
     each(this, "attach")
     this.process:go()
   end
+  errors.site.key = "command"
   this.process:settle()
 end
 

@@ -46,7 +46,7 @@ local function at_line_of_key(this, f)
   error(result, 0)
 end
 
-limits.step = { namespaces = "cgroup" }
+limits.step = { namespaces = "cgroup", key = "cgroup" }
 
 -- What c:stats() reads; "cgroup" stands for the core files of version 2, with the pressure.
 local COUNTED = { "cpu", "cpuacct", "memory", "pids", "io", "blkio", "cgroup" }

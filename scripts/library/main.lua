@@ -4,7 +4,7 @@
 -- /etc/luabox/commands. A command script returns { summary =, run = function(arguments) return exit_status end }.
 local errors = require "luabox.errors"
 
-local COMMANDS = { "run", "image", "list", "gc", "repl", "help", "version" }
+local COMMANDS = { "run", "trace", "image", "list", "gc", "repl", "help", "version" }
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
 
 local main = { COMMANDS = COMMANDS }
@@ -77,6 +77,7 @@ return setmetatable(main, {
       status = problem.status or (problem.op == "exec" and EXEC_STATUS[problem.code]) or 125
     end
     if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+    if package.loaded["luabox.trace"] then require("luabox.trace").finish() end
     io.stdout:flush()
     return status
   end,

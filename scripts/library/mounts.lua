@@ -214,6 +214,7 @@ end
 
 --- Attaches `mount`; an error carries the line on which the script wrote it.
 function mounts.attach(mount, this)
+  errors.site.where, errors.site.key = mount.where or this.where, nil
   local ok, problem = errors.try(perform[mount.kind], mount, this)
   if ok then return end
   problem.where = mount.where or problem.where

@@ -78,7 +78,7 @@ local function address_of(text) return (text:match "^[^/]+") end
 
 -- ---- loopback only
 
-network.loopback = { namespaces = "net" }
+network.loopback = { namespaces = "net", key = "network" }
 
 function network.loopback.enter()
   sys.net.configure { loopback = true }
@@ -86,7 +86,7 @@ end
 
 -- ---- a veth pair
 
-local veth = { namespaces = "net" }
+local veth = { namespaces = "net", key = "network" }
 network.veth_step = veth
 
 function veth.resources(this)

@@ -26,7 +26,7 @@ end
 
 -- ---- before "/" is closed: who runs, and on which terminal
 
-program.opening = {}
+program.opening = { key = "user" }
 
 function program.opening.enter(this)
   this.user = users.lookup(this)
@@ -40,7 +40,7 @@ end
 
 -- ---- the last step
 
-program.step = { namespaces = "pid ipc" }
+program.step = { namespaces = "pid ipc", key = "command" }
 
 --- The folder is opened beneath the root, without magic links: "/proc/self/fd/7" leads nowhere (CVE-2024-21626).
 function program.enter_folder(this)

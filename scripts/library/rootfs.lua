@@ -103,7 +103,7 @@ local function make_targets(this)
   end
 end
 
-rootfs.step = { namespaces = "mount" }
+rootfs.step = { namespaces = "mount", key = "rootfs" }
 
 function rootfs.step.resources(this)
   local root, resources = this.config.rootfs, {}

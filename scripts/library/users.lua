@@ -13,7 +13,7 @@ end
 --- The check for container.users: { uid = "0 100000 65536", gid = ... } (inside, outside, count), one line or a list of them.
 users.check = schema.fields { uid = id_map, gid = id_map }
 
-users.step = { namespaces = "user" }
+users.step = { namespaces = "user", key = "users" }
 
 function users.step.attach(this)
   local map = this.config.users

@@ -1,0 +1,171 @@
+#include "bindings/trace.hpp"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <lua.hpp>
+#include <string>
+
+#include "bindings/lua.hpp"
+#include "engine/error.hpp"
+
+namespace luabox::trace {
+namespace {
+
+// Only what is written takes memory: at some 250 bytes an event, this is a few hundred thousand of them.
+constexpr size_t kCapacity = size_t{64} << 20U;
+constexpr uint32_t kMagic = 0x6c625472;
+constexpr size_t kTexts = 6;
+
+struct Shared {
+  std::atomic<size_t> used;
+  std::atomic<uint32_t> dropped;
+  std::atomic<uint32_t> number;
+};
+
+/// Followed by its texts; the next one begins at a multiple of 8.
+struct Record {
+  uint32_t magic;
+  uint32_t size;
+  uint32_t track;
+  uint32_t made;
+  double start, duration;
+  std::array<uint32_t, kTexts> lengths;
+};
+
+Shared* shared = nullptr;
+uint32_t track = 0;       // whose child this process is
+uint32_t cloning = 0;     // the number of the clone that is under way
+unsigned generation = 0;  // in which `track` was set
+
+char* records() { return reinterpret_cast<char*>(shared + 1); }
+
+/// The first event of a child finds the clone that made it still under way.
+void notice_child() {
+  if (lua::generation == generation) return;
+  generation = lua::generation;
+  track = cloning;
+}
+
+bool is(const gate::Event& event, const char* name) { return std::strcmp(event.primitive, name) == 0; }
+
+void keep(const gate::Event& event, uint32_t made, double duration) {
+  const std::array<std::string_view, kTexts> texts = {event.primitive, event.arguments, event.result,
+                                                      event.failure,   event.where,     event.key};
+  Record record = {0, sizeof(Record), track, made, event.start_us, duration, {}};
+  for (size_t i = 0; i < kTexts; ++i) {
+    record.lengths[i] = static_cast<uint32_t>(texts[i].size());
+    record.size += record.lengths[i];
+  }
+  record.size = (record.size + 7U) & ~7U;
+  const size_t at = shared->used.fetch_add(record.size);
+  if (at + record.size > kCapacity - sizeof(Shared)) {
+    shared->dropped.fetch_add(1);
+    return;
+  }
+  char* to = records() + at;
+  std::memcpy(to, &record, sizeof record);
+  char* text = to + sizeof record;
+  for (const auto& each : texts) text = std::copy(each.begin(), each.end(), text);
+  // Whole from here on: a child that is killed in between leaves a gap.
+  reinterpret_cast<std::atomic<uint32_t>*>(to)->store(kMagic, std::memory_order_release);
+}
+
+/// The line that asks: the user's own frame, or what the library says that it is working on (errors.lua).
+void find_place(lua_State* L, gate::Event& event) {
+  event.where = lua::users_line(L);
+  if (!event.where.empty()) return;
+  luaL_getmetatable(L, "luabox.site");
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "where");
+    lua_getfield(L, -2, "key");
+    if (lua_isstring(L, -2)) event.where = lua_tostring(L, -2);
+    if (lua_isstring(L, -1)) event.key = lua_tostring(L, -1);
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+}
+
+void began(lua_State* L, gate::Event& event) {
+  if (shared == nullptr) return;
+  notice_child();
+  find_place(L, event);
+  if (is(event, "clone")) cloning = ++shared->number;
+  if (!is(event, "exec") && !is(event, "init")) return;
+  keep(event, 0, -1);
+  if (generation == 1) return;  // the script itself: it has the memory until the exec
+  // The init of a container stays this program: it has no business with its parent's memory.
+  ::munmap(shared, kCapacity);
+  shared = nullptr;
+}
+
+void ended(lua_State* /*L*/, const gate::Event& event) {
+  if (shared != nullptr) keep(event, is(event, "clone") ? cloning : 0, event.duration_us);
+}
+
+void push_text(lua_State* L, const char* name, std::string_view text) {
+  if (text.empty()) return;
+  lua_pushlstring(L, text.data(), text.size());
+  lua_setfield(L, -2, name);
+}
+void push_number(lua_State* L, const char* name, double value) {
+  lua_pushnumber(L, value);
+  lua_setfield(L, -2, name);
+}
+
+/// The record at `at` as a table; false when what stands there is none. Other processes may write to it: it
+/// is copied first, and then checked.
+bool push_record(lua_State* L, size_t at, size_t end, size_t& size) {
+  Record record;
+  std::memcpy(&record, records() + at, sizeof record);
+  if (record.magic != kMagic || record.size < sizeof record || record.size > end - at) return false;
+  lua_createtable(L, 0, 10);
+  size_t text = at + sizeof record;
+  constexpr std::array<const char*, kTexts> names = {"primitive", "arguments", "result",
+                                                     "failure",   "where",     "key"};
+  for (size_t i = 0; i < kTexts; ++i) {
+    const size_t length = std::min<size_t>(record.lengths[i], at + record.size - text);
+    push_text(L, names[i], {records() + text, length});
+    text += length;
+  }
+  push_number(L, "start", record.start);
+  if (record.duration >= 0) push_number(L, "duration", record.duration);
+  push_number(L, "track", record.track);
+  if (record.made != 0) push_number(L, "made", record.made);
+  size = std::max<size_t>(record.size, 8) & ~size_t{7};
+  return true;
+}
+
+}  // namespace
+
+int begin(lua_State* L) {
+  lua::no_more_arguments(L, 0);
+  if (shared != nullptr) return 0;
+  void* memory =
+      ::mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw Error("mmap", "the trace's memory");
+  static_assert(sizeof(Shared) % 8 == 0);
+  shared = new (memory) Shared{};
+  generation = lua::generation;
+  gate::watch({began, ended});
+  return 0;
+}
+
+int events(lua_State* L) {
+  lua::no_more_arguments(L, 0);
+  lua_newtable(L);
+  if (shared == nullptr) return 1;
+  const size_t end = std::min(shared->used.load(), kCapacity - sizeof(Shared));
+  int count = 0;
+  for (size_t at = 0; at + sizeof(Record) <= end;) {
+    size_t size = 8;
+    if (push_record(L, at, end, size)) lua_rawseti(L, -2, ++count);
+    at += size;
+  }
+  lua::push(L, shared->dropped.load());
+  return 2;
+}
+
+}  // namespace luabox::trace
