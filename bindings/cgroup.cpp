@@ -53,7 +53,8 @@ template <>
 struct Options<CgroupHierarchy> {
   static constexpr auto fields =
       std::tuple(field("version", &CgroupHierarchy::version), field("mount", &CgroupHierarchy::mount),
-                 field("base", &CgroupHierarchy::base), field("controllers", &CgroupHierarchy::controllers));
+                 field("base", &CgroupHierarchy::base), field("controllers", &CgroupHierarchy::controllers),
+                 field("writable", &CgroupHierarchy::writable));
 };
 template <>
 struct Options<CgroupCpuStats> {
@@ -138,7 +139,7 @@ int open_cgroup(lua_State* L) {
       {"create",
        lua::fn<&create>},  // cgroup.create("demo", { parent = "luabox", controllers = { "freezer" } })
       {"host", lua::fn<&host>,
-       lua::reads},  // cgroup.host() -> { { version, mount, base, controllers }, ... }
+       lua::reads},  // cgroup.host() -> { { version, mount, base, controllers, writable }, ... }
       {"plan", lua::fn<&plan>, lua::reads},  // cgroup.plan({ memory = 1e8 }, { name = "demo" }) -> as g:plan
       {"planned_paths", lua::fn<&planned_paths>,
        lua::reads},  // cgroup.planned_paths("demo", { memory = 1e8 }, { controllers = ... })

@@ -47,6 +47,27 @@ std::string identity(const std::string& path) {
   if (::stat(path.c_str(), &found) < 0) throw Error("stat", path);
   return std::to_string(found.st_dev) + "-" + std::to_string(found.st_ino);
 }
+/// file.status(path) -> { kind =, uid =, gid =, mode = "0755" } of the name itself, nil when there is none
+int status(lua_State* L) {
+  const auto path = lua::argument<std::string>(L, 1);
+  struct stat found;
+  if (::lstat(path.c_str(), &found) < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return 0;
+    throw Error("stat", path);
+  }
+  lua_createtable(L, 0, 4);
+  lua::push(L, kind_of(path));
+  lua_setfield(L, -2, "kind");
+  lua::push(L, found.st_uid);
+  lua_setfield(L, -2, "uid");
+  lua::push(L, found.st_gid);
+  lua_setfield(L, -2, "gid");
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", found.st_mode & 07777U);
+  lua::push(L, std::string(mode));
+  lua_setfield(L, -2, "mode");
+  return 1;
+}
 /// file.device(path) -> { type =, major =, minor =, mode = }, nil when it is no device
 int device(lua_State* L) {
   struct stat found;
@@ -126,6 +147,7 @@ int open_file(lua_State* L) {
       {"lock", lua::fn<&Lock::take>},           // file.lock(path, { shared =, wait = }) -> lock or nil
       {"absolute", lua::fn<&absolute>, false},  // file.absolute(path) -> the path without symlinks
       {"identity", lua::fn<&identity>, false},  // file.identity(path) -> "device-inode"
+      {"status", lua::fn<&status>, false},      // file.status(path) -> { kind, uid, gid, mode } or nil
       {"device", lua::fn<&device>, false},      // file.device(path) -> { type, major, minor, mode } or nil
       {"is_terminal", lua::fn<&is_terminal>, false}};  // file.is_terminal(fd)
   return lua::module(L, "file.", functions);

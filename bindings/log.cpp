@@ -24,6 +24,7 @@ struct Setup {
 };
 
 Format format = Format::text;
+bool verbose = false;
 
 std::shared_ptr<spdlog::logger>& logger() {
   static std::shared_ptr<spdlog::logger> instance = [] {
@@ -59,6 +60,7 @@ void tell_primitive(lua_State* /*L*/, const gate::Event& event) {
 
 void set_up(Setup setup) {
   format = setup.format;
+  verbose = setup.verbose;
   if (setup.file) {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(*setup.file);
     logger() = std::make_shared<spdlog::logger>("luabox", std::move(sink));
@@ -74,6 +76,9 @@ void set_up(Setup setup) {
 void error(const std::string& text) { write(spdlog::level::err, text); }
 void warning(const std::string& text) { write(spdlog::level::warn, text); }
 void info(const std::string& text) { write(spdlog::level::info, text); }
+void detail(const std::string& text) {
+  if (verbose) info(text);
+}
 
 }  // namespace
 
@@ -93,7 +98,8 @@ int open_log(lua_State* L) {
       {"set_up", lua::fn<&set_up>, false},  // log.set_up { verbose =, file =, format = "text" | "json" }
       {"error", lua::fn<&error>, false},    // log.error(text)
       {"warning", lua::fn<&warning>, false},
-      {"info", lua::fn<&info>, false}};
+      {"info", lua::fn<&info>, false},
+      {"detail", lua::fn<&detail>, false}};  // log.detail(text): what -v tells
   return lua::module(L, "log.", functions);
 }
 

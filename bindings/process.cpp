@@ -12,6 +12,7 @@
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
 #include "engine/exec.hpp"
+#include "engine/helper.hpp"
 #include "engine/interrupt.hpp"
 
 namespace luabox {
@@ -252,6 +253,14 @@ int close_fd(lua_State* L) {
 
 bool in_child() { return parent_channel() != nullptr; }
 
+// ---- methods of a helper
+
+std::optional<int> wait_helper(Helper& helper, std::optional<double> timeout) {
+  const auto ended = helper.wait(timeout.value_or(-1));
+  return ended ? std::optional<int>(ended->shell()) : std::nullopt;
+}
+bool kill_helper(Helper& helper, lua::Signal signal) { return helper.kill(signal.number); }
+
 // ---- methods of a process
 
 std::optional<int> wait_shell(Process& process, std::optional<double> timeout) {
@@ -294,14 +303,27 @@ const lua::Entry lua::Class<Process>::methods[] = {
     {"message", fn<&message>, false},  // process:message() -> text, descriptor
     {"pidfd", fn<&Process::pidfd>, false}};  // process:pidfd() -> its number
 
+template <>
+struct lua::Class<Helper> {
+  static constexpr auto name = "helper";
+  static constexpr Entry methods[] = {
+      {"pid", fn<&Helper::pid>, false},
+      {"wait", fn<&wait_helper>},               // helper:wait(timeout) -> exit status, as process:wait
+      {"kill", fn<&kill_helper>},               // helper:kill("TERM") -> whether it was there
+      {"output", fn<&Helper::output>, false}};  // helper:output() -> what it has said since the last call
+};
+
 int open_process(lua_State* L) {
   static constexpr lua::Entry functions[] = {
       {"clone", lua::fn<&clone, Process>},  // sys.clone({ namespaces = "uts pid" }, function(parent) ... end)
       {"exec",
-       lua::fn<&exec_program>},        // sys.exec({ "/bin/sh" }, { environment = {}, session =, terminal = })
-      {"init", lua::fn<&exec_init>},   // sys.init(arguments, options): as exec, below an init of our own
-      {"unshare", lua::fn<&unshare>},  // sys.unshare "net uts"
-      {"setns", lua::fn<&setns>},      // sys.setns(pid | path | descriptor, { namespaces = })
+       lua::fn<&exec_program>},       // sys.exec({ "/bin/sh" }, { environment = {}, session =, terminal = })
+      {"init", lua::fn<&exec_init>},  // sys.init(arguments, options): as exec, below an init of our own
+      {"helper",
+       lua::fn<&Helper::start>},  // sys.helper { "newuidmap", ... } -> helper: a program of the host's
+      {"find_helper", lua::fn<&find_helper>, false},  // sys.find_helper "pasta" -> its path or nil
+      {"unshare", lua::fn<&unshare>},                 // sys.unshare "net uts"
+      {"setns", lua::fn<&setns>},                     // sys.setns(pid | path | descriptor, { namespaces = })
       {"namespace", lua::fn<&open_namespace_of>, lua::reads},  // sys.namespace(pid, "net") -> descriptor
       {"time_offsets", lua::fn<&set_time_offsets>},            // sys.time_offsets { boottime = 3600 }
       {"sethostname", lua::fn<&set_hostname>},

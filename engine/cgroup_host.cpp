@@ -137,7 +137,8 @@ CgroupHost CgroupHost::parse(std::string_view mountinfo, std::string_view self, 
       if (!same || known) continue;
       const std::string base = base_of(mount.point, below(mount.root, path), probe);
       found.push_back({mount.version, mount.point, base,
-                       mount.version == 2 ? split(probe.v2_controllers(base), ' ') : controllers});
+                       mount.version == 2 ? split(probe.v2_controllers(base), ' ') : controllers,
+                       probe.writable(base)});
     }
   }
   return CgroupHost(std::move(found));

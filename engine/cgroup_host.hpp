@@ -20,6 +20,7 @@ struct CgroupHierarchy {
   std::string mount;                     ///< "/sys/fs/cgroup/memory"
   std::string base;                      ///< the directory in it below which ours are made
   std::vector<std::string> controllers;  ///< v1: as mounted together; v2: those that the base has been given
+  bool writable = true;                  ///< whether we may make cgroups in the base
 };
 
 class CgroupHost {

@@ -14,7 +14,7 @@ as_root() {
 build_packages="g++ cmake ninja-build pkg-config ccache libluajit-5.1-dev lua-argparse libspdlog-dev libfmt-dev nlohmann-json3-dev
   libseccomp-dev libarchive-dev libzstd-dev liblzma-dev libbz2-dev zlib1g-dev libacl1-dev libedit-dev libncurses-dev libbsd-dev libmd-dev catch2"
 demo_packages="mmdebstrap"
-test_packages="apparmor busybox-static nftables iproute2 strace python3 attr libcap2-bin util-linux procps uidmap perl-base tmux lua-check clang-format clang-tidy
+test_packages="apparmor busybox-static nftables iproute2 strace python3 attr libcap2-bin util-linux procps uidmap passt perl-base tmux lua-check clang-format clang-tidy
   xz-utils zstd bzip2"
 bench_packages="bubblewrap crun runc busybox-static iproute2 python3 gcc libc6-dev"
 

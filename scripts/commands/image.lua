@@ -90,6 +90,7 @@ function commands.import(arguments)
     megabytes(result.bytes), seconds))
   local skipped = skipped_line(result.skipped)
   if skipped then io.stderr:write(skipped, "\n") end
+  if result.owned then io.stderr:write("all files belong to this user: ", result.owned, "\n") end
   return 0
 end
 
@@ -144,7 +145,7 @@ function image.parser()
   import:flag("--replace", "Put it in the place of an image of that name.")
   import:option("--devices", "Device nodes: keep where allowed, skip, or refuse the archive.")
     :choices { "keep", "skip", "refuse" }
-  import:option("--owner", "keep the archive's owners, or own all files (the default for who is not root).")
+  import:option("--owner", "keep the archive's owners, or own all files (the default for a user without ids of his own in /etc/subuid).")
     :choices { "keep", "own" }
   import:option("--max-size", "Refuse an archive that is longer when unpacked, such as 2GB."):argname "SIZE"
   import:flag("--sync", "Return when everything is on the disk.")

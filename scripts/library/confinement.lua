@@ -16,7 +16,9 @@ function confinement.capabilities(config, where)
   local wanted = config.capabilities
   if wanted == "none" then return {} end
   local ok, names = errors.try(function()
-    if wanted == "all" then return sys.security.capabilities().permitted end  -- what luabox itself holds
+    if wanted == "all" then  -- what luabox itself holds, or gets in a user namespace
+      return config.users and sys.security.capability_names { "all" } or sys.security.capabilities().permitted
+    end
     local granted = {}
     for _, name in ipairs(sys.security.capability_names(wanted and wanted.only or sys.security.default_capabilities())) do
       granted[name] = true

@@ -105,7 +105,7 @@ local function host_devices(config, where)
   for _, wanted in ipairs(config.devices or {}) do
     local node = sys.file.device(wanted.path)
     if not node then errors.raise_at(schema.line_of_key(where, "devices"), "%s is no device of this host", wanted.path) end
-    node.name = wanted.name or wanted.path:match "^/dev/(.*)$" or wanted.path:match "[^/]+$"
+    node.path, node.name = wanted.path, wanted.name or wanted.path:match "^/dev/(.*)$" or wanted.path:match "[^/]+$"
     devices[#devices + 1] = node
     rules[#rules + 1] = ("%s %d:%d %s"):format(node.type == "block" and "b" or "c", node.major, node.minor, wanted.access or "rwm")
   end
@@ -128,7 +128,7 @@ local function steps_of(self)
   local config, steps = self.config, {}
   local function add(step) steps[#steps + 1] = step end
   local function own(kind) return self.namespaces[kind] == "new" end
-  if config.users then add(users.step) end
+  if config.users then add(users.step_of(config)) end
   for _, step in ipairs(joins(config)) do add(step) end
   if limits.wanted(config, self.cgroup_keys) then add(limits.step) elseif own "cgroup" then add { namespaces = "cgroup" } end
   add(rootfs.step)
@@ -191,6 +191,7 @@ local NAMES = { "net", "ipc", "uts", "pid", "cgroup" }
 --- Completes what the script left open.
 local function settle(self)
   local config = self.config
+  if sys.uid() ~= 0 then require("luabox.rootless").settle(self) end
   self.namespaces = {}
   for _, kind in ipairs(NAMES) do self.namespaces[kind] = config.namespaces and config.namespaces[kind] or "new" end
   if config.network == "host" then self.namespaces.net = "host" end
@@ -202,7 +203,7 @@ local function settle(self)
   self.granted = confinement.capabilities(config, self.where)
   self.devices, config.device_rules = host_devices(config, self.where)
   -- Nodes that it can make, or was given, are governed by a devices cgroup; a container with neither has no use for one.
-  if not confinement.has(self.granted, "mknod") and #self.devices == 0 then config.device_rules = nil end
+  if self.rootless or not confinement.has(self.granted, "mknod") and #self.devices == 0 then config.device_rules = nil end
   self.device_rules = config.device_rules
   self.cgroup_keys = limits.keys(config)
   self.mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts, config.default_mounts), {}, {}

@@ -99,8 +99,13 @@ end
 
 -- ---- removal
 
-local function remove_folder(path, lock)
+local function remove_tree(path)
+  if sys.uid() ~= 0 then return require("luabox.rootless").remove_tree(path) end
   sys.mount.remove_tree(path)
+end
+
+local function remove_folder(path, lock)
+  remove_tree(path)
   lock:release()
 end
 
@@ -169,14 +174,32 @@ local function put_in_place(path, lock, request)
   if lock then remove_folder(path, lock) end
 end
 
-local function fill(path, request)
-  local rootfs = path .. "/rootfs"
-  sys.file.make_directory(rootfs, PRIVATE)
-  local owner = request.owner or (sys.uid() == 0 and "keep" or "own")
-  local result = sys.archive.import(request.source, rootfs, {
+local function extract(rootfs, request, owner)
+  return sys.archive.import(request.source, rootfs, {
     devices = request.devices, owner = owner, max_bytes = request.max_bytes, sync = request.sync,
     signals = request.signals, progress = request.progress,
   })
+end
+
+--- An ordinary user's import: in a user namespace, so that the archive's owners are kept as the ids that the user was granted; without any, all
+--- is the user's own. A result says so: `owned`, why all is.
+local function extract_as_user(rootfs, request)
+  local rootless = require "luabox.rootless"
+  local _, why = rootless.maps()
+  if why or request.owner == "own" then
+    if request.owner == "keep" then errors.raise("--owner keep as an ordinary user takes ids: %s", why) end
+    local result = extract(rootfs, request, "own")
+    result.owned = not request.owner and why or nil
+    return result
+  end
+  return sys.json.decode(rootless.inside(function() return sys.json.encode(extract(rootfs, request, "keep")) end, request.signals))
+end
+
+local function fill(path, request)
+  local rootfs = path .. "/rootfs"
+  sys.file.make_directory(rootfs, PRIVATE)
+  local result
+  if sys.uid() == 0 then result = extract(rootfs, request, request.owner or "keep") else result = extract_as_user(rootfs, request) end
   check_not_saved(rootfs, request.source)
   sys.file.write(path .. "/image.json", sys.json.encode({
     name = request.name, created = os.date "!%Y-%m-%dT%H:%M:%SZ", source = request.source,
@@ -215,7 +238,7 @@ function images.import(request)
     return filled
   end)
   if ok then return result end
-  errors.try(sys.mount.remove_tree, path)  -- what can't be removed now is the next import's to collect
+  errors.try(remove_tree, path)  -- what can't be removed now is the next import's to collect
   error(result, 0)
 end
 

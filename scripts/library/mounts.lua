@@ -129,6 +129,11 @@ function perform.proc(mount, this)
 end
 
 function perform.sysfs(mount, this)
+  if this.config.users and this.namespaces.net ~= "new" then  -- a new sysfs shows a network namespace that must be the user namespace's own
+    local tree = sys.mount.copy_of "/sys"
+    tree:restrict_to(with_flags(mount, { readonly = true, noexec = true }))
+    return tree:attach(this.root, mount.target, FIXED)
+  end
   sys.mount.make_sysfs(with_flags(mount, { readonly = true, noexec = true })):attach(this.root, mount.target, FIXED)
 end
 
@@ -152,7 +157,7 @@ function perform.overlay(mount, this)
   for i, path in ipairs(mount.lower or {}) do lower[i] = mounts.resolve(path, mount.where) end
   sys.mount.make_overlay(with_flags(mount, {}, {
     lower = lower, upper = mount.upper and mounts.resolve(mount.upper, mount.where),
-    work = mount.work and mounts.resolve(mount.work, mount.where),
+    work = mount.work and mounts.resolve(mount.work, mount.where), userxattr = this.config.users ~= nil,
   })):attach(this.root, mount.target, DIRECTORY)
 end
 
@@ -161,10 +166,12 @@ local NODES = { null = { 1, 3 }, zero = { 1, 5 }, full = { 1, 7 }, random = { 1,
 local LINKS = { fd = "/proc/self/fd", stdin = "/proc/self/fd/0", stdout = "/proc/self/fd/1", stderr = "/proc/self/fd/2", ptmx = "pts/ptmx" }
 
 --- In a user namespace nodes can't be made: the host's own are bound.
-local function bind_nodes(target, names, this)
-  for name in pairs(names) do
-    sys.mount.copy_of("/dev/" .. name, { recursive = false }):attach(this.root, target .. "/" .. name, { create = "file" })
+local function bind_nodes(target, this)
+  local function bind(source, name)
+    sys.mount.copy_of(source, { recursive = false }):attach(this.root, target .. "/" .. name, { create = "file" })
   end
+  for name in pairs(NODES) do bind("/dev/" .. name, name) end
+  for _, device in ipairs(this.devices) do bind(device.path, device.name) end
 end
 
 function perform.dev(mount, this)
@@ -182,7 +189,7 @@ function perform.dev(mount, this)
   for _, name in ipairs { "pts", "shm", "mqueue" } do root:make_directory(name) end
   if this.terminal then root:write("console", "") end
   tree:attach(this.root, mount.target, FIXED)
-  if this.config.users then bind_nodes(mount.target, NODES, this) end
+  if this.config.users then bind_nodes(mount.target, this) end
   perform.devpts({ target = mount.target .. "/pts" }, this)
   perform.tmpfs({ target = mount.target .. "/shm", size = "64m", noexec = true }, this)
   perform.mqueue({ target = mount.target .. "/mqueue" }, this)

@@ -58,6 +58,7 @@ local function layer(this)
 end
 
 local function prepare_layer(this)
+  if not this.layer.kept then sys.file.make_directories(require("luabox.images").folder(), { mode = 448 }) end  -- 0700
   for _, path in ipairs { this.layer.upper, this.layer.work } do sys.file.make_directories(path) end
 end
 
@@ -148,7 +149,8 @@ local function attach_root(this)
   if this.layer then
     local lower = { unpack(root.layers or {}) }
     lower[#lower + 1] = this.rootfs_path
-    tree = sys.mount.make_overlay { lower = lower, upper = this.layer.upper, work = this.layer.work }
+    tree = sys.mount.make_overlay { lower = lower, upper = this.layer.upper, work = this.layer.work,
+      userxattr = this.config.users ~= nil }
   else
     tree = sys.mount.copy_of(this.rootfs_path, { recursive = true })
   end

@@ -13,9 +13,7 @@ function state.folder()
   local folder = os.getenv("LUABOX_STATE")
   if folder and folder ~= "" then return folder end
   if sys.uid() == 0 then return "/run/luabox" end
-  local runtime = os.getenv("XDG_RUNTIME_DIR")
-  if not runtime then errors.raise("XDG_RUNTIME_DIR is not set; LUABOX_STATE can name a folder for luabox's state") end
-  return runtime .. "/luabox"
+  return require("luabox.rootless").runtime_folder()
 end
 
 -- How each kind of resource is taken away. Each works on what was recorded, made or not, whole or half.
@@ -36,7 +34,9 @@ function removers.interface(resource)
 end
 
 function removers.folder(resource)
-  if sys.file.kind(resource.path) then sys.mount.remove_tree(resource.path) end
+  if not sys.file.kind(resource.path) then return end
+  if sys.uid() ~= 0 then return require("luabox.rootless").remove_tree(resource.path) end
+  sys.mount.remove_tree(resource.path)
 end
 
 --- A path that was noted may never have been made: only what a mount target is when nothing was put into it, an empty folder or file, is taken away.

@@ -10,21 +10,58 @@ local function id_map(value)
   return schema.list(schema.string)(value, "map")
 end
 
---- The check for container.users: { uid = "0 100000 65536", gid = ... } (inside, outside, count), one line or a list of them.
-users.check = schema.fields { uid = id_map, gid = id_map }
+--- The check for container.users: { uid = "0 100000 65536", gid = ... } (inside, outside, count), one line or a list of them, or "auto".
+users.check = schema.either(schema.word("auto"), schema.fields { uid = id_map, gid = id_map })
 
-users.step = { namespaces = "user", key = "users" }
-
-function users.step.attach(this)
-  local map = this.config.users
-  local ok, problem = errors.try(sys.user.write_id_maps, this.process:pid(), { uid = map.uid, gid = map.gid or map.uid })
-  if ok then return end
-  problem.where = schema.line_of_key(this.where, "users")
-  error(problem, 0)
+--- Calls `f` with what follows; an error carries the line on which the script wrote `key`.
+local function at_line_of(this, key, f, ...)
+  local ok, result = errors.try(f, ...)
+  if ok then return result end
+  result.where = schema.line_of_key(this.where, key)
+  error(result, 0)
 end
 
-function users.step.enter()
+local step = { namespaces = "user", key = "users" }
+
+--- The step for `config.users`.
+function users.step_of() return step end
+
+function step.attach(this)
+  local maps = this.config.users
+  if this.rootless then return at_line_of(this, "users", require("luabox.rootless").write_maps, this.process, maps) end
+  at_line_of(this, "users", sys.user.write_id_maps, this.process:pid(), { uid = maps.uid, gid = maps.gid or maps.uid })
+end
+
+function step.enter()
   sys.user.set_ids { uid = 0, gid = 0, groups = {}, keep_capabilities = true }
+end
+
+function step.failed(this, problem)
+  return this.rootless and require("luabox.rootless").explain(this, problem)
+end
+
+local function is_mapped(lines, id)
+  for _, line in ipairs(lines) do
+    local inside, _, count = line:match "^%s*(%d+)%s+(%d+)%s+(%d+)%s*$"
+    if inside and id >= tonumber(inside) and id < tonumber(inside) + tonumber(count) then return true end
+  end
+  return false
+end
+
+--- An id that the namespace doesn't have would be an "Invalid argument" of the kernel's.
+local function check_mapped(this, found)
+  local maps = this.config.users
+  local uids, gids = maps.uid, maps.gid or maps.uid
+  if uids and not is_mapped(uids, found.uid) or gids and not is_mapped(gids, found.gid) then
+    errors.raise_at(schema.line_of_key(this.where, "user"), "user: %d:%d is not among the ids of the container's user namespace (uid %s; gid %s)%s",
+      found.uid, found.gid, table.concat(uids or {}, ", "), table.concat(gids or {}, ", "), this.why_own_id and "; " .. this.why_own_id or "")
+  end
+  local groups = {}
+  for _, gid in ipairs(found.groups) do
+    if not gids or is_mapped(gids, gid) then groups[#groups + 1] = gid end
+  end
+  -- Without setgroups the kernel leaves the caller's own groups, whatever is asked.
+  found.groups = maps.setgroups == "deny" and {} or groups
 end
 
 --- Who `config.user` is, by the image's own passwd and group files, which are hostile input: { uid, gid, groups, home }.
@@ -33,10 +70,9 @@ function users.lookup(this)
     return this.root:kind(path) == "file" and this.root:read(path) or ""
   end
   local who = tostring(this.config.user or "0")
-  local ok, found = errors.try(sys.user.lookup, text "/etc/passwd", text "/etc/group", who)
-  if ok then return found end
-  found.where = schema.line_of_key(this.where, "user")
-  error(found, 0)
+  local found = at_line_of(this, "user", sys.user.lookup, text "/etc/passwd", text "/etc/group", who)
+  if this.config.users then check_mapped(this, found) end
+  return found
 end
 
 return users
