@@ -100,6 +100,9 @@ namespace {
 
 Cgroup create(const std::string& name, const CgroupOptions& options) { return Cgroup::create(name, options); }
 void add(Cgroup& cgroup, lua::ProcessId process) { cgroup.add(process.pid); }
+Cgroup open(const std::vector<std::string>& paths, const std::optional<std::string>& parent) {
+  return Cgroup::open(paths, parent.value_or(CgroupOptions().parent));
+}
 std::vector<CgroupHierarchy> host() { return CgroupHost::local()->hierarchies(); }
 std::vector<CgroupWrite> plan(const CgroupValues& values, const lua::PlanOptions& options) {
   return plan_cgroup_writes(*CgroupHost::local(), options.name, {options.parent, {}}, values);
@@ -138,6 +141,7 @@ int open_cgroup(lua_State* L) {
   static constexpr lua::Entry functions[] = {
       {"create",
        lua::fn<&create>},  // cgroup.create("demo", { parent = "luabox", controllers = { "freezer" } })
+      {"open", lua::fn<&open>, lua::reads},  // cgroup.open(g:paths(), "luabox"): one that is there already
       {"host", lua::fn<&host>,
        lua::reads},  // cgroup.host() -> { { version, mount, base, controllers, writable }, ... }
       {"plan", lua::fn<&plan>, lua::reads},  // cgroup.plan({ memory = 1e8 }, { name = "demo" }) -> as g:plan

@@ -122,14 +122,15 @@ struct lua::Options<CloneRequest> {
 
 struct ExecRequest {
   std::vector<std::string> environment;
-  bool session = false, terminal = false;
+  bool session = false, terminal = false, joined = false;
   Filter* filter = nullptr;
 };
 template <>
 struct lua::Options<ExecRequest> {
   static constexpr auto fields =
       std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
-                 field("terminal", &ExecRequest::terminal), field("filter", &ExecRequest::filter));
+                 field("terminal", &ExecRequest::terminal), field("joined", &ExecRequest::joined),
+                 field("filter", &ExecRequest::filter));
 };
 struct SetnsRequest {
   std::optional<Namespaces> namespaces;
@@ -167,8 +168,9 @@ int clone(lua_State* L) {
 }
 
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
-  return {std::move(arguments), std::move(request.environment), request.session, request.terminal,
-          request.filter};
+  return {std::move(arguments), std::move(request.environment),
+          request.session,      request.terminal,
+          request.joined,       request.filter};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));
@@ -245,6 +247,32 @@ bool readable(Fd& fd, std::optional<double> timeout) {
   return count > 0;
 }
 
+/// fd:read([limit]) -> everything up to its end; more than `limit` bytes (16 MiB) is EFBIG
+lua::Bytes read_descriptor(Fd& fd, std::optional<double> limit) {
+  constexpr double kMost = 1U << 30U;
+  return {read_all(fd.get(), "descriptor",
+                   static_cast<size_t>(std::clamp(limit.value_or(16U << 20U), 0.0, kMost)))};
+}
+
+/// sys.pipe() -> reader, writer
+int make_pipe(lua_State* L) {
+  lua::no_more_arguments(L, 0);
+  auto [reader, writer] = open_pipe();
+  lua::push(L, std::move(reader));
+  lua::push(L, std::move(writer));
+  return 2;
+}
+Fd text_file(const lua::Bytes& text) { return sealed_text(text.data); }
+/// sys.redirect(descriptor or number, number): the second becomes a copy of the first
+int redirect(lua_State* L) {
+  const int from = lua_type(L, 1) == LUA_TNUMBER ? lua::argument<int>(L, 1) : lua::argument<Fd>(L, 1).get();
+  const int to = lua::argument<int>(L, 2);
+  lua::no_more_arguments(L, 2);
+  if (to < 0 || to > 2) throw lua::BadArgument("argument 2: expected 0, 1 or 2");
+  if (::dup2(from, to) < 0) throw Error("dup2", std::to_string(to));
+  return 0;
+}
+
 /// fd:close()
 int close_fd(lua_State* L) {
   lua::Value<Fd>::use_up(L, 1, "close");
@@ -289,6 +317,7 @@ int message(lua_State* L) {
 
 const lua::Entry lua::Class<Fd>::methods[] = {{"number", fn<&Fd::get>, false},  // fd:number()
                                               {"readable", fn<&readable>, false},
+                                              {"read", fn<&read_descriptor>},
                                               {"close", fn<&close_fd>, false}};  // fd:close() uses it up
 
 const lua::Entry lua::Class<Process>::methods[] = {
@@ -330,6 +359,9 @@ int open_process(lua_State* L) {
       {"setdomainname", lua::fn<&set_domainname>},
       {"chdir", lua::fn<&change_directory>},
       {"setsid", lua::fn<&new_session>},
+      {"pipe", lua::fn<&make_pipe>},       // sys.pipe() -> reader, writer
+      {"text_file", lua::fn<&text_file>},  // sys.text_file(text) -> descriptor, to be read by somebody else
+      {"redirect", lua::fn<&redirect>},    // sys.redirect(descriptor, 0 | 1 | 2)
       {"exit", lua::fn<&exit_now>},
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},

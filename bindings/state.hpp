@@ -39,6 +39,7 @@ int open_security(lua_State* L);
 int open_user(lua_State* L);
 int open_archive(lua_State* L);
 int open_process(lua_State* L);
+int open_running(lua_State* L);
 int open_terminal(lua_State* L);
 int open_file(lua_State* L);
 int open_json(lua_State* L);

@@ -16,11 +16,11 @@
 
 namespace luabox::lua {
 
-/// An owned descriptor: fd:number(), fd:readable(seconds), fd:close() uses it up.
+/// An owned descriptor: fd:number(), fd:readable(seconds), fd:read(limit), fd:close() uses it up.
 template <>
 struct Class<Fd> {
   static constexpr auto name = "descriptor";
-  static const Entry methods[3];
+  static const Entry methods[4];
 };
 
 /// "uts ipc pid" or { "uts", "ipc", "pid" }.

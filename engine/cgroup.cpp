@@ -841,6 +841,23 @@ Fd open_cgroup_directory(const std::string& path) {
 
 }  // namespace
 
+Cgroup Cgroup::open(const std::vector<std::string>& paths, const std::string& parent,
+                    std::shared_ptr<const CgroupHost> host) {
+  const std::string first = paths.empty() ? "" : paths.front();
+  Cgroup found(first.substr(first.rfind('/') + 1), parent, std::move(host));
+  found.keep();
+  for (const auto& path : paths) {
+    const CgroupHierarchy* its = nullptr;
+    for (const auto& hierarchy : found.host_->hierarchies())
+      if (path.starts_with(hierarchy.mount + "/") && (!its || its->mount.size() < hierarchy.mount.size()))
+        its = &hierarchy;
+    if (!its) throw Error::invalid("open cgroup", path, "it is in no hierarchy of this host");
+    if (!open_cgroup_directory(path)) throw Error("open cgroup", path, ENOENT, "it is gone");
+    found.parts_.push_back({its, path});
+  }
+  return found;
+}
+
 void remove_cgroup_path(const std::string& path, const std::string& parent) {
   const size_t slash = path.rfind('/');
   const std::string name = slash == std::string::npos ? "" : path.substr(slash + 1);

@@ -80,6 +80,11 @@ class Cgroup {
   static Cgroup create(const std::string& name, const CgroupOptions& options = {},
                        std::shared_ptr<const CgroupHost> host = CgroupHost::local());
 
+  /// One that is there already, by the directories that paths() gave; it stays when this value goes. Throws
+  /// ENOENT when one of them is gone, EINVAL for what is no cgroup directory.
+  static Cgroup open(const std::vector<std::string>& paths, const std::string& parent = "luabox",
+                     std::shared_ptr<const CgroupHost> host = CgroupHost::local());
+
   Cgroup(Cgroup&&) = default;
   Cgroup& operator=(Cgroup&&) = delete;
   Cgroup(const Cgroup&) = delete;

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -164,10 +165,26 @@ void check(const ExecOptions& options) {
     throw Error::invalid("exec", "", "expected a command");
 }
 
+/// What the program's process, made by `init`, is told beside its options.
+struct Start {
+  const ExecOptions* options;
+  int init;  ///< a pidfd; -1 where the program needs not end with it
+};
+
+/// The init is in another pid namespace: the program would outlive it.
+void die_with_init(int init) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) throw Error("prctl", "PR_SET_PDEATHSIG");
+  pollfd ended = {init, POLLIN, 0};
+  if (::poll(&ended, 1, 0) != 0) ::_exit(kCannotStart);
+  ::close(init);
+}
+
 /// What the init's child runs with: memory of the init until its exec.
 int start_program(void* data) {
-  const auto& options = *static_cast<const ExecOptions*>(data);
+  const auto& [options_pointer, init] = *static_cast<const Start*>(data);
+  const ExecOptions& options = *options_pointer;
   try {
+    if (init >= 0) die_with_init(init);
     start_session(options);
     default_signals();
     search_and_exec(options);
@@ -181,11 +198,21 @@ int start_program(void* data) {
   ::_exit(kCannotStart);
 }
 
-void show_as_init() {
-  ::prctl(PR_SET_NAME, "init");
-  if (command_line_size < sizeof "init") return;
+/// `name` has four letters.
+void show_as(const char* name) {
+  ::prctl(PR_SET_NAME, name);
+  if (command_line_size < 5) return;
   std::memset(command_line, 0, command_line_size);
-  std::memcpy(command_line, "init", sizeof "init");
+  std::memcpy(command_line, name, 5);
+}
+
+/// Descriptors 0 to 2 and the channel are left: what an init holds must lead nowhere, and the program's
+/// process can be seen by the container before its exec.
+void close_others() {
+  const Channel* parent = parent_channel();
+  const auto kept = static_cast<unsigned>(parent != nullptr ? std::max(parent->get(), 2) : 2);
+  if (kept > 3 && ::close_range(3, kept - 1, 0) < 0) throw Error("close_range");
+  if (::close_range(kept + 1, ~0U, 0) < 0) throw Error("close_range");
 }
 
 /// What tells a process of its own fault, not of somebody's wish.
@@ -250,7 +277,14 @@ void exec_below_init(const ExecOptions& options) {
   die_with_parent();
   // The terminal's own signals are for who sits at it: they come by who passes them on, once.
   if (options.new_session && ::setsid() < 0) throw Error("setsid");
-  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
+  close_others();
+  // A change of ids made it as dumpable as fs.suid_dumpable says, which may be 1.
+  if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
+  Fd self;
+  if (options.joined) {
+    self = Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    if (!self) throw Error("pidfd_open", "itself");
+  }
   // Everything is blocked, so that signals that come before the loop wait for it: a blocked signal is not
   // lost, even for pid 1.
   sigset_t all;
@@ -263,10 +297,11 @@ void exec_below_init(const ExecOptions& options) {
 
   // CLONE_VM and CLONE_VFORK: the program's page tables are never copied, and the init waits here until it
   // has exec'd or failed.
-  show_as_init();
+  show_as(options.joined ? "exec" : "init");
   alignas(16) static char stack[256 * 1024];
-  const pid_t program = ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD,
-                                const_cast<ExecOptions*>(&options));
+  Start start = {&options, self.get()};
+  const pid_t program =
+      ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
   if (program < 0) throw Error("clone", "the command's process");
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.

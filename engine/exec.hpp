@@ -17,6 +17,9 @@ struct ExecOptions {
   bool new_session = false;
   /// With new_session: descriptor 0 becomes the controlling terminal.
   bool controlling_terminal = false;
+  /// exec_below_init only: this process stands outside of the program's pid namespace, which it has joined
+  /// for its children. The program ends when this process does.
+  bool joined = false;
   /// The program's own system call filter, the last thing before execve: an init is not behind it. Borrowed.
   const Filter* filter = nullptr;
 };

@@ -1,5 +1,6 @@
 #include "engine/fd.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/error.hpp"
@@ -28,6 +29,23 @@ Fd Fd::open_at(int directory, const std::string& path, int flags, unsigned mode)
   Fd fd(::openat(directory, path.c_str(), flags | O_CLOEXEC, mode));
   if (!fd) throw Error("open", path);
   return fd;
+}
+
+std::pair<Fd, Fd> open_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) throw Error("pipe");
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+Fd sealed_text(std::string_view text) {
+  constexpr const char* kName = "text";
+  Fd file(::memfd_create(kName, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) throw Error("memfd_create", kName);
+  write_all(file.get(), text, kName);
+  if (::lseek(file.get(), 0, SEEK_SET) < 0) throw Error("lseek", kName);
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+    throw Error("fcntl", "F_ADD_SEALS");
+  return file;
 }
 
 std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }

@@ -44,6 +44,12 @@ class Fd {
   int fd_ = -1;
 };
 
+/// pipe(2): what is written to the second is read from the first.
+std::pair<Fd, Fd> open_pipe();
+/// A file in memory that holds `text`, at its start, and can't be changed (memfd_create(2), sealed): for a
+/// reader that is not trusted.
+Fd sealed_text(std::string_view text);
+
 /// "/proc/self/fd/N": names an open file where a call takes only a path.
 std::string fd_path(int fd);
 

@@ -5,7 +5,8 @@ local state = require "luabox.state"
 local list = { summary = "List the containers." }
 
 function list.parser()
-  local parser = cli.parser("list", "Lists the containers of this user; 'dead' are those that 'luabox gc' would remove.")
+  local parser = cli.parser("list",
+    "Lists the containers of this user; with the pid of the first process in each; 'dead' are those that 'luabox gc' would remove.")
   parser:flag("--json", "As JSON.")
   return parser
 end
@@ -17,9 +18,11 @@ function list.run(arguments)
     print(require("luabox.sys").json.encode(containers, { indent = 2 }))
     return
   end
-  print(("%-32s %-8s %s"):format("NAME", "STATE", "PID"))
+  print(("%-32s %-8s %-8s %s"):format("NAME", "STATE", "PID", "COMMAND"))
   for _, each in ipairs(containers) do
-    print(("%-32s %-8s %d"):format(each.name, each.alive and "running" or "dead", each.record.pid))
+    local process, config = each.record.process, each.record.config or {}
+    print(("%-32s %-8s %-8s %s"):format(each.name, not each.alive and "dead" or process and "running" or "starting", process and process.pid or "-",
+      table.concat(config.command or {}, " "):gsub("%c", "?"):sub(1, 60)))
   end
 end
 

@@ -74,6 +74,13 @@ local function for_key(this, key, f, ...)
   error(problem, 0)
 end
 
+--- What is told to the kernel through /proc: a process that joins a container does it before it sees the container's.
+function confinement.label(this)
+  local config = this.config
+  if config.oom_score_adj then for_key(this, "oom_score_adj", sys.user.oom_score_adj, config.oom_score_adj) end
+  if config.apparmor then for_key(this, "apparmor", sys.security.exec_label, config.apparmor) end
+end
+
 local function limit_process(this)
   local config = this.config
   for name, limit in pairs(config.rlimits or {}) do
@@ -81,18 +88,21 @@ local function limit_process(this)
     for_key(this, "rlimits", sys.user.rlimit, name, limit)
   end
   if config.nice then for_key(this, "nice", sys.user.nice, config.nice) end
-  if config.oom_score_adj then for_key(this, "oom_score_adj", sys.user.oom_score_adj, config.oom_score_adj) end
   if config.personality then for_key(this, "personality", sys.user.personality, config.personality) end
   sys.user.umask(config.umask or "022")
 end
 
---- Everything that narrows the process, in the order that each step's own needs dictate; seccomp comes last, so that its filter need not allow
---- the rest.
 function confinement.step.enter(this)
+  confinement.label(this)
+  confinement.narrow(this)
+end
+
+--- Everything else that narrows the process, in the order that each step's own needs dictate; seccomp comes last, so that its filter need not allow
+--- the rest.
+function confinement.narrow(this)
   local config = this.config
   limit_process(this)
   if config.keyring ~= false then sys.security.session_keyring() end
-  if config.apparmor then for_key(this, "apparmor", sys.security.exec_label, config.apparmor) end
   local user = this.user
   -- Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it is about to go.
   if config.no_new_privs == false and this.filter then this.filter:load() end

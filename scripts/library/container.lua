@@ -275,6 +275,13 @@ function Container:destroy()
   if not ok then error(problem, 0) end
 end
 
+--- Starts another process in it, confined as its command is: c:exec { "ps", env = {}, cwd =, user =, terminal =, stdin = "text", capture = true }.
+---@return luabox.Execution
+function Container:exec(options)
+  if not self.process then errors.raise "the container is not running" end
+  return require("luabox.running").of(self.described):exec(options)
+end
+
 --- CPU, memory, pids and io that it has used, in base units.
 function Container:stats()
   if not self.cgroup then errors.raise "the container is not running" end

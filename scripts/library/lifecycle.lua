@@ -90,6 +90,17 @@ local function clone(this)
   return process, options.released
 end
 
+-- What decides how a process runs in the container: for those that join it (running.lua).
+local JOINED = { "user", "env", "cwd", "hostname", "capabilities", "seccomp", "no_new_privs", "apparmor", "keyring", "umask", "personality", "users",
+  "command" }
+
+--- What the record says of a container that runs: its first process, which its pid alone does not name, and its configuration.
+local function description(this)
+  local pid, config = this.process:pid(), { granted = this.granted }
+  for _, field in ipairs(JOINED) do config[field] = this.config[field] end
+  return { process = { pid = pid, started = sys.running.start_time(pid) }, config = config }
+end
+
 local function bring_up(this)
   errors.site.where, errors.site.key = this.where, nil
   this.record = state.create(this.name, this.where)
@@ -107,8 +118,11 @@ local function bring_up(this)
     each(this, "attach")
     this.process:go()
   end
+  this.described = description(this)
+  this.record:write(this.described)  -- beside the child, which has its own work
   errors.site.key = "command"
   this.process:settle()
+  this.record:publish()
 end
 
 --- What a failed start was really about: a step may know better than the error (a memory limit, a process that died).

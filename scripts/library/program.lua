@@ -14,7 +14,8 @@ function program.wants_terminal(config)
   return sys.file.is_terminal(0) and sys.file.is_terminal(1)
 end
 
-local function environment(this)
+--- What the command's environment is: a list of "NAME=value".
+function program.environment(this)
   local values = { PATH = PATH, HOSTNAME = this.config.hostname, HOME = this.user.home }
   if this.terminal then values.TERM = os.getenv "TERM" or "xterm" end
   for name, value in pairs(this.config.env or {}) do values[name] = value end
@@ -26,16 +27,22 @@ end
 
 -- ---- before "/" is closed: who runs, and on which terminal
 
+--- A terminal of the container's own takes the place of the caller's; its master goes to the parent.
+function program.open_terminal(this)
+  local master, slave = sys.terminal.open(this.root)
+  sys.terminal.set_owner(slave, this.user.uid, this.config.users and 0 or 5)
+  sys.terminal.use(slave, { all = this.config.terminal == true })
+  this.parent:send("terminal", master:number())
+  return slave
+end
+
 program.opening = { key = "user" }
 
 function program.opening.enter(this)
   this.user = users.lookup(this)
   if not this.terminal then return end
-  local master, slave = sys.terminal.open(this.root)
-  sys.terminal.set_owner(slave, this.user.uid, this.config.users and 0 or 5)
+  local slave = program.open_terminal(this)
   sys.mount.copy_of("/proc/self/fd/" .. slave:number(), { recursive = false }):attach(this.root, "/dev/console")
-  sys.terminal.use(slave, { all = this.config.terminal == true })
-  this.parent:send("terminal", master:number())
 end
 
 -- ---- the last step
@@ -52,7 +59,7 @@ function program.enter_folder(this)
 end
 
 function program.step.enter(this)
-  local options = { environment = environment(this), session = true, terminal = this.terminal, filter = this.own_filter }
+  local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter }
   if this.config.init == false then
     sys.exec(this.config.command, options)
   else

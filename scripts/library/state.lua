@@ -161,9 +161,16 @@ function Record:add(resources)
   self:write()
 end
 
-function Record:write()
-  sys.file.write(self.path .. "/record.json",
-    sys.json.encode { name = self.name, pid = sys.pid(), resources = self.resources }, { mode = 384 })
+--- Writes the record down. With `description`, what is known of a container that is about to run, it waits under another name until
+--- publish(): nobody may join a container that is not closed yet.
+function Record:write(description)
+  local fields = description or {}
+  fields.name, fields.pid, fields.resources = self.name, sys.pid(), self.resources
+  sys.file.write(self.path .. (description and "/running.json" or "/record.json"), sys.json.encode(fields), { mode = 384 })
+end
+
+function Record:publish()
+  sys.file.rename(self.path .. "/running.json", self.path .. "/record.json", { replace = "yes" })
 end
 
 --- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc.
@@ -203,17 +210,21 @@ function state.collect()
   return removed, problems
 end
 
---- The containers: { name =, alive =, record = }.
+--- One container: { name =, alive =, record = }; nil where there is none. Raises what reading its record raises.
+function state.find(name)
+  local path = state.folder() .. "/" .. name
+  if name:sub(1, 1) == "." or name:find "/" or not sys.file.kind(path .. "/record.json") then return nil end
+  local lock = sys.file.lock(path, { shared = true })
+  if lock then lock:release() end
+  return { name = name, alive = lock == nil, record = sys.json.decode(sys.file.read(path .. "/record.json")) }
+end
+
+--- The containers, as find gives them.
 function state.list()
-  local folder, containers = state.folder(), {}
-  for _, name in ipairs(sys.file.list(folder)) do
-    local path = folder .. "/" .. name
-    if name:sub(1, 1) ~= "." and sys.file.kind(path .. "/record.json") then
-      local lock = sys.file.lock(path, { shared = true })
-      if lock then lock:release() end
-      local ok, record = pcall(function() return sys.json.decode(sys.file.read(path .. "/record.json")) end)
-      if ok then containers[#containers + 1] = { name = name, alive = lock == nil, record = record } end
-    end
+  local containers = {}
+  for _, name in ipairs(sys.file.list(state.folder())) do
+    local ok, found = pcall(state.find, name)
+    if ok then containers[#containers + 1] = found end
   end
   return containers
 end

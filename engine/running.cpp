@@ -1,0 +1,148 @@
+#include "engine/running.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "engine/error.hpp"
+#include "engine/namespaces.hpp"
+#include "engine/procfs.hpp"
+
+namespace luabox {
+namespace {
+
+std::string folder_of(int pid) { return "/proc/" + std::to_string(pid); }
+
+Error gone(int pid) { return Error("find process", std::to_string(pid), ESRCH, "it has ended"); }
+
+rlim64_t bound_of(const std::string& text) {
+  return text == "unlimited" ? RLIM64_INFINITY : std::stoull(text);
+}
+
+/// From /proc/PID/limits, as prlimit(2) takes CAP_SYS_RESOURCE for a process of another user: a headline,
+/// then a line for each resource in the order of their numbers, the bounds in columns of 21 behind a name
+/// of 26.
+std::vector<rlimit64> limits_of(int pid) {
+  const std::string name = folder_of(pid) + "/limits";
+  std::istringstream lines(read_all(open_proc(std::to_string(pid) + "/limits", O_RDONLY).get(), name));
+  std::vector<rlimit64> limits;
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && line.size() > 26) {
+    std::istringstream bounds(line.substr(26));
+    std::string soft, hard;
+    bounds >> soft >> hard;
+    limits.push_back({bound_of(soft), bound_of(hard)});
+  }
+  if (limits.size() != RLIM_NLIMITS) throw Error("read", name, EIO, "it is not of the form that is known");
+  return limits;
+}
+
+void limit_self(size_t resource, const rlimit64& limits) {
+  if (::setrlimit64(static_cast<__rlimit_resource>(resource), &limits) < 0)
+    throw Error("setrlimit", "resource " + std::to_string(resource));
+}
+
+bool same_inode(int a, const std::string& b) {
+  struct stat one = {}, other = {};
+  if (::fstat(a, &one) < 0 || ::stat(b.c_str(), &other) < 0) throw Error("stat", b);
+  return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+}  // namespace
+
+std::string start_time(int pid) {
+  constexpr int kField = 22;
+  std::string text;
+  try {
+    text = read_all(open_proc(std::to_string(pid) + "/stat", O_RDONLY).get(), folder_of(pid) + "/stat");
+  } catch (const Error& error) {
+    if (error.code() == ENOENT || error.code() == ESRCH) throw gone(pid);
+    throw;
+  }
+  // The name, field 2, may hold anything, blanks and parentheses too: counted from its end.
+  const size_t name_end = text.rfind(')');
+  std::istringstream fields(name_end == std::string::npos ? "" : text.substr(name_end + 1));
+  std::string field;
+  for (int number = 3; number <= kField; ++number) fields >> field;
+  if (!fields) throw Error("read", folder_of(pid) + "/stat", EIO, "it has too few fields");
+  return field;
+}
+
+Running Running::find(int pid, const std::string& started) {
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd && (errno == ESRCH || errno == EINVAL)) throw gone(pid);
+  if (!pidfd) throw Error("pidfd_open", std::to_string(pid));
+  Running found(pid, std::move(pidfd));
+  if (start_time(pid) != started || !found.alive()) throw gone(pid);
+  return found;
+}
+
+bool Running::alive() const { return !wait_for_end(0); }
+
+bool Running::wait_for_end(double timeout) const {
+  pollfd ended = {pidfd_.get(), POLLIN, 0};
+  const int milliseconds = timeout < 0 ? -1 : static_cast<int>(std::min(timeout, 2e6) * 1000);
+  const int count = ::poll(&ended, 1, milliseconds);
+  if (count < 0 && errno != EINTR) throw Error("poll", "pidfd");
+  return count > 0;
+}
+
+bool Running::kill(int signal) const {
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0) return true;
+  if (errno == ESRCH) return false;
+  throw Error("kill", std::to_string(pid_));
+}
+
+void Running::still_there() const {
+  if (!alive()) throw gone(pid_);
+}
+
+std::vector<std::pair<std::string, Fd>> Running::foreign_namespaces() const {
+  std::vector<std::pair<std::string, Fd>> found;
+  for (const auto& [word, flag] : Namespaces::all()) {
+    const std::string own = "/proc/self/ns/" + std::string(word);
+    if (::access(own.c_str(), F_OK) < 0) continue;  // a kernel without this type
+    Fd theirs = open_namespace(pid_, word);
+    if (!same_inode(theirs.get(), own)) found.emplace_back(word, std::move(theirs));
+  }
+  still_there();
+  return found;
+}
+
+Root Running::root() const {
+  Fd directory = Fd::open(folder_of(pid_) + "/root", O_PATH | O_DIRECTORY);
+  still_there();
+  return Root(std::move(directory), "");
+}
+
+void Running::raise_limits() {
+  limits_ = limits_of(pid_);
+  for (size_t resource = 0; resource < limits_.size(); ++resource) {
+    rlimit64 own = {};
+    if (::getrlimit64(static_cast<__rlimit_resource>(resource), &own) < 0) throw Error("getrlimit");
+    if (limits_[resource].rlim_max <= own.rlim_max) continue;
+    own.rlim_max = limits_[resource].rlim_max;
+    limit_self(resource, own);
+  }
+  const std::string file = "/oom_score_adj";
+  write_proc("self" + file,
+             read_all(open_proc(std::to_string(pid_) + file, O_RDONLY).get(), folder_of(pid_) + file));
+  errno = 0;
+  const int nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid_));
+  if (errno != 0) throw Error("getpriority", std::to_string(pid_));
+  if (nice != ::getpriority(PRIO_PROCESS, 0) && ::setpriority(PRIO_PROCESS, 0, nice) < 0)
+    throw Error("setpriority", std::to_string(nice));
+  still_there();
+}
+
+void Running::adopt_limits() const {
+  for (size_t resource = 0; resource < limits_.size(); ++resource) limit_self(resource, limits_[resource]);
+}
+
+}  // namespace luabox

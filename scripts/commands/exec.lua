@@ -1,0 +1,56 @@
+-- luabox exec [OPTIONS] NAME COMMAND...
+local cli = require "luabox.cli"
+
+local exec = { summary = "Run a command in a container that runs." }
+
+local DESCRIPTION = [[
+Runs COMMAND in the container NAME: in all its namespaces and its cgroup, confined as its own command is. The exit status is the command's,
+128 + N if signal N ended it; 125 when luabox itself fails, 126 when the command can't be executed, 127 when it isn't found. The command
+ends with luabox exec, and with the container.]]
+
+-- The options with a value.
+local VALUED = { ["-u"] = true, ["--user"] = true, ["-e"] = true, ["--env"] = true, ["-w"] = true, ["--cwd"] = true, ["--log-file"] = true,
+  ["--log-format"] = true }
+
+function exec.parser()
+  local parser = cli.parser("exec", DESCRIPTION)
+  parser:usage "Usage: luabox exec [OPTIONS] NAME COMMAND..."
+  parser:option("-u --user", "Run as USER: a name or number, with :GROUP if wanted; the container's own unless said."):argname "USER"
+  parser:option("-e --env", "Set NAME=VALUE beside the container's environment."):argname "NAME=VALUE":count "*"
+  parser:option("-w --cwd", "Begin in FOLDER; the container's own unless said."):argname "FOLDER"
+  parser:flag("-t --terminal", "Give it a terminal, wherever this one's streams lead.")
+  parser:flag("-T --no-terminal", "Give it this one's streams as they are.")
+  return parser
+end
+
+--- Options stand before NAME; all behind it is the command's.
+local function split(arguments)
+  local at = 1
+  while arguments[at] and arguments[at]:sub(1, 1) == "-" do at = at + (VALUED[arguments[at]] and 2 or 1) end
+  return { unpack(arguments, 1, math.min(at - 1, #arguments)) }, arguments[at], { unpack(arguments, at + 1) }
+end
+
+local function environment(pairs_given)
+  local values = {}
+  for _, pair in ipairs(pairs_given or {}) do
+    local name, value = pair:match "^([^=]+)=(.*)$"
+    if not name then cli.refuse("exec", "--env: expected NAME=VALUE, got '%s'", pair) end
+    values[name] = value
+  end
+  return values
+end
+
+function exec.run(arguments)
+  local options, name, command = split(arguments)
+  local chosen = #options > 0 and cli.parse(exec.parser(), options) or {}
+  if not name then cli.refuse("exec", "expected a container's name") end
+  if command[1] == "--" then table.remove(command, 1) end
+  if #command == 0 then cli.refuse("exec", "expected a command behind the name") end
+  if chosen.terminal and chosen.no_terminal then cli.refuse("exec", "--terminal and --no-terminal can't both be meant") end
+  if chosen.cwd and chosen.cwd:sub(1, 1) ~= "/" then cli.refuse("exec", "--cwd: expected an absolute path, got '%s'", chosen.cwd) end
+  command.user, command.cwd, command.env = chosen.user, chosen.cwd, environment(chosen.env)
+  command.terminal = chosen.terminal and true or (chosen.no_terminal and false or nil)
+  return require("luabox.running").find(name):exec(command):stand_by()
+end
+
+return exec

@@ -1,0 +1,21 @@
+-- luabox kill NAME [SIGNAL]
+local cli = require "luabox.cli"
+
+local kill = { summary = "Send a signal to a container's command." }
+
+function kill.parser()
+  local parser = cli.parser("kill", "Sends SIGNAL, TERM if none is said, to the command of the container NAME. KILL ends the container.")
+  parser:argument "name"
+  parser:argument("signal", "TERM, SIGTERM or 15."):default "TERM":args "?"
+  return parser
+end
+
+function kill.run(arguments)
+  local options = cli.parse(kill.parser(), arguments)
+  local found = require("luabox.running").find(options.name)
+  if not found:kill(tonumber(options.signal) or options.signal) then
+    require("luabox.errors").raise("the container '%s' has ended", options.name)
+  end
+end
+
+return kill

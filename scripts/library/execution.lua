@@ -1,0 +1,171 @@
+-- execution.lua: a further process in a container that runs.
+--
+-- The process that luabox clones for it joins the container step by step, in the order that trust dictates, and starts the command last, as an
+-- init does: it stands outside of the container's pid namespace, unseen by the container, reaps the command and passes signals on.
+--
+--   as the host      cgroups (by clone), the container's namespaces and "/" as descriptors, the user, label and limits, all by the host's /proc
+--   joined           user namespace, terminal, the other namespaces: from here on no path of /proc is used
+--   confined         limits, keyring, no_new_privs, ids, capabilities, the filter, the working directory
+--   seen from inside the command's own process: confined, not dumpable, with descriptors 0 to 2 and one that its exec closes
+local sys = require "luabox.sys"
+local confinement = require "luabox.confinement"
+local errors = require "luabox.errors"
+local program = require "luabox.program"
+local schema = require "luabox.schema"
+local users = require "luabox.users"
+
+---@class luabox.Execution
+---@field master userdata?  of its terminal, where it has one
+local Execution = {}
+Execution.__index = Execution
+
+local execution = {}
+
+local function absolute(value)
+  if type(value) == "string" and value:sub(1, 1) == "/" then return value end
+  return nil, "an absolute path"
+end
+
+local function environment(value)
+  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
+  if expected then return nil, expected end
+  for name, text in pairs(checked) do
+    if name == "" or name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes" end
+  end
+  return checked
+end
+
+local FIELDS = {
+  env = environment, cwd = absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,
+  stdin = schema.string, capture = schema.either(schema.boolean, schema.word "all"),
+}
+
+local function command_of(options, where)
+  local command = {}
+  for i, word in ipairs(options) do
+    if type(word) ~= "string" or word:find "%z" then errors.raise_at(where, "exec: expected strings as the command, got %s", tostring(word)) end
+    command[i] = word
+  end
+  if #command == 0 or command[1] == "" then errors.raise_at(where, "exec: expected a command, such as { \"ps\" }") end
+  return command
+end
+
+--- The container's configuration with what is asked for this one process.
+local function configuration(container, options)
+  local config = {}
+  for key, value in pairs(container.config) do config[key] = value end
+  config.env = {}
+  for _, values in ipairs { container.config.env or {}, options.env or {} } do
+    for name, value in pairs(values) do config.env[name] = value end
+  end
+  config.user, config.cwd = options.user or config.user, options.cwd or config.cwd or "/"
+  config.terminal = options.terminal
+  if options.stdin or options.capture then config.terminal = options.terminal or false end
+  return config
+end
+
+-- ---- inside
+
+local function redirect(this)
+  if this.stdin then sys.redirect(this.stdin, 0) end
+  if this.writer then
+    sys.redirect(this.writer, 1)
+    if this.capture == "all" then sys.redirect(this.writer, 2) end
+  end
+end
+
+local function join(this)
+  local process = this.process
+  local namespaces = process:namespaces()
+  this.root = process:root()
+  this.user = users.lookup(this)
+  process:raise_limits()
+  confinement.label(this)
+  for _, namespace in ipairs(namespaces) do
+    if namespace.kind == "user" then
+      sys.setns(namespace.descriptor, { namespaces = "user" })
+      users.step_of(this.config).enter()
+    end
+  end
+  if this.terminal then program.open_terminal(this) end
+  redirect(this)
+  for _, namespace in ipairs(namespaces) do
+    if namespace.kind ~= "user" then sys.setns(namespace.descriptor, { namespaces = namespace.kind }) end
+  end
+  process:adopt_limits()
+end
+
+local function inside(this, parent)
+  this.parent = parent
+  join(this)
+  confinement.narrow(this)
+  program.enter_folder(this)
+  sys.init(this.config.command, { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
+    joined = true })
+end
+
+-- ---- on the host
+
+local function prepare(container, options, where)
+  local config = configuration(container, options)
+  config.command = command_of(options, where)
+  local this = setmetatable({ container = container, config = config, where = where, granted = config.granted, process = container.process,
+    capture = options.capture }, Execution)
+  this.terminal = program.wants_terminal(config)
+  confinement.step.prepare(this)
+  if options.stdin then this.stdin = sys.text_file(options.stdin) end
+  if options.capture then this.reader, this.writer = sys.pipe() end
+  return this
+end
+
+local function bring_up(this)
+  this.child = sys.clone({ cgroup = this.container:cgroup(), released = true }, function(parent) inside(this, parent) end)
+  if this.writer then this.writer:close() end
+  this.writer = nil
+  this.child:settle()
+  local message, master = this.child:message()
+  if message == "terminal" then this.master = master end
+end
+
+--- Starts a process in `container`, a luabox.Running. `options`: the command as a list; env, cwd, user, terminal; stdin = "text"; capture = true
+--- (its output, "all": its errors too) for output(). Raises when it can't be started; then nothing is left of it.
+---@return luabox.Execution
+function execution.start(container, options)
+  local where = errors.users_line(2, "exec") or "exec"
+  if type(options) ~= "table" then errors.raise_at(where, "exec: expected a table, got %s", type(options)) end
+  if sys.uid() ~= 0 then  -- the kernel shows the namespaces of an init that is not dumpable to root alone
+    errors.raise_at(where, "only root can run a further process in a container; this is user %d", sys.uid())
+  end
+  local checked = schema.check(options, FIELDS, { what = "exec", where = where })
+  for i, word in ipairs(options) do checked[i] = word end
+  local this = prepare(container, checked, where)
+  local ok, problem = errors.try(bring_up, this)
+  if ok then return this end
+  if not container:alive() then errors.raise_at(where, "the container '%s' has ended", container.name) end
+  error(problem, 0)
+end
+
+--- Passes signals on, and carries its terminal, until it has ended. Returns its exit status, 128 + N for a signal.
+function Execution:stand_by()
+  local signals = sys.terminal.forward_signals()
+  sys.terminal.supervise({ self.child }, signals, self.master and self.master:number())
+  return self.child:wait()
+end
+
+--- Waits for its end, at most `timeout` seconds. Returns the exit status, 128 + N for a signal; nil when the time is over.
+function Execution:wait(timeout) return self.child:wait(timeout) end
+
+--- Sends a signal to its command. Returns whether it was there.
+function Execution:kill(signal) return self.child:kill(signal or "TERM") end
+
+--- What it wrote, up to its end, and its exit status. With capture only; once.
+function Execution:output()
+  if not self.reader then errors.raise "there is no output to read: exec { ..., capture = true }, and once" end
+  local reader = self.reader
+  self.reader = nil
+  local text = reader:read()
+  reader:close()
+  return text, self.child:wait()
+end
+
+return execution

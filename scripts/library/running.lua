@@ -1,0 +1,82 @@
+-- running.lua: a container that runs, whoever started it: found by its name, asked, signalled, and joined by further processes.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local state = require "luabox.state"
+
+---@class luabox.Running
+---@field name string
+---@field config table     what its script asked for, as far as it decides how a process runs in it
+---@field process userdata its first process, held by pidfd (sys.running)
+local Running = {}
+Running.__index = Running
+
+local running = {}
+
+local function unknown(name)
+  local known = {}
+  for _, each in ipairs(state.list()) do known[#known + 1] = each.name end
+  errors.raise("there is no container '%s'%s", name, errors.suggestion(name, known))
+end
+
+--- Nobody but who made a container joins it: a record that another user wrote could name any process.
+local function check_owner(name)
+  local folder = state.folder() .. "/" .. name
+  for _, path in ipairs { folder, folder .. "/record.json" } do
+    local status = sys.file.status(path)
+    if status and status.uid ~= sys.uid() then errors.raise("the container '%s' belongs to another user (uid %d)", name, status.uid) end
+  end
+end
+
+local function find_process(record)
+  local ok, process = errors.try(sys.running.find, record.process.pid, record.process.started)
+  if ok then return process end
+  if process.code == "ESRCH" then errors.raise("the container '%s' has ended", record.name) end
+  error(process, 0)
+end
+
+--- The container of this name that runs now. Raises when there is none, when it has ended, or when it is another user's.
+---@return luabox.Running
+function running.find(name)
+  if type(name) ~= "string" or not name:match "^%w[%w_.-]*$" then errors.raise("'%s' can't be a container's name", tostring(name)) end
+  check_owner(name)
+  local ok, found = errors.try(state.find, name)
+  if not ok and found.code ~= "ENOENT" then error(found, 0) end
+  if not ok or not found then unknown(name) end
+  if not found.alive then errors.raise("the container '%s' has ended; 'luabox gc' removes what is left of it", name) end
+  if not found.record.process then errors.raise("the container '%s' is still being started", name) end
+  return running.of(found.record)
+end
+
+--- The same by its record.
+---@return luabox.Running
+function running.of(record)
+  return setmetatable({ name = record.name, config = record.config, process = find_process(record), resources = record.resources }, Running)
+end
+
+--- Whether its first process still runs.
+function Running:alive() return self.process:alive() end
+
+--- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
+function Running:kill(signal) return self.process:kill(signal or "TERM") end
+
+--- Its cgroup (sys.cgroup), which stays when this object goes; nil where it has none.
+function Running:cgroup()
+  for _, resource in ipairs(self.resources) do
+    if resource.kind == "cgroup" and #resource.paths > 0 then return sys.cgroup.open(resource.paths, resource.parent) end
+  end
+end
+
+--- CPU, memory, pids and io that it has used, in base units; as container:stats().
+function Running:stats()
+  local cgroup = self:cgroup()
+  if not cgroup then errors.raise("the container '%s' has no cgroup that counts", self.name) end
+  return cgroup:stats()
+end
+
+--- Starts another process in it; see luabox.execution.
+---@return luabox.Execution
+function Running:exec(options)
+  return require("luabox.execution").start(self, options)
+end
+
+return running
