@@ -4,6 +4,7 @@
 local sys = require "luabox.sys"
 local rootfs = sys.file.absolute(arg[1] or "rootfs")
 
+assert(sys.uid() == 0, "this walk needs root")
 -- A host of the walk's own, so that nothing is left on the real one. With a second argument that folder is the volume, on the real host.
 local volume = arg[2] or sys.file.temporary "/tmp/walk-propagation-"
 if not arg[2] then

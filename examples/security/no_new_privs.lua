@@ -3,6 +3,7 @@
 -- Needs root, and a /tmp without nosuid.
 local sys = require "luabox.sys"
 
+assert(sys.uid() == 0, "this walk needs root")
 local folder = sys.file.temporary "/tmp/walk-suid-"
 local id = folder .. "/id"
 os.execute(("cp $(command -v id) %s && chmod 755 %s && chmod 4755 %s"):format(id, folder, id))

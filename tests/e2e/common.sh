@@ -47,7 +47,7 @@ within() {
 make_rootfs() {
   mkdir -p "$1"/{bin,etc,tmp,root,proc,sys,dev,run,usr/bin}
   cp "$(command -v busybox)" "$1/bin/busybox"
-  chroot "$1" /bin/busybox --install -s /bin
+  if [ "$(id -u)" = 0 ]; then chroot "$1" /bin/busybox --install -s /bin; else unshare --map-root-user chroot "$1" /bin/busybox --install -s /bin; fi
   printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home:/bin/sh\n' > "$1/etc/passwd"
   printf 'root:x:0:\nuser:x:1000:\nstaff:x:50:user\n' > "$1/etc/group"
 }
