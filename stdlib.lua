@@ -48,4 +48,7 @@ stdlib.overlay = mounts.overlay
 --- veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
 stdlib.veth = network.veth
 
+--- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }: a network that containers share, with names.
+function stdlib.bridge(options) return require("luabox.bridge").new(options) end
+
 return stdlib

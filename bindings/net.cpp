@@ -1,4 +1,4 @@
-// luabox.sys.net: engine/address.hpp, engine/link.hpp and engine/nftables.hpp for Lua.
+// luabox.sys.net: engine/address.hpp, engine/link.hpp, engine/nftables.hpp and engine/traffic.hpp for Lua.
 //
 // Addresses are strings: "172.16.99.1", with a length "172.16.99.1/24", an Ethernet one "02:00:00:00:00:01".
 // A network namespace is a process's number, or { fd = NUMBER }.
@@ -8,6 +8,7 @@
 #include "engine/address.hpp"
 #include "engine/link.hpp"
 #include "engine/nftables.hpp"
+#include "engine/traffic.hpp"
 
 namespace luabox {
 namespace lua {
@@ -132,7 +133,8 @@ struct Options<Firewall> {
   static constexpr auto fields = std::tuple(
       field("name", &T::name), field("interface", &T::interface), field("addresses", &T::addresses),
       field("masquerade", &T::masquerade), field("publish", &T::publish), field("loopback", &T::loopback),
-      field("inbound", &T::inbound), field("isolate", &T::isolate));
+      field("inbound", &T::inbound), field("isolate", &T::isolate), field("networks", &T::networks),
+      field("shared", &T::shared));
 };
 
 }  // namespace lua
@@ -150,6 +152,8 @@ struct PrefixParts {
 PrefixParts prefix(const Prefix& value) {
   return {value.address, value.length, value.network(), value.address.family()};
 }
+
+std::optional<Address> host(const Prefix& value, uint64_t number) { return value.host(number); }
 
 bool contains(const Prefix& value, const Address& address) { return value.contains(address); }
 
@@ -190,6 +194,9 @@ int open_net(lua_State* L) {
       {"remove_firewall", lua::fn<&remove_firewall>},  // net.remove_firewall(name)
       {"firewalls", lua::fn<&firewalls>, lua::reads},  // net.firewalls() -> list of names
       {"prefix", lua::fn<&prefix>, false},             // net.prefix "172.16.99.1/24" -> its parts
+      {"limit_rate", lua::fn<&traffic::limit_rate>},   // net.limit_rate(name, bits per second)
+      {"rate", lua::fn<&traffic::rate>},               // net.rate(name) -> bits per second, 0 without a limit
+      {"host", lua::fn<&host>, false},                 // net.host(prefix, number) -> address or nil
       {"contains", lua::fn<&contains>, false},         // net.contains(prefix, address) -> true or false
   };
   return lua::module(L, "net.", functions);

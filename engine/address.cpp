@@ -88,6 +88,17 @@ bool Prefix::contains(const Address& other) const {
   return other.family() == address.family() && Prefix{other, length}.network() == network();
 }
 
+std::optional<Address> Prefix::host(uint64_t number) const {
+  Address result = network().address;
+  for (size_t i = result.size(); i-- > 0 && number > 0; number >>= 8U) {
+    const uint64_t sum = result.bytes_[i] + (number & 0xffU);
+    result.bytes_[i] = static_cast<uint8_t>(sum);
+    number += (sum >> 8U) << 8U;  // the carry, for the next byte
+  }
+  if (number > 0 || !contains(result)) return std::nullopt;
+  return result;
+}
+
 std::string Prefix::text() const { return address.text() + "/" + std::to_string(length); }
 
 Destination Destination::parse(std::string_view text) {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -54,6 +55,9 @@ struct Prefix {
   /// The same with the host bits cleared: 172.16.99.0/24.
   Prefix network() const;
   bool contains(const Address& other) const;
+  /// The network's address with `number` added: host(1) of 172.16.99.0/24 is 172.16.99.1. Nothing where that
+  /// lies outside.
+  std::optional<Address> host(uint64_t number) const;
   std::string text() const;
   bool operator==(const Prefix&) const = default;
 };

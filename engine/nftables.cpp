@@ -223,10 +223,12 @@ class Writer {
     batch_.begin(nft(NFT_MSG_NEWTABLE), NLM_F_CREATE | NLM_F_EXCL, about(NFPROTO_INET), "add firewall",
                  firewall_.name);
     batch_.put_text(NFTA_TABLE_NAME, firewall_.name);
-    guard();
-    isolate();
+    if (!firewall_.shared) {
+      guard();
+      isolate();
+    }
     if (!firewall_.publish.empty()) publish();
-    if (firewall_.masquerade || !firewall_.publish.empty()) translate();
+    if (firewall_.masquerade || !firewall_.publish.empty() || !firewall_.networks.empty()) translate();
   }
 
  private:
@@ -255,14 +257,21 @@ class Writer {
 
   static Prefix alone(const Address& address) { return {address, static_cast<uint8_t>(address.bits())}; }
 
+  /// What lies behind the interface.
+  std::vector<Prefix> behind() const {
+    std::vector<Prefix> prefixes;
+    for (const auto& network : firewall_.networks) prefixes.push_back(network.network());
+    for (const auto& address : firewall_.addresses) prefixes.push_back(alone(address));
+    return prefixes;
+  }
+
   void guard() {
     static const Prefix local = Prefix::parse("127.0.0.0/8"), link = Prefix::parse("fe80::/10"),
                         none = Prefix::parse("::/128");
     chain("guard", Hook{"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
     rule("guard", [&](Rule r) { r.not_from(firewall_.interface).accept(); });
     rule("guard", [&](Rule r) { r.destination(local).drop(); });
-    for (const auto& address : firewall_.addresses)
-      rule("guard", [&](Rule r) { r.source(alone(address)).accept(); });
+    for (const auto& prefix : behind()) rule("guard", [&](Rule r) { r.source(prefix).accept(); });
     // Neighbour discovery needs its link-local and its unspecified address.
     rule("guard", [&](Rule r) { r.source(link).accept(); });
     rule("guard", [&](Rule r) { r.source(none).accept(); });
@@ -272,6 +281,8 @@ class Writer {
   void isolate() {
     chain("isolate", Hook{"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER});
     rule("isolate", [&](Rule r) { r.not_to(firewall_.interface).accept(); });
+    // Neighbours on a bridge come by here where br_netfilter sends them.
+    rule("isolate", [&](Rule r) { r.from(firewall_.interface).accept(); });
     rule("isolate", [&](Rule r) { r.known().accept(); });
     rule("isolate", [&](Rule r) { r.published().accept(); });
     if (firewall_.inbound == Inbound::none)
@@ -316,8 +327,7 @@ class Writer {
   void translate() {
     static const Prefix local = Prefix::parse("127.0.0.0/8");
     chain("translate", Hook{"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC});
-    for (const auto& address : firewall_.addresses) {
-      const Prefix guest = alone(address);
+    for (const auto& guest : behind()) {
       if (firewall_.masquerade)
         rule("translate", [&](Rule r) { r.not_to(firewall_.interface).source(guest).masquerade(); });
       rule("translate", [&](Rule r) { r.to(firewall_.interface).source(guest).published().masquerade(); });

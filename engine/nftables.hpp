@@ -17,6 +17,9 @@
 //   reaches itself by a
 //             published port, and where the host does by 127.0.0.1
 //
+// A bridge has one table for all that lies behind it, with `networks`, and a container on it that publishes
+// ports one of its own, with `shared`.
+//
 // Forwarding (link::set_forwarding) is the caller's. The kernel's side: linux/netfilter/nf_tables.h; the
 // semantics: nft(8).
 #pragma once
@@ -51,6 +54,9 @@ struct Firewall {
   std::string name = {};       ///< the table's: "luabox-" and 1 to 200 letters, digits, '_', '-' or '.'
   std::string interface = {};  ///< the host end; packets from the container arrive on it
   std::vector<Address> addresses = {};  ///< the container's
+  std::vector<Prefix> networks = {};    ///< of a bridge: what lies behind the interface, all of it
+  /// The interface is a bridge, and its own table guards and isolates: this one publishes and no more.
+  bool shared = false;
   bool masquerade = false;
   std::vector<Publish> publish = {};
   bool loopback = false;  ///< published IPv4 ports answer on this host's 127.0.0.1 too: sets the interface's

@@ -133,7 +133,7 @@ local function steps_of(self)
   if limits.wanted(config, self.cgroup_keys) then add(limits.step) elseif own "cgroup" then add { namespaces = "cgroup" } end
   add(rootfs.step)
   add(etc.step)
-  if type(config.network) == "table" then add(network.veth_step) elseif own "net" then add(network.loopback) end
+  if type(config.network) == "table" then add(network.step_for(config.network)) elseif own "net" then add(network.loopback) end
   if config.sysctl then add { key = "sysctl", enter = function(this) Container.write_sysctls(this) end } end
   for _, step in ipairs(self.own_steps) do add(step) end
   add(program.opening)
@@ -172,7 +172,8 @@ local function check_together(config, where)
   end
   local namespaces = config.namespaces or {}
   if type(config.network) == "table" and namespaces.net and namespaces.net ~= "new" then
-    refuse("network", "a veth needs a network namespace of the container's own, but namespaces.net is '%s'", namespaces.net)
+    refuse("network", "a %s needs a network namespace of the container's own, but namespaces.net is '%s'",
+      config.network.kind, namespaces.net)
   end
   if config.network == "host" and namespaces.net and namespaces.net ~= "host" then
     refuse("network", "network = \"host\" and namespaces.net = '%s' can't both be meant", namespaces.net)

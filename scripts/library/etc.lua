@@ -8,7 +8,8 @@ local etc = {}
 
 etc.FILES = { "hostname", "hosts", "resolv.conf" }
 
-local function hosts(this)
+--- The text of its /etc/hosts.
+function etc.hosts(this)
   local lines = {
     "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::0\tip6-localnet", "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
@@ -39,7 +40,7 @@ end
 
 local TEXTS = {
   hostname = function(this) return this.config.hostname .. "\n" end,
-  hosts = hosts,
+  hosts = etc.hosts,
   ["resolv.conf"] = resolv_conf,
 }
 
@@ -66,8 +67,15 @@ function etc.step.enter(this)
   local files = sys.mount.root(this.record.path)
   for _, target in ipairs(this.etc_targets) do
     local name = target:match "[^/]+$"
-    files:write(name, TEXTS[name](this))
-    sys.mount.copy_in(files, name, { recursive = false }):attach(this.root, target, { create = "file" })
+    local tree
+    if name == "hosts" and this.hosts_path then  -- of a bridge: the host keeps it true
+      tree = sys.mount.copy_of(this.hosts_path)
+      tree:restrict_to { read_only = true, nosuid = true, nodev = true, noexec = true }
+    else
+      files:write(name, TEXTS[name](this))
+      tree = sys.mount.copy_in(files, name, { recursive = false })
+    end
+    tree:attach(this.root, target, { create = "file" })
   end
 end
 

@@ -1,7 +1,8 @@
--- network.lua: the container's network: loopback only, or a veth pair with addresses, routes, NAT and published ports.
+-- network.lua: the container's network: loopback only, or a veth pair with addresses, routes, NAT and published ports (bridge.lua has the other).
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local schema = require "luabox.schema"
+local units = require "luabox.units"
 
 local network = {}
 
@@ -28,6 +29,26 @@ local function publish(value)
   return checked
 end
 
+--- For `publish` of a veth and of a bridge.
+network.ports = schema.list(publish)
+
+--- For `bandwidth`: bits per second, as a number.
+function network.bandwidth(value)
+  local ok, bits = pcall(units.bit_rate, value)
+  if ok and bits >= 8000 and bits <= 1e12 then return bits end
+  return nil, "bits per second, such as \"10mbit\", from 8kbit to 1000gbit"
+end
+
+--- Each side shapes what it sends; the container's own side is its to change where it has net_admin.
+function network.check_bandwidth(this)
+  if not this.config.network.bandwidth then return end
+  for _, name in ipairs(this.granted) do
+    if name == "net_admin" then
+      errors.raise_at(this.config.network.where, "bandwidth can't be enforced on a container that has net_admin")
+    end
+  end
+end
+
 local function prefix(value)
   if type(value) ~= "string" then return nil, "an address with a prefix length such as \"172.16.99.1/24\"" end
   local ok, problem = pcall(sys.net.prefix, value)
@@ -47,7 +68,7 @@ local function one_or_more(check)
 end
 
 local VETH = {
-  host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = schema.list(publish),
+  host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = network.ports, bandwidth = network.bandwidth,
   name = schema.string, mtu = schema.integer, mac = schema.string, route = schema.boolean,
 }
 
@@ -70,8 +91,13 @@ end
 
 function network.check(value)
   if value == "none" or value == "host" then return value end
-  if type(value) == "table" and value.kind == "veth" then return value end
-  return nil, "veth { ... }, \"none\" or \"host\""
+  if type(value) == "table" and (value.kind == "veth" or value.kind == "bridge") then return value end
+  return nil, "veth { ... }, bridge { ... }, \"none\" or \"host\""
+end
+
+--- The step for a network of the container's own.
+function network.step_for(value)
+  return value.kind == "bridge" and require("luabox.bridge").step or network.veth_step
 end
 
 local function address_of(text) return (text:match "^[^/]+") end
@@ -116,6 +142,7 @@ local function wait_until_free(address, where)
 end
 
 function veth.prepare(this)
+  network.check_bandwidth(this)
   for _, host in ipairs(this.config.network.host) do wait_until_free(address_of(host), this.config.network.where) end
 end
 
@@ -132,7 +159,7 @@ local function firewall(this)
 end
 
 --- Lets the host forward packets, of the families that the container has addresses of.
-local function forward(guests)
+function network.forward(guests)
   for _, guest in ipairs(guests) do
     local options = { family = guest:find(":", 1, true) and "ip6" or "ip" }
     if not sys.net.forwarding(options) then sys.net.set_forwarding(true, options) end
@@ -143,8 +170,9 @@ function veth.attach(this)
   local net = this.config.network
   local ok, problem = errors.try(function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
+    if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     if this.firewall then
-      forward(net.guest)
+      network.forward(net.guest)
       firewall(this)
     end
   end)
@@ -161,6 +189,7 @@ function veth.enter(this)
     for i, host in ipairs(net.host) do routes[i] = { to = "default", via = address_of(host) } end
   end
   sys.net.configure { loopback = true, links = { { name = net.name, addresses = net.guest, up = true } }, routes = routes }
+  if net.bandwidth then sys.net.limit_rate(net.name, net.bandwidth) end
 end
 
 return network

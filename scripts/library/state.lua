@@ -33,6 +33,8 @@ function removers.interface(resource)
   if resource.leftover and sys.net.find(resource.name) then sys.net.remove(resource.name) end
 end
 
+function removers.bridge(resource) require("luabox.bridges").leave(resource.name, resource.member) end
+
 function removers.folder(resource)
   if not sys.file.kind(resource.path) then return end
   if sys.uid() ~= 0 then return require("luabox.rootless").remove_tree(resource.path) end
@@ -196,6 +198,9 @@ function state.collect_some()
     if name:sub(1, 1) ~= "." then pcall(collect_one, folder, name) end
   end
 end
+
+--- Ends what a killed luabox left under `name`. Returns "alive", "removed" or "left".
+function state.collect_named(name) return (collect_one(state.folder(), name)) end
 
 --- Removes what killed luabox processes left. Returns the names removed and the errors.
 function state.collect()

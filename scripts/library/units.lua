@@ -11,6 +11,8 @@ local SIZES = {
 }
 local TIMES = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60, min = 60, h = 3600, d = 86400 }
 
+local RATES = { [""] = 1, bit = 1, kbit = 1e3, mbit = 1e6, gbit = 1e9 }
+
 local function quantity(value, scale, what, examples)
   if type(value) == "number" and value >= 0 and value < math.huge then return value end
   local number, unit = tostring(value):match("^%s*(%d+%.?%d*)%s*(%a*)%s*$")
@@ -30,6 +32,12 @@ end
 ---@return number
 function units.duration(value)
   return quantity(value, TIMES, "duration", "1.5s, 200ms, 5m or a number of seconds")
+end
+
+--- Bits per second: 10000000, "10mbit".
+---@return integer
+function units.bit_rate(value)
+  return math.floor(quantity(value, RATES, "rate", "500kbit, 10mbit, 1gbit or a number of bits per second"))
 end
 
 --- Bytes as a person reads them: "100 MB", "64 MiB".

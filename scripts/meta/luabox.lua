@@ -329,6 +329,7 @@ function cgroupfs(target) end
 ---@field route? boolean  false: no default route by the host's address
 ---@field mtu? integer  of both ends
 ---@field mac? string  of the inside one
+---@field bandwidth? integer|string  bits per second, "10mbit", in each direction
 
 ---@class luabox.PublishedPort
 ---@field host_port integer
@@ -342,6 +343,26 @@ function cgroupfs(target) end
 ---@param options luabox.VethOptions
 ---@return luabox.Veth
 function veth(options) end
+
+---@class luabox.Bridge
+---@class luabox.BridgeOptions
+---@field [1] string  the bridge's name, at most 11 letters, digits, '_' and '-'
+---@field subnet? string  "10.9.0.0/24": the host gets .1, containers the others; needed by the first container, the same for all
+---@field subnet6? string  "fd00:9::/64" beside it
+---@field nat? boolean  true: the containers reach the outside under the host's address
+---@field address? string  in the subnet; the lowest that is free unless said otherwise
+---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"
+---@field aliases? string[]  names beside the host name and the container's
+---@field bandwidth? integer|string  bits per second, "10mbit", in each direction
+---@field interface? string  inside; "eth0" unless said otherwise
+---@field mtu? integer
+
+---A network that containers share. It is made for the first and goes with the last; they know each other by name.
+---
+---    network = bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }
+---@param options luabox.BridgeOptions|string
+---@return luabox.Bridge
+function bridge(options) end
 
 ---The script's arguments; arg[0] is its name.
 ---@type table<integer, string>

@@ -783,6 +783,8 @@ function sys.net.set_forwarding(on, options) end
 ---@field loopback? boolean
 ---@field inbound? "none"|"routed"
 ---@field isolate? boolean
+---@field networks? string[]  of a bridge: what lies behind the interface
+---@field shared? boolean  the interface is a bridge with a table of its own: this one publishes and no more
 
 ---An nftables table of its own, in one transaction.
 ---@param options luabox.sys.FirewallOptions
@@ -803,6 +805,22 @@ function sys.net.firewalls() end
 ---@param text string
 ---@return luabox.sys.Prefix
 function sys.net.prefix(text) end
+
+---A token bucket as the interface's queue: what it sends is shaped to so many bits per second, 8000 to 10^12. tc-tbf(8).
+---@param name string
+---@param bits integer
+function sys.net.limit_rate(name, bits) end
+
+---Bits per second, 0 where the interface has no token bucket.
+---@param name string
+---@return integer
+function sys.net.rate(name) end
+
+---The network's address with `number` added; nil where that lies outside of it.
+---@param prefix string
+---@param number integer
+---@return string?
+function sys.net.host(prefix, number) end
 
 ---@param prefix string
 ---@param address string

@@ -100,3 +100,20 @@ TEST_CASE("random text is read or refused, and what is read reads the same again
     }
   }
 }
+
+TEST_CASE("the addresses of a network are counted, and none is given from outside of it") {
+  const auto host = [](const char* prefix, uint64_t number) {
+    const auto address = Prefix::parse(prefix).host(number);
+    return address ? address->text() : "none";
+  };
+  CHECK(host("172.16.99.7/24", 1) == "172.16.99.1");
+  CHECK(host("172.16.99.0/24", 255) == "172.16.99.255");
+  CHECK(host("172.16.99.0/24", 256) == "none");
+  CHECK(host("10.0.0.0/8", 256 * 256 + 255) == "10.1.0.255");
+  CHECK(host("10.0.0.128/25", 127) == "10.0.0.255");
+  CHECK(host("255.255.255.0/24", 256) == "none");
+  CHECK(host("fd00:9::/64", 0x12345) == "fd00:9::1:2345");
+  CHECK(host("fd00::ff00/120", 0x100) == "none");
+  CHECK(host("fd00::/64", ~0ULL) == "fd00::ffff:ffff:ffff:ffff");
+  CHECK(host("0.0.0.0/0", 1ULL << 32U) == "none");
+}

@@ -1,0 +1,253 @@
+-- bridges.lua: the bridges of this host that containers share, and who is on them.
+--
+--   STATE/.bridges/.lock                held while a bridge or its list of members changes
+--   STATE/.bridges/NAME/settings.json   subnet, subnet6, nat; `ready` when the interface and the table were made
+--   STATE/.bridges/NAME/members/        MEMBER.json: one container's address, names, published ports
+--                                       MEMBER.hosts: its /etc/hosts, bound into it, rewritten in place as others come and go
+--
+-- A bridge is made for its first member and goes with its last. A member's record names the bridge before it joins, so a killed
+-- luabox's member leaves as every other does.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local state = require "luabox.state"
+
+local bridges = {}
+
+-- 0711: a container's root in a user namespace passes through on its way to its hosts file.
+local FOLDER, PRIVATE, PUBLIC = { mode = 457 }, { mode = 384 }, { mode = 420 }
+local FIRST = 2  -- 0 is the network, 1 the host's
+
+function bridges.interface(name) return "lbr-" .. name end
+
+--- No container's table is called so: a container's name begins with a letter or digit.
+local function table_of(name) return "luabox-." .. name end
+
+local function folder() return state.folder() .. "/.bridges" end
+local function folder_of(name) return folder() .. "/" .. name end
+
+local function member_file(name, member, ending) return ("%s/members/%s.%s"):format(folder_of(name), member, ending) end
+
+local function locked(f, ...)
+  sys.file.make_directories(folder(), FOLDER)
+  local lock = sys.file.lock(folder() .. "/.lock", { wait = true })
+  local ok, result = errors.try(f, ...)
+  lock:release()
+  if not ok then error(result, 0) end
+  return result
+end
+
+local function read(path)
+  return sys.file.kind(path) and sys.json.decode(sys.file.read(path)) or nil
+end
+
+local function settings_of(name) return read(folder_of(name) .. "/settings.json") end
+
+--- The members of a bridge, by their containers' names.
+local function members_of(name)
+  local members = {}
+  for _, file in ipairs(sys.file.list(folder_of(name) .. "/members")) do
+    local member = file:match "^(.*)%.json$"
+    if member then members[member] = read(member_file(name, member, "json")) end
+  end
+  return members
+end
+
+-- ---- names
+
+local function hosts_text(own, members)
+  local lines = {}
+  for name, member in pairs(members) do
+    if name ~= own then
+      local names = table.concat(member.names, " ")
+      lines[#lines + 1] = member.address .. "\t" .. names
+      if member.address6 then lines[#lines + 1] = member.address6 .. "\t" .. names end
+    end
+  end
+  table.sort(lines)
+  return members[own].hosts .. table.concat(lines, "\n") .. "\n"
+end
+
+--- In place, for it is bound by its inode, and in one write: a shorter text is filled up with empty lines.
+local function write_hosts(name, members)
+  for own, member in pairs(members) do
+    if member.hosts then
+      local path, text = member_file(name, own, "hosts"), hosts_text(own, members)
+      if sys.file.kind(path) then
+        sys.file.set(path, text .. ("\n"):rep(#sys.file.read(path) - #text))
+      else
+        sys.file.write(path, text, PUBLIC)
+      end
+    end
+  end
+end
+
+-- ---- the bridge itself
+
+local function host_of(prefix, number)
+  local length = prefix:match "/(%d+)$"
+  local address = sys.net.host(prefix, number)
+  return address, address and address .. "/" .. length
+end
+
+local function overlaps(one, other)
+  return sys.net.contains(one, (other:match "^[^/]+")) or sys.net.contains(other, (one:match "^[^/]+"))
+end
+
+--- A subnet that is this host's already, by a bridge or otherwise, is none to give away.
+local function check_free(subnet)
+  for _, each in ipairs(sys.net.addresses()) do
+    if overlaps(subnet, each.address) then
+      errors.raise("the subnet %s is in use on this host, by %s of the interface %s", subnet, each.address, each.device)
+    end
+  end
+end
+
+local function make(name, settings)
+  local interface = bridges.interface(name)
+  if settings.ready and sys.net.find(interface) then return end
+  if sys.net.find(interface) then sys.net.remove(interface) end
+  for _, existing in ipairs(sys.net.firewalls()) do
+    if existing == table_of(name) then sys.net.remove_firewall(existing) end
+  end
+  local networks = { settings.subnet, settings.subnet6 }
+  for _, network in ipairs(networks) do check_free(network) end
+  -- An address of its own: otherwise it would change with the ports.
+  sys.net.add { kind = "bridge", name = interface, mac = "02:6c:62:" .. sys.random(3):gsub("(%x%x)", "%1:"):sub(1, 8), up = true }
+  for _, network in ipairs(networks) do
+    local _, address = host_of(network, 1)
+    sys.net.add_address(interface, address)
+  end
+  if settings.nat then
+    for _, family in ipairs(settings.subnet6 and { "ip", "ip6" } or { "ip" }) do
+      if not sys.net.forwarding { family = family } then sys.net.set_forwarding(true, { family = family }) end
+    end
+  end
+  sys.net.firewall { name = table_of(name), interface = interface, networks = networks, masquerade = settings.nat }
+  settings.ready = true
+  sys.file.write(folder_of(name) .. "/settings.json", sys.json.encode(settings), PRIVATE)
+end
+
+local function remove(name)
+  local interface = bridges.interface(name)
+  for _, existing in ipairs(sys.net.firewalls()) do
+    if existing == table_of(name) then sys.net.remove_firewall(existing) end
+  end
+  if sys.net.find(interface) then sys.net.remove(interface) end
+  sys.mount.remove_tree(folder_of(name))
+end
+
+local function or_none(value) return value == nil and "none" or tostring(value) end
+
+--- What the first member said holds; who says otherwise is refused.
+local function settle(name, wish)
+  local settings = settings_of(name)
+  if not settings then
+    if not wish.subnet then errors.raise("there is no bridge '%s' yet; expected subnet = \"10.9.0.0/24\"", name) end
+    settings = { subnet = wish.subnet, subnet6 = wish.subnet6, nat = wish.nat or false }
+    sys.file.make_directories(folder_of(name) .. "/members", FOLDER)
+    sys.file.write(folder_of(name) .. "/settings.json", sys.json.encode(settings), PRIVATE)
+    return settings
+  end
+  for _, key in ipairs { "subnet", "subnet6", "nat" } do
+    if wish[key] ~= nil and wish[key] ~= settings[key] then
+      errors.raise("the bridge '%s' is in use with %s %s, not %s", name, key, or_none(settings[key]), tostring(wish[key]))
+    end
+  end
+  return settings
+end
+
+-- ---- a member's own
+
+local function number_of(address)
+  local number = 0
+  for byte in address:gmatch "%d+" do number = number * 256 + tonumber(byte) end
+  return number
+end
+
+--- The number of its address in the subnet: the one asked for, or the lowest that is free.
+local function allocate(wish, settings, members)
+  local taken = {}
+  for name, member in pairs(members) do taken[member.address] = name end
+  local parts = sys.net.prefix(settings.subnet)
+  local last = 2 ^ (32 - parts.length) - 2  -- then comes the broadcast address
+  if wish.address then
+    local number = number_of(wish.address) - number_of((parts.network:match "^[^/]+"))
+    if not sys.net.contains(settings.subnet, wish.address) or number < FIRST or number > last then
+      errors.raise("%s is no address for a container in %s; expected %s to %s", wish.address, settings.subnet,
+        (host_of(settings.subnet, FIRST)), (host_of(settings.subnet, last)))
+    end
+    return number, taken[wish.address]
+  end
+  for number = FIRST, last do
+    if not taken[host_of(settings.subnet, number)] then return number end
+  end
+  errors.raise("the subnet %s has no address left; `luabox gc` frees those of killed containers", settings.subnet)
+end
+
+--- Two containers can't have one port of the host's.
+local function check_ports(wish)
+  if not wish.publish then return end
+  local taken = {}
+  for _, bridge in ipairs(sys.file.list(folder())) do
+    if bridge:sub(1, 1) ~= "." then
+      for name, member in pairs(members_of(bridge)) do
+        for _, port in ipairs(member.ports) do taken[port] = name end
+      end
+    end
+  end
+  for _, port in ipairs(wish.ports) do
+    if taken[port] then errors.raise("the port %s is published by the container %s already", port, taken[port]) end
+  end
+end
+
+local function join(name, wish)
+  local settings = settle(name, wish)
+  local members = members_of(name)
+  check_ports(wish)
+  local number, holder = allocate(wish, settings, members)
+  if holder then return { holder = holder } end
+  make(name, settings)
+  local member = { names = wish.names, ports = wish.ports, hosts = wish.hosts }
+  local prefix, prefix6
+  member.address, prefix = host_of(settings.subnet, number)
+  if settings.subnet6 then member.address6, prefix6 = host_of(settings.subnet6, number) end
+  if wish.hosts then member.hosts = wish.hosts(member.address) end
+  sys.file.write(member_file(name, wish.member, "json"), sys.json.encode(member), PRIVATE)
+  members[wish.member] = member
+  write_hosts(name, members)
+  local byte = { member.address:match "(%d+)%.(%d+)%.(%d+)%.(%d+)" }
+  return {
+    interface = bridges.interface(name), addresses = { prefix, prefix6 }, address = member.address, address6 = member.address6,
+    gateways = { (host_of(settings.subnet, 1)), settings.subnet6 and (host_of(settings.subnet6, 1)) or nil },
+    -- By its address: who takes it over later is found in its neighbours' caches.
+    mac = ("02:6c:%02x:%02x:%02x:%02x"):format(byte[1], byte[2], byte[3], byte[4]),
+    hosts_path = member.hosts and member_file(name, wish.member, "hosts"),
+  }
+end
+
+--- Joins the bridge, and makes it where it isn't there yet. `wish`: { member = "the container's name", subnet =, subnet6 =, nat =, address =,
+--- names = {}, ports = { "8080/tcp" }, hosts = function(address) -> the text of its /etc/hosts }. Returns { interface =, addresses =, address =,
+--- address6 =, gateways =, mac =, hosts_path = }. What is at fault is raised, and then nothing was joined.
+function bridges.join(name, wish)
+  for _ = 1, 2 do
+    local joined = locked(join, name, wish)
+    if not joined.holder then return joined end
+    -- Its holder may be dead: then it is ended as gc would, and the address is free.
+    if state.collect_named(joined.holder) ~= "removed" then
+      errors.raise("the address %s is in use by the container %s", wish.address, joined.holder)
+    end
+  end
+  errors.raise("the address %s is in use", wish.address)
+end
+
+local function leave(name, member)
+  if not sys.file.kind(folder_of(name)) then return end
+  for _, ending in ipairs { "json", "hosts" } do sys.file.remove(member_file(name, member, ending)) end
+  local members = members_of(name)
+  if next(members) then write_hosts(name, members) else remove(name) end
+end
+
+--- Leaves it; fine where it never joined. The last one takes the bridge away.
+function bridges.leave(name, member) locked(leave, name, member) end
+
+return bridges

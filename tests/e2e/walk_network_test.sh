@@ -1,0 +1,122 @@
+#!/bin/bash
+# The walks of examples/network, in a little internet of its own: this network namespace plays the host, another the outside.
+[ "$(readlink /proc/self/ns/net)" != "$(readlink /proc/1/ns/net)" ] || exec unshare --net --mount --propagation private bash "$0" "$@"
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=walk-
+jobs=()
+trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+ip link set lo up
+unshare --net sleep 600 & outside=$!; jobs+=($outside)
+other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
+within 3 other_net $outside
+out() { timeout 10 nsenter --net=/proc/$outside/ns/net "$@"; }
+ip link add up0 type veth peer name up0 netns $outside
+ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
+out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
+ip route add default via 10.77.0.2
+# The outside's server answers with the address that it saw.
+mkdir -p www/cgi-bin; cat > www/cgi-bin/me <<'S'
+#!/bin/sh
+printf 'Content-Type: text/plain\r\n\r\n'
+echo "outside saw $(echo "$REMOTE_ADDR" | sed 's/::ffff://; s/[][]//g')"
+S
+chmod 755 www/cgi-bin/me
+nsenter --net=/proc/$outside/ns/net busybox httpd -f -p '[::]:80' -h www & jobs+=($!)
+answers() { [ -n "$(out busybox wget -q -O - "$1" 2>/dev/null)" ]; }
+within 5 answers http://10.77.0.2/cgi-bin/me
+interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
+before=$(interfaces)
+nft add table inet site; nft add chain inet site forward '{ type filter hook forward priority 10; policy accept; }'
+rules=$(nft list ruleset)
+
+walk() { local name=$1; shift; timeout 60 "$LUABOX" run "$top/examples/network/$name.lua" "$work/rootfs" "$@" 2>&1 < /dev/null; }
+none_left() { [ "$(interfaces) $(nft list tables | xargs)" = "$before table inet site" ]; }
+
+output=$(walk bridge http://10.77.0.2/cgi-bin/me)
+equal "network/bridge: neighbours reach a server by its name" "one: hello from server two: hello from server" "$(head -2 <<< "$output" | xargs)"
+equal "network/bridge: the outside sees the host's address" "outside saw 10.77.0.1" "$(tail -1 <<< "$output")"
+succeeds "network/bridge: the bridge goes with its last container" within 3 none_left
+
+walk published 4 > published.out & walking=$!
+within 10 grep -q already published.out
+equal "network/published: the outside reaches it" "hello from server" "$(out busybox wget -q -O - http://10.77.0.1:8080/)"
+equal "network/published: the host reaches it by an address of its own" "hello from server" "$(timeout 5 busybox wget -q -O - http://10.77.0.1:8080/)"
+equal "network/published: a port of 127.0.0.1 is not the outside's" "" "$(out timeout 2 busybox wget -q -O - http://10.77.0.1:8081/ 2>/dev/null)"
+out ip route add 10.9.0.0/24 via 10.77.0.1
+equal "network/published: what isn't published is out of reach, with a route too" "" "$(out timeout 2 busybox wget -q -O - http://10.9.0.2/ 2>/dev/null)"
+wait $walking
+equal "network/published: the host reaches it by 127.0.0.1, a neighbour by the bridge" "hello from server hello from server" "$(head -2 published.out | xargs)"
+holds "network/published: a port is given once" "published.lua:10: the port 8080/tcp is published by the container walk-server already" "$(sed -n 3p published.out | sed "s|^|published.lua:10: |")"
+
+output=$(walk ipv6 http://[fd77::2]/cgi-bin/me)
+equal "network/ipv6: an address of each family, and names have both" "10.9.0.3/24 fd00:9::3/64 2" "$(head -3 <<< "$output" | xargs)"
+equal "network/ipv6: a neighbour answers" "hello from server" "$(sed -n 4p <<< "$output")"
+equal "network/ipv6: the outside sees the host's address" "outside saw fd77::1" "$(sed -n 5p <<< "$output")"
+
+equal "network/isolated: a neighbour gets in, another bridge doesn't" "hello from server no way to the other bridge" "$(walk isolated | xargs)"
+equal "network/names: they come and go with the containers" "nobody called second 10.9.0.3 second walk-second second.internal nobody called second" "$(walk names | xargs)"
+
+# Between 8 and 12 of the 10 megabits; a busy machine gets three tries for the lower bound.
+measured() {
+  local try rates
+  for try in 1 2 3; do
+    rates=$(walk bandwidth)
+    awk '$2 > 12 { exit 1 } END { exit NR != 2 }' <<< "$rates" || break
+    awk '$2 < 8 { exit 1 }' <<< "$rates" && return
+  done
+  echo "$rates"; return 1
+}
+succeeds "network/bandwidth: both ways are limited, to the fifth" measured
+
+# box NAME NETWORK-FIELDS COMMAND: NAME.lua
+box() { script "name = '$mark$1'" "network = bridge { 'web', $2 }" "command = { 'sh', '-c', [[$3]] }"; mv box.lua "$1.lua"; }
+N="subnet = '10.9.3.0/24', nat = true"
+run() { timeout 30 "$LUABOX" run "$@" 2>&1 < /dev/null; }
+
+# Twenty at once on one new bridge: each another address.
+box many "$N" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'; sleep 1"
+for i in $(seq 20); do run --name "${mark}many$i" many.lua > many.$i & pids[i]=$!; done
+for i in $(seq 20); do wait ${pids[i]}; done
+equal "addresses: twenty that start at once have twenty" "20 20" "$(cat many.? many.?? | wc -l) $(cat many.? many.?? | sort -u | wc -l)"
+succeeds "addresses: and nothing is left" within 3 none_left
+box tiny "subnet = '10.9.4.0/30'" "sleep 3"
+run tiny.lua & within 5 eval '[ -n "$(ip -o link show type veth | grep lb)" ]'
+holds "addresses: a full subnet is told" "the subnet 10.9.4.0/30 has no address left" "$(run --name ${mark}second tiny.lua)"
+holds "bridge: other settings are told" "the bridge 'web' is in use with subnet 10.9.4.0/30, not 10.9.3.0/24" "$(run many.lua)"
+wait $!
+box named "$N, address = '10.9.3.77'" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'"
+equal "addresses: one that was asked for" "10.9.3.77/24" "$(run named.lua)"
+
+refuse() { # NAME WANTED FIELDS
+  box bad "$3" true
+  local output got; output=$(run bad.lua); got=$?
+  [ $got = 125 ] || failed "$1" "status $got: $output"
+  holds "$1" "bad.lua:4: $2" "$output"
+  within 3 none_left || failed "$1: leaves nothing" "$(interfaces)"
+}
+refuse "refused: an address of the host" "10.9.3.1 is no address for a container in 10.9.3.0/24; expected 10.9.3.2 to 10.9.3.254" "$N, address = '10.9.3.1'"
+refuse "refused: an address of another subnet" "10.8.0.5 is no address" "$N, address = '10.8.0.5'"
+refuse "refused: a subnet with host bits" "bridge.subnet: expected a network such as" "subnet = '10.9.3.1/24'"
+refuse "refused: a subnet that the host has" "the subnet 10.77.0.0/16 is in use on this host, by 10.77.0.1/24 of the interface up0" "subnet = '10.77.0.0/16'"
+refuse "refused: no subnet for a new bridge" "there is no bridge 'web' yet" "nat = true"
+refuse "refused: a rate without sense" "bridge.bandwidth: expected bits per second" "$N, bandwidth = 'fast'"
+refuse "refused: a misspelt field" "bridge has no field 'subnett' (did you mean 'subnet'?)" "subnett = '10.9.3.0/24'"
+refuse "refused: a port of IPv6 without one" "publish: the bridge has no subnet6" "$N, publish = { '[::1]:80:80' }"
+script "name = '${mark}free'" "network = bridge { 'web', $N, bandwidth = '1mbit' }" "capabilities = { add = { 'net_admin' } }" "command = { 'true' }"
+holds "refused: a limit on who may lift it" "bandwidth can't be enforced on a container that has net_admin" "$(run box.lua)"
+
+# A killed luabox's member: its address is free for its successor, and gc takes the bridge away.
+box killed "$N, address = '10.9.3.9'" "sleep 60"
+"$LUABOX" run killed.lua < /dev/null > /dev/null 2>&1 & victim=$!; jobs+=($victim)
+within 5 grep -qs 10.9.3.9 "$LUABOX_STATE"/.bridges/web/members/*.json; kill -9 $victim; wait $victim 2>/dev/null
+box heir "$N, address = '10.9.3.9'" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'"
+equal "killed: its address is free for another" "10.9.3.9/24" "$(run heir.lua)"
+"$LUABOX" run killed.lua < /dev/null > /dev/null 2>&1 & victim=$!; jobs+=($victim)
+within 5 grep -qs 10.9.3.9 "$LUABOX_STATE"/.bridges/web/members/*.json; kill -9 $victim; wait $victim 2>/dev/null
+"$LUABOX" gc > /dev/null
+succeeds "killed: gc takes the bridge away" within 3 none_left
+
+equal "the rules of others are as they were" "$rules" "$(nft list ruleset)"
+leaves_nothing "nothing is left behind"
+finish
