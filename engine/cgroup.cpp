@@ -363,6 +363,15 @@ void enable_below(const std::string& directory, const std::string& controller) {
   }
 }
 
+std::string mkdir_hint(const CgroupHierarchy& hierarchy, int code) {
+  if (code == ENOENT) return "";
+  if (code != EACCES && code != EPERM) return "no cgroup can be made below " + hierarchy.base;
+  return hierarchy.version == 2
+             ? "no cgroup is delegated to this user; systemd does so: systemd-run --user --scope -p "
+               "Delegate=yes"
+             : "no cgroup is delegated to this user; on version 1 only root can do so, by mkdir and chown";
+}
+
 std::string write_hint(const CgroupStep& step, int code) {
   if (code == ENOENT && (step.file.starts_with("memory.memsw.") || step.file.starts_with("memory.swap.")))
     return "this kernel does not count swap; boot it with swapaccount=1";
@@ -413,9 +422,10 @@ Cgroup Cgroup::create(const std::string& name, const CgroupOptions& options,
                       std::shared_ptr<const CgroupHost> host) {
   Place place = place_of(name, options.parent);
   for (const auto& controller : options.controllers) hierarchy_of(*host, controller);
+  const auto above = inherited(*host, place.parent);
   Cgroup made(std::move(place.name), std::move(place.parent), std::move(host));
   if (made.host_->is_pure_v2()) made.make(made.host_->hierarchies()[0]);
-  for (const auto* hierarchy : inherited(*made.host_, made.parent_))
+  for (const auto* hierarchy : above)
     if (made.parts_.empty() || made.parts_[0].hierarchy != hierarchy) made.make(*hierarchy);
   for (const auto& controller : options.controllers) made.need(controller);
   return made;
@@ -501,14 +511,13 @@ void Cgroup::make(const CgroupHierarchy& hierarchy) {
     for (const auto& component : components(parent_)) {
       above += "/" + component;
       if (::mkdir(above.c_str(), 0755) < 0 && errno != EEXIST)
-        throw Error("mkdir", above, errno,
-                    errno == ENOENT ? "" : "no cgroup below " + hierarchy.base + " can be made by this user");
+        throw Error("mkdir", above, errno, mkdir_hint(hierarchy, errno));
     }
     made = ::mkdir(path.c_str(), 0755);
   }
   if (made < 0 && errno == EEXIST)
     throw Error("mkdir", path, EEXIST, "cgroup " + parent_ + "/" + name_ + " exists already");
-  if (made < 0) throw Error("mkdir", path);
+  if (made < 0) throw Error("mkdir", path, errno, mkdir_hint(hierarchy, errno));
   parts_.push_back({&hierarchy, path});
   if (!cpuset) return;
   std::string above = hierarchy.base;

@@ -104,7 +104,9 @@ Fd loaded(const std::vector<bpf_insn>& instructions, const std::string& director
   attributes.insn_cnt = static_cast<uint32_t>(instructions.size());
   attributes.license = reinterpret_cast<uintptr_t>("MIT");
   Fd program(bpf(BPF_PROG_LOAD, attributes));
-  if (!program) throw Error("bpf", "device filter of " + directory);
+  if (const int code = errno; !program)
+    throw Error("bpf", "device filter of " + directory, code,
+                code == EPERM ? "only the host's root may load one, and version 2 has no other way" : "");
   return program;
 }
 

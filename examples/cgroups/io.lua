@@ -12,13 +12,14 @@ end
 
 --- "254:0": the disk that the folder lies on; limits are for whole disks, not for partitions.
 local function disk_of(path)
-  local node = sys.file.device(first_line(io.popen("findmnt -nvo SOURCE --target '" .. path .. "'")))
+  local source = first_line(io.popen("findmnt -nvo SOURCE --target '" .. path .. "'"))
+  local node = sys.file.device(source) or error(path .. " is not on a disk, but on " .. source)
   local place = ("/sys/dev/block/%d:%d/"):format(node.major, node.minor)
   return first_line(io.open(sys.file.kind(place .. "partition") and place .. "../dev" or place .. "dev"))
 end
 
-local disk, size = disk_of(folder), 3e6
 local group = sys.cgroup.create "walk-io"
+local disk, size = disk_of(folder), 3e6
 group:write { io_read_bps = disk .. " 1MB", io_write_bps = disk .. " 2MB" }
 
 --- Runs dd in the cgroup, past the page cache.

@@ -85,13 +85,19 @@ function limits.step.prepare(this)
   end)
 end
 
+--- Which limit was reached. A kill is counted where the process was, whichever limit was the cause: if the cgroup's own was never nearly
+--- reached, it was another.
 local function memory_limit(this)
   local ok, text = pcall(this.cgroup.read, this.cgroup, "memory.limit_in_bytes")
   local bytes = ok and tonumber(text)
+  local memory = this.cgroup:stats().memory
+  if not bytes or bytes >= 2 ^ 60 or memory and memory.peak and memory.peak < 0.9 * bytes then
+    return this.config.cgroup_parent and "of a cgroup above" or "of the host"
+  end
   -- The kernel keeps whole pages: of 100000000 it makes 99999744.
-  local asked = bytes and math.ceil(bytes / 1e6) * 1e6
-  if bytes and bytes % 2 ^ 20 ~= 0 and asked - bytes < 4096 then bytes = asked end
-  return bytes and bytes < 2 ^ 60 and units.show_size(bytes) or "of the host"
+  local asked = math.ceil(bytes / 1e6) * 1e6
+  if bytes % 2 ^ 20 ~= 0 and asked - bytes < 4096 then bytes = asked end
+  return units.show_size(bytes)
 end
 
 --- "memory limit 100 MB reached" when the OOM killer took a process of the container; nil otherwise.

@@ -450,7 +450,7 @@ TEST_CASE("a user to whom nothing was delegated is told so") {
       expect(false, "an error");
     } catch (const Error& error) {
       expect(error.code() == EACCES, error.what());
-      expect(error.hint().find("no cgroup below") == 0, error.what());
+      expect(error.hint().find("no cgroup is delegated to this user") == 0, error.what());
     }
   });
 }
