@@ -5,6 +5,7 @@ local container = require "luabox.container"
 local mounts = require "luabox.mounts"
 local network = require "luabox.network"
 local rootfs = require "luabox.rootfs"
+local sys = require "luabox.sys"
 
 local stdlib = {}
 
@@ -50,5 +51,11 @@ stdlib.veth = network.veth
 
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }: a network that containers share, with names.
 function stdlib.bridge(options) return require("luabox.bridge").new(options) end
+
+--- luabox.version: "0.1.0"
+stdlib.luabox = { version = sys.version() }
+
+--- require_version "0.1": raises unless this luabox serves a script that was written for that version.
+function stdlib.require_version(wanted) require("luabox.version").require(wanted) end
 
 return stdlib

@@ -200,6 +200,14 @@ std::string suggestion(std::string_view name, const std::vector<std::string_view
   return best.empty() ? "" : " (did you mean '" + std::string(best) + "'?)";
 }
 
+std::string suggestion_or_all(std::string_view name, const std::vector<std::string_view>& known) {
+  if (const std::string near = suggestion(name, known); !near.empty()) return near;
+  std::string all;
+  for (const auto& each : known)
+    all += (all.empty() ? ", expected one of '" : ", '") + std::string(each) + "'";
+  return all;
+}
+
 void no_more_arguments(lua_State* L, int count) {
   if (lua_gettop(L) <= count) return;
   throw BadArgument("expected " + std::to_string(count) + (count == 1 ? " argument" : " arguments") +

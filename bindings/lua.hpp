@@ -101,6 +101,9 @@ int guard(lua_State* L, Body&& body) {
 /// "golang.lua:12" for the innermost frame that is not luabox's own; "" when there is none.
 std::string users_line(lua_State* L);
 
+/// The nearest of `known` to `name` as " (did you mean 'x'?)"; where none is near, all of them: ", expected
+/// one of 'a', 'b'".
+std::string suggestion_or_all(std::string_view name, const std::vector<std::string_view>& known);
 /// The nearest of `known` to `name` as " (did you mean 'x'?)", or "".
 std::string suggestion(std::string_view name, const std::vector<std::string_view>& known);
 
@@ -343,7 +346,7 @@ struct Value<T> {
       }
     };
     std::apply([&](const auto&... fields) { (one(fields), ...); }, Options<T>::fields);
-    if (!found) throw BadArgument("unknown option '" + name + "'" + suggestion(name, known));
+    if (!found) throw BadArgument("unknown option '" + name + "'" + suggestion_or_all(name, known));
   }
 };
 

@@ -215,4 +215,56 @@ function reference.text(entry)
   return table.concat(lines, "\n")
 end
 
+-- ---- as docs/reference.md
+
+local function cell(text) return (text:gsub("|", "\\|")) end
+
+local function rows(lines, title, list)
+  if #list == 0 then return end
+  lines[#lines + 1] = ("\n| %s | type | |\n|---|---|---|"):format(title)
+  for _, each in ipairs(list) do
+    local name = (each.name or "") .. (each.optional and "?" or "")
+    lines[#lines + 1] = ("| %s | `%s` | %s |"):format(name ~= "" and "`" .. name .. "`" or "", cell(each.type), cell(each.doc))
+  end
+end
+
+local function prose(lines, doc)
+  local code = false
+  for _, line in ipairs(doc) do
+    if line:match "^    %S" and not code then lines[#lines + 1] = "" end
+    code = line:match "^    " ~= nil
+    lines[#lines + 1] = line
+  end
+end
+
+local INTRODUCTION = [[
+# Reference
+
+Made from scripts/meta by tools/reference. A `?` behind a name: it may be left out; behind a type: it may be nil. Editors that read LuaCATS
+show the same: `luabox init` tells them where it is; `help(x)` and `doc "name"` show it at the prompt.]]
+
+--- All of it as Markdown, in the order of scripts/meta.
+function reference.markdown()
+  local lines = { INTRODUCTION }
+  for _, entry in ipairs((reference.all())) do
+    local module = entry.name:match "^luabox%.sys%.%l+$"
+    if module or entry.name == "luabox.sys" or entry.name == "luabox.ContainerOptions" then
+      lines[#lines + 1] = "\n## " .. (entry.name:match "^luabox%.(sys.*)$" or "Scripts")
+    end
+    if entry.kind == "value" and entry.name:find "^sys" then
+      prose(lines, entry.doc)
+    elseif entry.kind == "alias" then
+      lines[#lines + 1] = ("\n`%s` is %s"):format(entry.name, entry.doc[1])
+    elseif not module and entry.name ~= "luabox.sys" then
+      lines[#lines + 1] = ("\n### `%s`\n"):format(entry.signature or entry.name)
+      prose(lines, entry.doc)
+      if entry.parent and entry.parent ~= "" then lines[#lines + 1] = ("The fields of `%s`, and:"):format(entry.parent) end
+      rows(lines, "takes", entry.parameters)
+      rows(lines, "returns", entry.returns)
+      rows(lines, "field", entry.fields)
+    end
+  end
+  return (table.concat(lines, "\n"):gsub("\n\n\n+", "\n\n"))
+end
+
 return reference

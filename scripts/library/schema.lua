@@ -95,6 +95,9 @@ function schema.made(kinds, expected)
   end
 end
 
+--- A field under its old name: it is told, and the value goes to the field called `new`, whose check it must pass.
+function schema.renamed(new) return { renamed = new } end
+
 --- A table with named fields of its own.
 function schema.fields(definition)
   return function(value, path)
@@ -146,6 +149,12 @@ function schema.check(values, definition, site)
         for name in pairs(definition) do known[#known + 1] = name end
         table.sort(known)
         errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, key, errors.suggestion(key, known))
+      end
+      if type(check) == "table" then
+        local new = check.renamed
+        require("luabox.version").deprecated(site.what .. "." .. key, site.what .. "." .. new, line_of_key(where, key))
+        if values[new] ~= nil then errors.raise_at(line_of_key(where, key), "%s: '%s' and '%s' are the same", site.what, key, new) end
+        check, key = definition[new], new
       end
       local result, expected = check(value, site.what .. "." .. key)
       if expected then

@@ -181,11 +181,15 @@ function container(options) end
 
 ---@class luabox.Rootfs
 
----@class luabox.ImageOptions
----@field [1] string  the image's name
----@field persist? string  a folder that keeps what is changed, and is found again by the next start
+---@class luabox.RootfsOptions
 ---@field readonly? boolean  the root is read-only
 ---@field devices? boolean  device nodes in it work
+---@field overlay? boolean  below an overlay that goes with the container; an image always is
+---@field persist? string  a folder that keeps what is changed, and is found again by the next start
+---@field layers? string[]  folders, read-only, on top of it, the first the topmost
+
+---@class luabox.ImageOptions : luabox.RootfsOptions
+---@field [1] string  the image's name
 
 ---An image that `luabox image import` made, below an overlay of the container's own that goes with it.
 ---
@@ -195,11 +199,8 @@ function container(options) end
 ---@return luabox.Rootfs
 function image(name) end
 
----@class luabox.DirectoryOptions
+---@class luabox.DirectoryOptions : luabox.RootfsOptions
 ---@field [1] string  the folder
----@field overlay? boolean  below an overlay that goes with the container
----@field readonly? boolean  the root is read-only
----@field devices? boolean  device nodes in it work
 
 ---A folder as the root file system; a relative path starts at the script's folder.
 ---
@@ -210,12 +211,18 @@ function directory(path) end
 
 ---@class luabox.Mount
 
+---Lines of "on the disk, inside, count".
+---@class luabox.IdMap
+---@field uid string|string[]  "1000 0 1"
+---@field gid? string|string[]  as `uid` if left out
+
 ---@class luabox.BindOptions
 ---@field [1] string  the source on the host; a relative path starts at the script's folder
 ---@field [2] string  the target inside
 ---@field readonly? boolean
 ---@field recursive? boolean  what is mounted below the source comes too; true unless said otherwise
 ---@field propagation? "private"|"slave"|"shared"
+---@field idmap? boolean|luabox.IdMap  other owners inside than on the disk; true: as the container's user namespace does
 ---@field nosuid? boolean  true unless said otherwise
 ---@field nodev? boolean  true unless said otherwise
 ---@field noexec? boolean
@@ -363,6 +370,19 @@ function veth(options) end
 ---@param options luabox.BridgeOptions|string
 ---@return luabox.Bridge
 function bridge(options) end
+
+---This luabox.
+---@class luabox.About
+---@field version string  "0.1.0"
+
+---@type luabox.About
+luabox = {}
+
+---Raises unless this luabox serves a script that was written for that version: the first number is the same, and it is no older.
+---
+---    require_version "0.1"
+---@param wanted string
+function require_version(wanted) end
 
 ---The script's arguments; arg[0] is its name.
 ---@type table<integer, string>

@@ -1,0 +1,235 @@
+-- scripts/meta against what luabox accepts, both ways: functions, methods, options, fields; and docs/reference.md against scripts/meta.
+local harness = require "harness"
+local test, check = harness.test, harness.check
+local reference = require "luabox.reference"
+local stdlib = require "luabox.stdlib"
+local sys = require "luabox.sys"
+
+local MODULES = { "mount", "net", "cgroup", "security", "user", "archive", "terminal", "file", "json", "log" }
+local entries, by_name = reference.all()
+
+local function set(list)
+  local names = {}
+  for _, name in ipairs(list) do names[name] = true end
+  return names
+end
+
+--- What is only in one of two sets.
+local function difference(documented, real)
+  local lines = {}
+  for name in pairs(documented) do
+    if not real[name] then lines[#lines + 1] = name .. " (only in scripts/meta)" end
+  end
+  for name in pairs(real) do
+    if not documented[name] then lines[#lines + 1] = name .. " (missing in scripts/meta)" end
+  end
+  table.sort(lines)
+  return table.concat(lines, ", ")
+end
+
+local function names_of(fields)
+  local names = {}
+  for _, field in ipairs(fields) do
+    if field.name:match "^[%a_]" then names[field.name] = true end
+  end
+  return names
+end
+
+test("the vocabulary is documented, and nothing else is", function()
+  local documented, real = {}, set { "arg" }
+  for _, entry in ipairs(entries) do
+    local global = (entry.kind == "function" or entry.kind == "value") and not entry.name:find "[.:]"
+    if global and entry.name ~= "sys" then documented[entry.name] = true end
+  end
+  for name in pairs(stdlib) do real[name] = true end
+  check.equal(difference(documented, real), "")
+end)
+
+test("every primitive is documented, and nothing else is", function()
+  local documented, real = {}, {}
+  for _, entry in ipairs(entries) do
+    if entry.kind == "function" and entry.name:match "^sys%." then documented[entry.name] = true end
+  end
+  for name, value in pairs(sys) do
+    if type(value) == "function" then real["sys." .. name] = true end
+  end
+  for _, module in ipairs(MODULES) do
+    for name in pairs(sys[module]) do real["sys." .. module .. "." .. name] = true end
+  end
+  check.equal(difference(documented, real), "")
+end)
+
+-- ---- objects
+
+local folder = sys.file.temporary "/tmp/luabox-test-"
+local root = sys.mount.root(folder)
+local process = sys.clone({}, function() sys.exec { "sleep", "1000" } end)
+process:release()
+local objects = {
+  Root = root, Process = process, Lock = sys.file.lock(folder), Descriptor = sys.namespace(0, "uts"), Signals = sys.terminal.forward_signals(),
+  Mount = sys.mount.make_tmpfs(), Filter = sys.security.filter "default", Cgroup = sys.cgroup.create("luabox-reference-test"),
+}
+
+test("every method of an object is documented, and nothing else is", function()
+  local undocumented = {}
+  for class, object in pairs(objects) do
+    local documented, real = {}, {}
+    for _, entry in ipairs(entries) do
+      local name = entry.name:match("^" .. class .. ":(.*)$")
+      if name then documented[name] = true end
+    end
+    for name in pairs(debug.getmetatable(object).__index) do real[name] = true end
+    local wrong = difference(documented, real)
+    if wrong ~= "" then undocumented[#undocumented + 1] = class .. ": " .. wrong end
+  end
+  check.equal(table.concat(undocumented, "\n"), "")
+end)
+
+test("every method of a container is documented, and nothing else is", function()
+  local documented, real = {}, {}
+  for _, entry in ipairs(entries) do
+    local name = entry.name:match "^Container:(.*)$"
+    if name then documented[name] = true end
+  end
+  local made = container { rootfs = folder, command = { "/bin/true" } }
+  for name, value in pairs(getmetatable(made)) do
+    if type(value) == "function" and not name:match "^__" and name ~= "write_sysctls" then real[name] = true end
+  end
+  check.equal(difference(documented, real), "")
+end)
+
+-- ---- options of primitives: an option that is nowhere is an error that lists them all
+
+local VALUES = {
+  string = folder, integer = 1, number = 1, boolean = true, ["luabox.sys.Root"] = root, ["luabox.sys.Process"] = process,
+  ["luabox.sys.ProcessId"] = process, ["string[]"] = { "x" }, ["luabox.CgroupLimits"] = {}, any = "x", ["luabox.sys.Mode"] = "0755",
+  ["string|luabox.sys.Descriptor|luabox.sys.ProcessId"] = process, ["luabox.sys.Descriptor"] = objects.Descriptor,
+}
+local WORDS = { ["sys.mount.propagation"] = "private", ["sys.user.rlimit"] = "nofile" }
+local NO_OPTION = "zzzzzzzzzzzzzzzzzzzzzzzz"
+
+local function real_options(f, entry, at, object)
+  local arguments, count = {}, 0
+  if object then arguments[1], count = object, 1 end
+  for i = 1, at - 1 do arguments[count + i] = VALUES[entry.parameters[i].type] or WORDS[entry.name] end
+  if WORDS[entry.name] and at == 2 then arguments[count + 1] = WORDS[entry.name] end
+  arguments[count + at] = { [NO_OPTION] = true }
+  local ok, problem = pcall(f, unpack(arguments, 1, count + at))
+  check.truthy(not ok, entry.name .. " took an option that there is not")
+  local list = problem.message:match "unknown option '[^']*', expected one of (.*)$"
+  if not list then return nil, problem.message end
+  local names = {}
+  for name in list:gmatch "'([^']*)'" do names[name] = true end
+  return names
+end
+
+local function function_of(entry)
+  local class, method = entry.name:match "^(%u%a*):(.*)$"
+  if class then return objects[class] and debug.getmetatable(objects[class]).__index[method], objects[class] end
+  local value = _G
+  for name in entry.name:gmatch "[^.]+" do value = name == "sys" and sys or rawget(value, name) or value[name] end
+  return value
+end
+
+test("every option of a primitive is documented, and nothing else is", function()
+  local wrong, compared = {}, 0
+  for _, entry in ipairs(entries) do
+    for at, parameter in ipairs(entry.parameters or {}) do
+      local class = by_name[parameter.type:match "^luabox%.[%w_.]+" or ""]
+      local primitive = entry.name:match "^sys%." or entry.name:match "^%u%a*:"
+      if primitive and class and class.kind == "class" and #class.fields > 0 and class.name ~= "luabox.CgroupLimits" then
+        local f, object = function_of(entry)
+        if f then
+          local real, message = real_options(f, entry, at, object)
+          local missing = real and difference(names_of(reference.fields_of(class)), real) or message
+          if missing ~= "" then wrong[#wrong + 1] = entry.name .. ": " .. missing end
+          compared = compared + 1
+        end
+      end
+    end
+  end
+  check.equal(table.concat(wrong, "\n"), "")
+  check.truthy(compared >= 50, "compared " .. compared)
+end)
+
+-- ---- fields of the vocabulary: the schemas, found in the functions that check with them
+
+local function upvalue(f, wanted)
+  for i = 1, 60 do
+    local name, value = debug.getupvalue(f, i)
+    if not name then return nil end
+    if name == wanted then return value end
+  end
+end
+
+--- The schema of a constructor.
+local function schema_of(f)
+  local found = upvalue(f, "FIELDS") or upvalue(f, "VETH") or upvalue(f, "fields")
+  local made_by = not found and upvalue(f, "value")
+  return found or (made_by and schema_of(made_by))
+end
+
+--- The definition with which a check, or one that it is made of, checks a table.
+local function definition_in(f, depth)
+  if type(f) ~= "function" or (depth or 0) > 4 then return nil end
+  local found = upvalue(f, "definition")
+  if found then return found end
+  for i = 1, 60 do
+    local name, value = debug.getupvalue(f, i)
+    if not name then return nil end
+    if name == "check" or name == "one" then found = definition_in(value, (depth or 0) + 1) end
+    for _, each in ipairs(name == "checks" and value or {}) do found = found or definition_in(each, (depth or 0) + 1) end
+    if found then return found end
+  end
+end
+
+local function compare(class, definition, wrong)
+  local real = {}
+  for name, checked in pairs(definition) do
+    if type(checked) ~= "table" then real[name] = true end
+  end
+  local missing = difference(names_of(reference.fields_of(class)), real)
+  if missing ~= "" then wrong[#wrong + 1] = class.name .. ": " .. missing end
+  local count = 1
+  for name, checked in pairs(definition) do
+    local inner, documented = definition_in(checked), reference.class_of_field(class, name)
+    if inner and not documented then wrong[#wrong + 1] = ("%s.%s has fields without a class"):format(class.name, name) end
+    if inner and documented then count = count + compare(documented, inner, wrong) end
+  end
+  return count
+end
+
+test("every field of the vocabulary is documented, and nothing else is", function()
+  local wrong, count = {}, 0
+  for _, name in ipairs { "container", "image", "directory", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "overlay", "cgroupfs",
+    "veth" } do
+    local definition = schema_of(stdlib[name])
+    check.truthy(definition, name .. " has no schema")
+    local class = reference.options_of(name)
+    if class then count = count + compare(class, definition, wrong) end
+    if not class then check.equal(next(definition), nil, name .. " has options, and no class of them") end
+  end
+  check.equal(table.concat(wrong, "\n"), "")
+  check.truthy(count >= 14, "compared " .. count)
+end)
+
+test("a cgroup's short names are keys that luabox knows", function()
+  local unknown = {}
+  for name in pairs(names_of(by_name["luabox.CgroupLimits"].fields)) do
+    local ok, problem = pcall(sys.cgroup.plan, { [name] = "1" })
+    if not ok and problem.message:find "unknown" then unknown[#unknown + 1] = name end
+  end
+  check.equal(table.concat(unknown, " "), "")
+  local ok, problem = pcall(sys.cgroup.plan, { no_such_key_at_all = "1" })
+  check.truthy(not ok and problem.message:find "unknown" or not ok, "the check can fail: " .. tostring(problem))
+end)
+
+test("docs/reference.md is up to date", function()
+  local written = sys.file.read(arg[0]:match "^(.*/)" .. "../../docs/reference.md")
+  check.truthy(written == reference.markdown() .. "\n", "run tools/reference; it is up to date")
+end)
+
+os.execute("rm -r " .. folder)
+process:kill "KILL"
+process:wait()
+harness.finish()
