@@ -103,6 +103,32 @@ function sys.version() end
 ---@return boolean
 function sys.in_child() end
 
+---A program of the host's, root's own, in a folder of root's, started with nothing of the caller's.
+---@param arguments string[]  { "newuidmap", ... }
+---@return luabox.sys.Helper
+function sys.helper(arguments) end
+
+---@param name string  "pasta"
+---@return string? path
+function sys.find_helper(name) end
+
+---@class luabox.sys.Helper
+local Helper = {}
+
+---@param seconds? number
+---@return integer? status  as process:wait
+function Helper:wait(seconds) end
+
+---@param signal luabox.sys.Signal
+---@return boolean there
+function Helper:kill(signal) end
+
+---@return integer
+function Helper:pid() end
+
+---@return string  what it has said since the last call
+function Helper:output() end
+
 ---A child of this process. One that goes out of scope unwaited is killed and reaped.
 ---@class luabox.sys.Process
 local Process = {}
@@ -1133,6 +1159,11 @@ function sys.file.absolute(path) end
 ---@return string  "device-inode"
 function sys.file.identity(path) end
 
+---Of the name itself.
+---@param path string
+---@return table?  kind, uid, gid, mode
+function sys.file.status(path) end
+
 ---@param path string
 ---@return table?  type, major, minor, mode
 function sys.file.device(path) end
@@ -1219,5 +1250,9 @@ function sys.log.warning(text) end
 
 ---@param text string
 function sys.log.info(text) end
+
+---Told with -v alone.
+---@param text string
+function sys.log.detail(text) end
 
 return sys

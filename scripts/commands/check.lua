@@ -1,0 +1,393 @@
+-- luabox check SCRIPT: what can be told of a script without running it.
+local cli = require "luabox.cli"
+local errors = require "luabox.errors"
+local lexer = require "luabox.lexer"
+local reference = require "luabox.reference"
+local sys = require "luabox.sys"
+
+local check = { summary = "Tell what is wrong with a script, without running it." }
+
+local FOUND = 1
+local MOST_ROUNDS = 50
+
+local DESCRIPTION = [[
+Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; fields that no constructor takes; values of
+the wrong type, unit or combination, where they are written as constants; files, images and modules that are missing. What a script
+computes is not checked. The exit status is 1 when there is an error; warnings alone are 0.]]
+
+function check.parser()
+  local parser = cli.parser("check", DESCRIPTION)
+  parser:argument("scripts", "The scripts."):args "+":argname "SCRIPT"
+  parser:flag("--json", "As JSON: a list of { file, line, column, severity, kind, message }.")
+  return parser
+end
+
+-- ---- what is found
+
+local function new_report(file)
+  local report = { file = file, list = {}, seen = {} }
+  function report.add(severity, kind, line, column, message)
+    local key = line .. "\0" .. message
+    if report.seen[key] then return end
+    report.seen[key] = true
+    report.list[#report.list + 1] = { file = file, line = line, column = column, severity = severity, kind = kind, message = message }
+  end
+  return report
+end
+
+-- ---- expressions: where they end, and whether they are constant
+
+local CLOSES = { ["{"] = "}", ["("] = ")", ["["] = "]" }
+local OPENING = { ["function"] = true, ["if"] = true, ["do"] = true, ["repeat"] = true }
+local CLOSING = { ["end"] = true, ["until"] = true }
+
+--- The last token of the expression that begins at `i`, whatever it is: up to a "," ";" or what closes around it.
+local function expression_end(tokens, i)
+  local depth = 0
+  while tokens[i] do
+    local text = tokens[i].text
+    local symbol, keyword = tokens[i].kind == "symbol", tokens[i].kind == "keyword"
+    if depth == 0 and symbol and (text == "," or text == ";" or text == "}" or text == ")" or text == "]") then return i - 1 end
+    if (symbol and CLOSES[text]) or (keyword and OPENING[text]) then depth = depth + 1 end
+    if (symbol and (text == "}" or text == ")" or text == "]")) or (keyword and CLOSING[text]) then depth = depth - 1 end
+    i = i + 1
+  end
+  return i - 1
+end
+
+local parse_table
+
+--- A constructor's call that begins at `i`: { name =, table =, constant =, from =, to = } with token numbers; nil when there is none.
+local function parse_call(context, i)
+  local tokens = context.tokens
+  local name, before = tokens[i], tokens[i - 1]
+  if not name or name.kind ~= "name" or not context.constructors[name.text] then return nil end
+  if before and (before.text == "." or before.text == ":" or before.text == "function" or before.text == "local") then return nil end
+  local at, parenthesis = i + 1, false
+  if tokens[at] and tokens[at].text == "(" then at, parenthesis = at + 1, true end
+  local argument = tokens[at]
+  if not argument then return nil end
+  local call = { name = name.text, from = i, line = name.line }
+  if argument.kind == "string" then
+    call.constant, call.to = true, at
+  elseif argument.text == "{" then
+    call.table = parse_table(context, at, reference.options_of(name.text), name.text)
+    call.constant, call.to = call.table.constant, call.table.to
+  else
+    return nil
+  end
+  if parenthesis then
+    if not tokens[call.to + 1] or tokens[call.to + 1].text ~= ")" then return nil end
+    call.to = call.to + 1
+  end
+  return call
+end
+
+local OPERATOR = { ["-"] = true, ["+"] = true, ["*"] = true, ["/"] = true, ["%"] = true, ["^"] = true, ["("] = true, [")"] = true, [".."] = true }
+local LITERAL = { ["true"] = true, ["false"] = true, ["nil"] = true }
+
+--- Whether the expression of the tokens `from` to `to` is constant, and the table that it is; `class` is what that is documented as.
+local function parse_value(context, from, to, class, name)
+  local tokens = context.tokens
+  local i, constant, whole = from, true, nil
+  while i <= to do
+    local token = tokens[i]
+    local call = parse_call(context, i)
+    local inner = not call and token.text == "{" and parse_table(context, i, i == from and class or nil, name)
+    if call or inner then
+      constant = constant and (call or inner).constant
+      if i == from and inner and inner.to == to then whole = inner end
+      i = (call or inner).to
+    elseif not (token.kind == "number" or token.kind == "string" or LITERAL[token.text] or OPERATOR[token.text]) then
+      constant = false
+    end
+    i = i + 1
+  end
+  return constant, whole
+end
+
+--- A table constructor: its items { key =, from =, to =, constant = }, where it ends, and whether all of it is constant.
+function parse_table(context, at, class, name)
+  local tokens = context.tokens
+  local found = { items = {}, constant = true, class = class, name = name }
+  local i = at + 1
+  while tokens[i] and tokens[i].text ~= "}" do
+    local item, value = { from = i }, i
+    if tokens[i].kind == "name" and tokens[i + 1] and tokens[i + 1].text == "=" then
+      item.key, item.at, value = tokens[i].text, tokens[i], i + 2
+    elseif tokens[i].text == "[" and tokens[i + 1].kind == "string" and tokens[i + 2].text == "]" then
+      value = i + 4
+    elseif tokens[i].text == "[" then
+      value = expression_end(tokens, i + 1) + 3
+    end
+    item.to = expression_end(tokens, value)
+    local inner = item.key and class and reference.class_of_field(class, item.key)
+    item.constant, item.inner = parse_value(context, value, item.to, inner, inner and name .. "." .. item.key)
+    found.items[#found.items + 1] = item
+    found.constant = found.constant and item.constant
+    i = item.to + 1
+    if tokens[i] and (tokens[i].text == "," or tokens[i].text == ";") then i = i + 1 end
+  end
+  found.to = i
+  context.tables[#context.tables + 1] = found
+  return found
+end
+
+-- ---- unknown fields
+
+local function check_keys(context, found)
+  if not found.class then return end
+  local known, open = {}, false
+  for _, field in ipairs(reference.fields_of(found.class)) do
+    known[#known + 1], known[field.name] = field.name, true
+    open = open or field.name == "[string]"
+  end
+  if open then return end
+  for _, item in ipairs(found.items) do
+    if item.key and not known[item.key] then
+      item.wrong = true
+      context.report.add("error", "field", item.at.line, context.column(item.at),
+        ("%s has no field '%s'%s"):format(found.name, item.key, errors.suggestion(item.key, known)))
+    end
+  end
+end
+
+-- ---- values: a constructor whose table is constant is called, alone, as luabox itself would
+
+--- The text from token `from` to `to` with blanks in the place of the items in `without`, newlines kept.
+local function text_without(context, from, to, without)
+  local text = context.text
+  local parts, at = {}, context.tokens[from].from
+  for _, item in ipairs(without) do
+    local first, last = context.tokens[item.from].from, context.tokens[item.to].to
+    parts[#parts + 1] = text:sub(at, first - 1)
+    -- `nil` holds an item's place in the list, and is no field.
+    parts[#parts + 1] = (item.key and item.key ~= "" and "[{}] = nil" or "nil") .. text:sub(first, last):gsub("[^\n]", "")
+    at = last + 1
+  end
+  return table.concat(parts) .. text:sub(at, context.tokens[to].to)
+end
+
+local STAND_IN = { rootfs = "\"/\"", command = "{ \"/\" }" }
+
+--- The items of a table that are not constant, or were told already; of a table in it only such fields, where these are all that it lacks.
+local function holes_in(found, holes)
+  for _, item in ipairs(found.items) do
+    local named = item.inner ~= nil and not item.wrong
+    for _, each in ipairs(named and item.inner.items or {}) do named = named and (each.key ~= nil or each.constant) end
+    if named then
+      holes_in(item.inner, holes)
+    elseif not item.constant or item.wrong then
+      holes[#holes + 1] = item
+    end
+  end
+  return holes
+end
+
+--- What is left out of a call; nil when nothing can be said of the rest.
+local function left_out(call)
+  if call.name ~= "container" and not call.constant then return nil end
+  return call.table and holes_in(call.table, {}) or {}
+end
+
+local function chunk_of(context, call, without)
+  local text = text_without(context, call.from, call.to, without)
+  for _, item in ipairs(without) do
+    local stand_in = call.name == "container" and item.key and STAND_IN[item.key]
+    if stand_in then text = text:gsub("{", "{ " .. item.key .. " = " .. stand_in .. ", ", 1) end
+  end
+  return loadstring(("\n"):rep(call.line - 1) .. "local value = " .. text .. " return value", "@" .. context.file)
+end
+
+--- The item that an error is about: by the field that it names, else by its line.
+local function item_of(context, call, line, message)
+  local field = message:match "^[%w_]+%.([%w_]+)"
+  local by_line
+  for _, item in ipairs(call.table and call.table.items or {}) do
+    if item.key and not item.wrong then
+      if item.key == field then return item end
+      if context.tokens[item.from].line <= line and line <= context.tokens[item.to].line then by_line = by_line or item end
+    end
+  end
+  return by_line
+end
+
+--- Calls the constructor again and again without the field that it refused, until it takes the rest. Returns what it made.
+local function check_values(context, call)
+  for _ = 1, MOST_ROUNDS do
+    local without = left_out(call)
+    if not without then return nil end
+    local chunk = chunk_of(context, call, without)
+    if not chunk then return nil end
+    local ok, result = errors.try(setfenv(chunk, context.vocabulary))
+    if ok then return result end
+    local line = tonumber((result.where or ""):match ":(%d+)$") or call.line
+    context.report.add("error", "value", line, nil, result.message)
+    local item = item_of(context, call, line, result.message)
+    if not item then return nil end
+    item.wrong = true
+  end
+end
+
+-- ---- what must be there
+
+local function missing(context, line, kind, message, ...)
+  context.report.add("error", kind, line, nil, message:format(...))
+end
+
+local function line_in(where, fallback) return tonumber((where or ""):match ":(%d+)$") or fallback end
+
+local function check_files(context, call, made)
+  if call.name == "bind" and made and sys.file.kind(made.source) == nil then
+    missing(context, line_in(made.where, call.line), "file", "bind: there is no %s", made.source)
+  elseif made and (call.name == "directory" or call.name == "container") then
+    local root = made.config and made.config.rootfs or made
+    if root.kind == "directory" and sys.file.kind(root.path .. "/.") ~= "directory" then
+      missing(context, line_in(root.where, call.line), "file", "directory: there is no folder %s", root.path)
+    end
+  elseif call.name == "image" and made and not context.images[made.name] then
+    local names = {}
+    for name in pairs(context.images) do names[#names + 1] = name end
+    missing(context, line_in(made.where, call.line), "image", "there is no image '%s'%s", made.name, errors.suggestion(made.name, names))
+  end
+end
+
+--- What a container only hears of when it starts: limits that no cgroup takes, a filter that can't be built.
+local function check_plans(context, call, made)
+  if call.name ~= "container" or not made then return end
+  local config = made.config
+  local plans = { cgroup = config.cgroup and sys.cgroup.plan, seccomp = type(config.seccomp) == "table" and sys.security.describe or nil }
+  for field, plan in pairs(plans) do
+    local ok, problem = errors.try(plan, config[field])
+    if not ok then
+      local line = line_in(require("luabox.schema").line_of_key(made.where, problem.message:match "key ([%w_.]+):" or field), call.line)
+      context.report.add("error", "value", line, nil, problem.message)
+    end
+  end
+end
+
+--- `require "name"` of a module that is nowhere.
+local function check_modules(context)
+  local folder = context.file:match "^(.*/)[^/]*$" or "./"
+  local path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
+  for i, token in ipairs(context.tokens) do
+    local name = token.text == "require" and context.tokens[i + 1]
+    if name and name.text == "(" then name = context.tokens[i + 2] end
+    local module = name and name.kind == "string" and name.text:match "^[\"']([%w_.-]+)[\"']$"
+    if module and not package.preload[module] and not package.loaded[module] and not context.embedded(module) then
+      local file = module:gsub("%.", "/")
+      local found = false
+      for template in (path .. ";" .. package.cpath):gmatch "[^;]+" do
+        found = found or sys.file.kind((template:gsub("%?", file))) ~= nil
+      end
+      if not found then missing(context, token.line, "module", "there is no module '%s'", module) end
+    end
+  end
+end
+
+-- ---- globals
+
+local function check_globals(context, chunk)
+  local known, uses = { arg = true }, {}
+  for name in pairs(context.vocabulary) do known[name] = true end
+  for name in pairs(_G) do known[name] = true end
+  local own = {}
+  require("luabox.globals").each(chunk, function(how, name, line)
+    uses[#uses + 1] = { how = how, name = name, line = line }
+    if how == "set" then own[name] = true end
+  end)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  for _, use in ipairs(uses) do
+    if use.how == "get" and not known[use.name] and not own[use.name] then
+      context.report.add("error", "global", use.line, nil, ("there is no global '%s'%s"):format(use.name, errors.suggestion(use.name, names)))
+    elseif use.how == "set" then
+      local kind = known[use.name] and "the global '%s' of luabox is replaced" or "'%s' is set as a global; 'local' keeps it here"
+      context.report.add("warning", "global", use.line, nil, kind:format(use.name))
+    end
+  end
+end
+
+-- ---- one script
+
+--- Names that the script gives a meaning of its own are no constructors in it.
+local function constructors_in(tokens, vocabulary)
+  local constructors = {}
+  for name, value in pairs(vocabulary) do
+    if type(value) == "function" and reference.find(name) and name ~= "require_version" then constructors[name] = true end
+  end
+  for i, token in ipairs(tokens) do
+    local before = tokens[i - 1]
+    if token.kind == "name" and before and (before.text == "local" or (before.text == "function" and tokens[i + 1].text == "(")) then
+      constructors[token.text] = nil
+    end
+  end
+  return constructors
+end
+
+local function images_by_name()
+  local names = {}
+  for _, each in ipairs(require("luabox.images").list()) do names[each.name] = true end
+  return names
+end
+
+local function new_context(file, text, report)
+  local vocabulary = require "luabox.stdlib"
+  local context = { file = file, text = text, report = report, vocabulary = vocabulary, tables = {}, tokens = lexer.tokens(text) }
+  context.constructors, context.images = constructors_in(context.tokens, vocabulary), images_by_name()
+  function context.column(token) return token.from - #(text:sub(1, token.from - 1):match "^(.*\n)" or "") end
+  function context.embedded(module) return type(package.loaders[2](module)) == "function" end
+  return context
+end
+
+local function check_script(file)
+  local report = new_report(file)
+  local text = sys.file.read(file):gsub("^#[^\n]*", "")
+  local chunk, problem = loadstring(text, "@" .. file)
+  if not chunk then
+    local line, message = problem:match ":(%d+): (.*)$"
+    report.add("error", "syntax", tonumber(line) or 1, nil, message or problem)
+    return report.list
+  end
+  errors.script = { name = file, text = text }
+  local context = new_context(file, text, report)
+  check_globals(context, chunk)
+  check_modules(context)
+  for i in ipairs(context.tokens) do
+    context.tables = {}
+    local call = parse_call(context, i)
+    if call then
+      for _, found in ipairs(context.tables) do check_keys(context, found) end
+      local made = check_values(context, call)
+      check_files(context, call, made)
+      check_plans(context, call, made)
+    end
+  end
+  table.sort(report.list, function(a, b)
+    if a.line ~= b.line then return a.line < b.line end
+    return a.message < b.message
+  end)
+  return report.list
+end
+
+function check.run(arguments)
+  local options = cli.parse(check.parser(), arguments)
+  local all, status = {}, 0
+  for _, script in ipairs(options.scripts) do
+    for _, found in ipairs(check_script(script)) do
+      all[#all + 1] = found
+      if found.severity == "error" then status = FOUND end
+    end
+  end
+  if options.json then
+    print(sys.json.encode(all, { indent = 2 }))
+    return status
+  end
+  for _, found in ipairs(all) do
+    print(("%s:%d:%s %s%s"):format(found.file, found.line, found.column and found.column .. ":" or "",
+      found.severity == "warning" and "warning: " or "", found.message))
+  end
+  return status
+end
+
+return check

@@ -1,0 +1,47 @@
+#!/bin/bash
+# luabox check and luabox init: what is told of a script without running it, and the first script.
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=box-
+
+# told SCRIPT: what check says of it
+told() { printf '%s\n' "$1" > s.lua; "$LUABOX" check s.lua 2>&1; }
+# finds NAME SCRIPT LINE...: exactly these
+finds() { local name=$1 script=$2; shift 2; equal "$name" "$(printf '%s\n' "$@")" "$(told "$script")"; }
+
+finds "what is no Lua" $'local x =\nreturn x y' "s.lua:2: unexpected symbol near 'return'"
+finds "a global that is not there" 'print(imgae "box", os.getenv "HOME")' "s.lua:1: there is no global 'imgae' (did you mean 'image'?)"
+finds "one that the script sets is there" $'x = 1\nprint(x)' "s.lua:1: warning: 'x' is set as a global; 'local' keeps it here"
+succeeds "warnings alone are no failure" "$LUABOX" check s.lua
+finds "an unknown field, at its place, and its neighbours" $'return container {\n  hostnmae = "a", rootfs = "rootfs",\n  nice = "low", command = { "sh" },\n}' \
+  "s.lua:2:3: container has no field 'hostnmae' (did you mean 'hostname'?)" "s.lua:3: container.nice: expected a whole number, got 'low'"
+finds "also beside what is computed, and nested" \
+  $'local function f() return 1 end\nreturn container { rootfs = f(), command = { f() },\n  namespaces = { nett = "new" }, mounts = { bind { f(), "/x", redonly = true } } }' \
+  "s.lua:3:63: bind has no field 'redonly' (did you mean 'readonly'?)" "s.lua:3:18: container.namespaces has no field 'nett' (did you mean 'net'?)"
+finds "a unit" $'return container { rootfs = "rootfs", command = { "x" },\n  cgroup = { memory = "100Zorg" } }' \
+  "s.lua:2: cgroup key memory: '100Zorg' is no size; write 100MB, 64MiB or a number of bytes"
+finds "what can't be meant together" $'return container { rootfs = "rootfs", command = { "x" }, network = "host",\n  namespaces = { net = "new" } }' \
+  "s.lua:1: network = \"host\" and namespaces.net = 'new' can't both be meant"
+finds "what is missing" $'require "nowhere"\nreturn container { rootfs = directory "./none", command = { "x" },\n  mounts = { bind { "./data", "/data" } } }' \
+  "s.lua:1: there is no module 'nowhere'" "s.lua:2: directory: there is no folder ./none" "s.lua:3: bind: there is no ./data"
+finds "a name that the script made its own is no constructor" $'local function bind(t) return t end\nprint(bind { anything = 1 })'
+told 'os.execute "touch ran"; io.open("ran", "w"); return container { rootfs = "rootfs", command = { os.execute "touch ran" } }' > /dev/null
+lacks "nothing is run" ran "$(ls)"
+told 'nosuch()' > /dev/null; equal "an error is the exit status 1" 1 $?
+"$LUABOX" check --json s.lua > found.json; equal "--json too" 1 $?
+equal "--json is for programs" "s.lua 1 global error" \
+  "$(python3 -c 'import json; e = json.load(open("found.json"))[0]; print(e["file"], e["line"], e["kind"], e["severity"])')"
+for script in "$top"/examples/*.lua "$top"/examples/*/*.lua; do
+  equal "nothing but images is wrong with $(basename "$script")" "" "$("$LUABOX" check "$script" | grep -v -e "there is no image" -e "warning:")"
+done
+
+succeeds "init makes a folder" "$LUABOX" init first
+tar -C rootfs -cf box.tar . && "$LUABOX" image import --quiet box.tar box
+equal "with which nothing is wrong" "" "$("$LUABOX" check first/box.lua)"
+equal "the first script runs" hi "$("$LUABOX" run first/box.lua -- echo hi 2>&1)"
+equal "editors find the definitions" ".luabox" "$(python3 -c 'import json; print(json.load(open("first/.luarc.json"))["workspace.library"][0])')"
+succeeds "which are those of scripts/meta" cmp first/.luabox/sys.lua "$top/scripts/meta/sys.lua"
+echo mine > first/box.lua; "$LUABOX" init first > /dev/null
+equal "a script that is there stays" mine "$(cat first/box.lua)"
+leaves_nothing "nothing is left behind"
+finish
