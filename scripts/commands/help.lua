@@ -1,5 +1,18 @@
--- luabox help [COMMAND]
+-- luabox help [COMMAND]; as man pages and completions too.
 local help = { summary = "Show the commands, or the help of one." }
+
+local DESCRIPTION = [[
+Shows the commands, or the help of COMMAND. What else is made of the same: a man page, such as `luabox help --man run | man -l -`, and
+completions for a shell, such as `source <(luabox help --completion bash)`.]]
+
+function help.parser()
+  local parser = require("luabox.cli").parser("help", DESCRIPTION)
+  parser:argument("command", "The command."):args "?"
+  parser:flag("--man", "As a man page.")
+  parser:option("--completion", "The completions of all commands for a shell."):choices { "bash", "zsh", "fish" }:argname "SHELL"
+  parser:option("--install", "Write man pages, completions and definitions for editors below PREFIX/share."):argname "PREFIX"
+  return parser
+end
 
 local function overview()
   local main = require "luabox.main"
@@ -12,10 +25,26 @@ local function overview()
   print "\nSee 'luabox help COMMAND' for one of them."
 end
 
+--- The commands that are part of luabox: { name =, command = }.
+local function commands()
+  local main, list = require "luabox.main", {}
+  for i, name in ipairs(main.COMMANDS) do list[i] = { name = name, command = main.command(name) } end
+  return list
+end
+
 function help.run(arguments)
   if not arguments[1] then return overview() end
-  local command = require("luabox.main").command(arguments[1])
-  print(command.parser and command.parser():get_help() or ("Usage: luabox %s ...\n\n%s"):format(arguments[1], command.summary or ""))
+  local options = require("luabox.cli").parse(help.parser(), arguments)
+  local manual = require "luabox.manual"
+  if options.install then return manual.install(options.install, commands()) end
+  if options.completion then return print(manual.completion(options.completion, commands())) end
+  if not options.command then return options.man and io.write(manual.overview(commands())) and 0 or overview() end
+  local command = require("luabox.main").command(options.command)
+  if options.man then
+    io.write(manual.page(options.command, command))
+    return 0
+  end
+  print(command.parser and command.parser():get_help() or ("Usage: luabox %s ...\n\n%s"):format(options.command, command.summary or ""))
 end
 
 return help

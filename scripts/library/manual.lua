@@ -1,0 +1,140 @@
+-- manual.lua: man pages and shell completions, from the parsers that --help is made of.
+local sys = require "luabox.sys"
+
+local manual = {}
+
+-- ---- man pages, in man(7)
+
+local function escaped(text)
+  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("\n([.'])", "\n\\&%1"):gsub("^([.'])", "\\&%1"))
+end
+
+local function add(lines, format, ...) lines[#lines + 1] = format:format(...) end
+
+--- .TP entries: what an option or argument is called, and what it does.
+local function add_elements(lines, title, elements)
+  local shown = {}
+  for _, element in ipairs(elements) do
+    if not element._hidden then shown[#shown + 1] = element end
+  end
+  if #shown == 0 then return end
+  add(lines, ".SH %s", title)
+  for _, element in ipairs(shown) do
+    local usages = {}
+    for _, label in ipairs(element:_get_label_lines()) do usages[#usages + 1] = (label:gsub("^%s+", "")) end
+    add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(usages, ", ")), escaped(element:_get_description()))
+  end
+end
+
+local function usage_of(parser)
+  return (parser:get_usage():gsub("^Usage: ", ""):gsub("%s*\n%s*", " "))
+end
+
+--- What a command's page holds beside its head; commands below it are sections.
+local function add_parser(lines, parser)
+  add(lines, ".SH SYNOPSIS\n\\fB%s\\fR", escaped(usage_of(parser)))
+  for _, command in ipairs(parser._commands) do
+    if not command._is_help_command then add(lines, ".br\n\\fB%s\\fR", escaped(usage_of(command))) end
+  end
+  add(lines, ".SH DESCRIPTION\n%s", escaped(parser._description or ""))
+  add_elements(lines, "ARGUMENTS", parser._arguments)
+  add_elements(lines, "OPTIONS", parser._options)
+  for _, command in ipairs(parser._commands) do
+    add(lines, ".SH %s", escaped(command._name:upper()))
+    add(lines, "%s", escaped(command._description or ""))
+    for _, list in ipairs { command._arguments, command._options } do
+      for _, element in ipairs(list) do
+        if not element._hidden then
+          add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(element:_get_label_lines(), ", ")), escaped(element:_get_description()))
+        end
+      end
+    end
+  end
+end
+
+local STATUS = [[
+.SH EXIT STATUS
+The container's command's where there is one, 128 + N when signal N ended it; 125 when luabox itself fails; 126 and 127 when the command can't be
+executed or isn't found.]]
+
+local function head(name, summary)
+  return ('.TH "%s" "1" "" "luabox %s" "luabox"\n.SH NAME\n%s \\- %s'):format(name:upper(), sys.version(), escaped(name),
+    escaped(summary:gsub("%.$", ""):gsub("^%u", string.lower)))
+end
+
+--- luabox-NAME(1) of a command script.
+function manual.page(name, command)
+  local lines = { head("luabox-" .. name, command.summary or name) }
+  if command.parser then
+    add_parser(lines, command.parser())
+  else
+    add(lines, ".SH SYNOPSIS\n\\fBluabox %s\\fR\n.SH DESCRIPTION\n%s", name, escaped(command.summary or ""))
+  end
+  add(lines, "%s\n.SH SEE ALSO\n.BR luabox (1)", STATUS)
+  return table.concat(lines, "\n") .. "\n"
+end
+
+--- luabox(1): `commands` is a list of { name =, command = }.
+function manual.overview(commands)
+  local lines = { head("luabox", "a container runtime that is programmed in Lua") }
+  add(lines, ".SH SYNOPSIS\n\\fBluabox\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n.br\n\\fBluabox \\-e\\fR \\fICODE\\fR")
+  add(lines, ".SH DESCRIPTION\nA container is a Lua script that composes the kernel's own pieces: namespaces, mounts, cgroups, networks,\n%s",
+    "capabilities and system call filters.")
+  add(lines, ".SH COMMANDS")
+  local also = {}
+  for _, each in ipairs(commands) do
+    add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(each.name), escaped(each.command.summary or ""))
+    also[#also + 1] = (".BR luabox\\-%s (1)"):format(escaped(each.name))
+  end
+  add(lines, ".SH ENVIRONMENT\n.TP\n\\fBLUABOX_STATE\\fR\nThe folder of the state: /run/luabox, or $XDG_RUNTIME_DIR/luabox.")
+  add(lines, ".TP\n\\fBLUABOX_IMAGES\\fR\nThe folder of the images: /var/lib/luabox/images, or $XDG_DATA_HOME/luabox/images.")
+  add(lines, ".TP\n\\fBLUABOX_PATH\\fR\nFolders of further commands, separated by colons.")
+  add(lines, ".SH FILES\n.TP\n\\fI/etc/luabox/commands\\fR, \\fI~/.config/luabox/commands\\fR\nFurther commands.")
+  add(lines, ".TP\n\\fI/etc/luabox/policy.d\\fR\nThe site's policies.")
+  add(lines, "%s\n.SH SEE ALSO\n%s", STATUS, table.concat(also, ",\n"))
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- ---- completions
+
+--- One parser with all commands below it, as argparse makes completions of it.
+local function whole(commands)
+  local root = require "argparse"("luabox"):add_help "-h --help"
+  for _, each in ipairs(commands) do
+    local command = root:command(each.name, each.command.summary or "")
+    command._summary = each.command.summary
+    local parser = each.command.parser and each.command.parser()
+    if parser then
+      command._options, command._arguments, command._commands = parser._options, parser._arguments, parser._commands
+      command._usage, command._has_help = parser._usage, parser._has_help
+      for _, list in ipairs { command._options, command._arguments, command._commands } do
+        for _, element in ipairs(list) do element._parent = command end
+      end
+    end
+  end
+  return root
+end
+
+--- "bash", "zsh" or "fish".
+function manual.completion(shell, commands)
+  return whole(commands)["get_" .. shell .. "_complete"](whole(commands))
+end
+
+-- ---- all of it, for an installation
+
+--- Writes man pages, completions and the definitions for editors below `prefix`.
+function manual.install(prefix, commands)
+  local function write(path, text)
+    local file = prefix .. "/share/" .. path
+    sys.file.make_directories(file:match "^(.*)/")
+    sys.file.write(file, text)
+  end
+  write("man/man1/luabox.1", manual.overview(commands))
+  for _, each in ipairs(commands) do write(("man/man1/luabox-%s.1"):format(each.name), manual.page(each.name, each.command)) end
+  write("bash-completion/completions/luabox", manual.completion("bash", commands))
+  write("zsh/vendor-completions/_luabox", manual.completion("zsh", commands))
+  write("fish/vendor_completions.d/luabox.fish", manual.completion("fish", commands))
+  for _, name in ipairs { "luabox", "sys" } do write(("luabox/meta/%s.lua"):format(name), require("luabox.meta." .. name)) end
+end
+
+return manual

@@ -1,0 +1,58 @@
+#!/bin/bash
+# What is installed: by cmake --install, and as a Debian package; and a program on the installed engine.
+. "$(dirname "$0")/common.sh"
+build=$(dirname "$LUABOX")
+[ -e "$build/CMakeCache.txt" ] || { echo "skipped: $LUABOX lies in no build folder"; exit 77; }
+for program in man groff cmake; do command -v $program > /dev/null || { echo "skipped: there is no $program"; exit 77; }; done
+make_rootfs rootfs
+mark=e2e-install
+script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
+
+succeeds "cmake --install" cmake --install "$build" --prefix "$work/usr"
+luabox=$work/usr/bin/luabox
+equal "the installed luabox runs a container" hi "$("$luabox" run box.lua 2>&1)"
+for command in luabox luabox-run luabox-repl luabox-image luabox-help; do
+  holds "man $command" "$command" "$(MANWIDTH=80 man -l "usr/share/man/man1/$command.1" 2>&1)"
+done
+equal "no page has an error" "" "$(for page in usr/share/man/man1/*; do groff -man -Tutf8 -ww "$page" 2>&1 >/dev/null; done)"
+for command in $("$luabox" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+  succeeds "$command has a page" test -s "usr/share/man/man1/luabox-$command.1"
+done
+holds "a page has what --help has" "Call the container NAME" "$(MANWIDTH=200 man -l usr/share/man/man1/luabox-run.1)"
+holds "and sections for the commands below it" "max-size SIZE" "$(MANWIDTH=200 man -l usr/share/man/man1/luabox-image.1)"
+complete_words() { # WORD...: what bash offers for the last word
+  bash -c '. usr/share/bash-completion/completions/luabox; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _luabox; echo "${COMPREPLY[*]}"' _ "$@"
+}
+equal "bash completes a command" "repl" "$(complete_words luabox rep)"
+equal "its options" "--name" "$(complete_words luabox run --na)"
+equal "commands below it" "import" "$(complete_words luabox image im)"
+equal "and what an option takes" "json" "$(complete_words luabox run --log-format js)"
+holds "zsh" "#compdef luabox" "$(head -1 usr/share/zsh/vendor-completions/_luabox)"
+holds "fish" "complete -c luabox" "$(cat usr/share/fish/vendor_completions.d/luabox.fish)"
+succeeds "editors find the definitions" cmp usr/share/luabox/meta/sys.lua "$top/scripts/meta/sys.lua"
+succeeds "a folder for policies" test -d usr/etc/luabox/policy.d
+
+succeeds "a program finds the package" cmake -S "$top/tests/installed" -B program -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_BUILD_TYPE=Release
+succeeds "and builds with nothing but the installed headers and library" cmake --build program
+lacks "none of them is the checkout's" "$top/engine" "$(cat program/CMakeFiles/installed.dir/main.cpp.o.d program/CMakeFiles/installed.dir/*.make 2>/dev/null)"
+before=$(hostname)
+equal "its process has a namespace of its own" installed "$(program/installed "$(command -v hostname)")"
+equal "which is not the host's" "$before" "$(hostname)"
+program/installed /no/such 2> error; equal "an error of the engine is an exception" 125 $?
+holds "that says what failed" "exec /no/such" "$(cat error)"
+
+if command -v dpkg-deb > /dev/null; then
+  succeeds "cpack" cpack --config "$build/CPackConfig.cmake" -B "$work/package"
+  deb=$(echo package/luabox_*.deb)
+  holds "the package has a name" "Package: luabox" "$(dpkg-deb -f "$deb" 2>&1 | grep Package)"
+  succeeds "it unpacks" dpkg-deb -x "$deb" unpacked
+  equal "its luabox runs a container" hi "$(unpacked/usr/bin/luabox run box.lua 2>&1)"
+  for file in etc/luabox/policy.d usr/share/man/man1/luabox-run.1 usr/share/bash-completion/completions/luabox usr/share/luabox/meta/luabox.lua; do
+    succeeds "it has /$file" test -e "unpacked/$file"
+  done
+  equal "and nothing outside /usr and /etc" "etc usr" "$(ls unpacked | xargs)"
+else
+  skipped "the Debian package" "there is no dpkg-deb"
+fi
+leaves_nothing "nothing is left behind"
+finish
