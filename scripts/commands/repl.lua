@@ -20,6 +20,7 @@ function repl.parser()
   parser:argument("script", "Run this script first."):args "?"
   parser:argument("arguments", "Its arguments."):args "*":argname "ARG"
   parser:option("-e --execute", "Run CODE, print what it returns, and end."):argname "CODE"
+  parser:option("--container", "Have the running container NAME as c."):argname "NAME"
   return parser
 end
 
@@ -28,6 +29,7 @@ end
 local OVERVIEW = [[
 container { ... }   image directory   bind tmpfs proc sysfs dev devpts mqueue overlay cgroupfs   veth
 sys                 the primitives: sys.clone, sys.mount, sys.net, sys.cgroup, sys.security, sys.user, sys.file ...
+running "NAME"      a container that runs: c:exec { ... }, c:stats(), c.cgroup.memory = "1GiB", c.mounts
 help(x)             the reference of a function or object;   doc "veth", doc "container.cgroup" by name
 _                   what the last line gave;   Tab completes, Ctrl-C stops what runs, Ctrl-D ends]]
 
@@ -78,11 +80,13 @@ local function help(scope, ...)
   end
 end
 
+local function running(name) return require("luabox.attachment").to(name) end
+
 --- The environment of what is typed: own names first; reading what is nowhere is an error that names the nearest.
 local function new_scope()
   local scope = { vocabulary = require "luabox.stdlib", own = {} }
   scope.tools = {
-    sys = sys, exit = function(status) os.exit(status) end,
+    sys = sys, running = running, exit = function(status) os.exit(status) end,
     help = function(...) help(scope, ...) end, doc = print_reference,
   }
   function scope.get(name)
@@ -327,6 +331,7 @@ function repl.run(arguments)
   local options = cli.parse(repl.parser(), arguments)
   require("luabox.commands.run").set_scope(options.script or "repl", options.arguments)
   local scope = new_scope()
+  if options.container then scope.own.c = running(options.container) end
   if options.script then run_script(options.script, options.arguments, scope) end
   if options.execute then return run_text(options.execute, "-e", scope) end
   if not (sys.file.is_terminal(0) and sys.file.is_terminal(1)) then return run_text(io.read "*a", "input", scope) end

@@ -78,7 +78,9 @@ local function names_in(value, methods)
       if type(key) == "string" and key:match "^[%a_][%w_]*$" and not key:match "^__" and fits then names[#names + 1] = key end
     end
     local meta = debug.getmetatable(from)
-    if type(meta) == "table" then add(rawget(meta, "__index")) end
+    if type(meta) ~= "table" then return end
+    for _, name in ipairs(rawget(meta, "names") or {}) do names[#names + 1] = name end
+    add(rawget(meta, "__index"))
   end
   if type(value) == "table" then
     add(value)
@@ -135,7 +137,7 @@ function STRINGS.running()
   return names
 end
 
-local SYS_MODULES = { "archive", "cgroup", "file", "json", "log", "mount", "net", "security", "terminal", "user" }
+local SYS_MODULES = { "archive", "cgroup", "file", "json", "log", "mount", "net", "running", "security", "terminal", "user" }
 
 --- Where the word at the end of `before` starts (1 is the first byte), and the words that may stand there.
 --- `scope` is { names = function() -> list, get = function(name) -> value } of the prompt.

@@ -148,7 +148,9 @@ end
 --- Passes signals on, and carries its terminal, until it has ended. Returns its exit status, 128 + N for a signal.
 function Execution:stand_by()
   local signals = sys.terminal.forward_signals()
-  sys.terminal.supervise({ self.child }, signals, self.master and self.master:number())
+  local ok, problem = errors.try(sys.terminal.supervise, { self.child }, signals, self.master and self.master:number())
+  signals:release()  -- a script that goes on hears of its own signals again
+  if not ok then error(problem, 0) end
   return self.child:wait()
 end
 

@@ -160,6 +160,22 @@ function Container:kill(signal) end
 ---@return integer status
 function Container:stop(seconds) end
 
+---@class luabox.ExecOptions
+---@field [integer] string  the command
+---@field env? table<string, string|number>  beside the container's
+---@field cwd? string
+---@field user? string|integer
+---@field terminal? boolean  a terminal of its own; else where 0 and 1 are one
+---@field stdin? string  a text that it reads
+---@field capture? boolean|"all"  what it writes is for output(); "all": its errors too
+
+---Starts a further process in it.
+---
+---    local text, status = c:exec { "ps", capture = true }:output()
+---@param options luabox.ExecOptions
+---@return luabox.Execution
+function Container:exec(options) end
+
 ---What it has used: cpu, memory, pids, io, pressure; nil where nothing counts it, see `accounting`.
 ---@return luabox.sys.CgroupStats
 function Container:stats() end
@@ -171,6 +187,27 @@ function Container:destroy() end
 ---@return integer status
 ---@return string? reason
 function Container:run() end
+
+---A further process in a container.
+---@class luabox.Execution
+local Execution = {}
+
+---@param seconds? luabox.Duration
+---@return integer? status
+function Execution:wait(seconds) end
+
+---@param signal? string|integer  "TERM" if none is said
+---@return boolean there
+function Execution:kill(signal) end
+
+---What it wrote, up to its end, and its exit status. With `capture`, once.
+---@return string text
+---@return integer status
+function Execution:output() end
+
+---Passes signals on and carries its terminal until it ends.
+---@return integer status
+function Execution:stand_by() end
 
 ---Checks the table, and raises at the line that is wrong. Nothing is started: return it from the script, or call its methods.
 ---

@@ -27,6 +27,7 @@ function sys.clone(options, body) end
 ---@field session? boolean  a session of its own
 ---@field terminal? boolean  descriptor 0 becomes its controlling terminal
 ---@field filter? luabox.sys.Filter  for system calls of the program alone
+---@field joined? boolean  of init, for a process that has joined a pid namespace: the program ends with it
 
 ---In place of this process. Nothing is inherited but descriptors 0 to 2. Returns only by raising.
 ---@param arguments string[]
@@ -37,6 +38,19 @@ function sys.exec(arguments, options) end
 ---@param arguments string[]
 ---@param options? luabox.sys.ExecOptions
 function sys.init(arguments, options) end
+
+---@return luabox.sys.Descriptor reader
+---@return luabox.sys.Descriptor writer
+function sys.pipe() end
+
+---@param text string
+---@return luabox.sys.Descriptor  that it is read from
+function sys.text_file(text) end
+
+---In a child, before its exec.
+---@param descriptor luabox.sys.Descriptor
+---@param number integer  0, 1 or 2
+function sys.redirect(descriptor, number) end
 
 ---@param namespaces luabox.sys.Namespaces
 function sys.unshare(namespaces) end
@@ -185,8 +199,56 @@ function Descriptor:number() end
 ---@return boolean
 function Descriptor:readable(seconds) end
 
+---@param limit? integer  bytes
+---@return string
+function Descriptor:read(limit) end
+
 ---Uses it up.
 function Descriptor:close() end
+
+---Processes that this one did not start.
+---@class luabox.sys.running
+sys.running = {}
+
+---@param pid integer
+---@return string  what a pid must be written down with
+function sys.running.start_time(pid) end
+
+---By pidfd. Raises ESRCH when it has ended, also when its pid is another's now.
+---@param pid integer
+---@param start_time string
+---@return luabox.sys.Running
+function sys.running.find(pid, start_time) end
+
+---@class luabox.sys.Running
+local Running = {}
+
+---@return boolean
+function Running:alive() end
+
+---@param seconds? number
+---@return boolean ended
+function Running:wait(seconds) end
+
+---@param signal luabox.sys.Signal
+---@return boolean there
+function Running:kill(signal) end
+
+---@return integer
+function Running:pid() end
+
+---Those that are not this process's, in the order to enter them.
+---@return table  a list of { kind =, descriptor = }
+function Running:namespaces() end
+
+---@return luabox.sys.Root
+function Running:root() end
+
+---Its limits, before joining.
+function Running:raise_limits() end
+
+---Its limits, nice value and oom_score_adj, after joining.
+function Running:adopt_limits() end
 
 -- ---- mounts
 
@@ -543,6 +605,12 @@ sys.cgroup = {}
 ---@param options? luabox.sys.CgroupOptions
 ---@return luabox.sys.Cgroup
 function sys.cgroup.create(name, options) end
+
+---One that is there already.
+---@param paths string[]  g:paths()
+---@param parent? string
+---@return luabox.sys.Cgroup
+function sys.cgroup.open(paths, parent) end
 
 ---@class luabox.sys.CgroupHierarchy
 ---@field version integer

@@ -34,6 +34,22 @@ holds "the script's container is c" $"true
 <container $mark, process " "$output"
 leaves_nothing "what was started ends with it"
 
+"$LUABOX" run box.lua & runtime=$!
+listed() { "$LUABOX" list | grep -q "^$mark .*running"; }
+within 5 listed || failed "(a container runs)"
+equal "a container of another luabox is c" "in it 99" \
+  "$("$LUABOX" repl --container $mark -e 'local text = c:exec { "/bin/sh", "-c", "echo in it", capture = true } c.cgroup.pids = 99
+    return print((text:gsub("\n", "")) .. " " .. c.cgroup.pids)' 2>&1)"
+equal "its limit is the kernel's" 99 "$(cat /sys/fs/cgroup/{pids/,}luabox/$mark/pids.max 2>/dev/null)"
+if [ -d /sys/fs/cgroup/memory ]; then
+  holds "a limit that would hold nothing is refused" "has no part in memory" "$("$LUABOX" repl --container $mark -e 'c.cgroup.memory = "1GiB"' 2>&1)"
+else
+  skipped "a limit that would hold nothing is refused" "cgroup v2 has one hierarchy"
+fi
+holds "one that is not there is told" "no container 'nosuch'" "$("$LUABOX" repl --container nosuch -e 1 2>&1)"
+kill $runtime; wait $runtime
+leaves_nothing "and it is left as it was"
+
 # ---- a terminal
 command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; [ $status = 0 ] && exit 77; finish; }
 socket=luabox-repl-$$
@@ -62,9 +78,13 @@ fresh; put 'container { hostn'; keys Tab; appears "an option of container" '^lua
 fresh; put 'container { cgroup = { swapp'; keys Tab; appears "an option inside an option" 'cgroup = \{ swappiness ='
 fresh; put 'conta'; keys Tab; appears "a word of the vocabulary" '^luabox> container$'
 fresh; put 'sys.terminal.'; keys Tab; appears "several are listed" 'forward_signals .*interrupts'
-fresh; type "c = container { name = '$mark', rootfs = '$work/rootfs', command = { '/bin/sleep', '4321' }, terminal = false }"
+fresh; type "c = container { name = '$mark', rootfs = '$work/rootfs', command = { '/bin/sleep', '4321' }, terminal = false, cgroup = { memory = '128MiB' } }"
 type 'c:start()'; appears "a container is shown by its name" "^<container $mark, process [0-9]+, running>"
 fresh; put 'c:sto'; keys Tab; appears "a method of an object" '^luabox> c:stop$'
+fresh; put 'running "e2e'; keys Tab; appears "a container's name" "^luabox> running \"$mark"
+fresh; type "r = running '$mark'"; type 'r.cgroup.memory = "64MiB"'; type 'r.cgroup.memory'; appears "a limit of a container that runs is set and read" '67108864'
+fresh; type 'r:exec { "/bin/sh", "-c", "echo in $(tty); cat /proc/self/status | head -1" }'; appears "a process joins it, in the terminal" '^in /dev/'
+fresh; type 'r.mounts[1].target'; appears "its mounts are listed" '^"/"$'
 fresh; type 'while true do end'; sleep 0.3; keys C-c; appears "Ctrl-C stops an endless loop" '\[[0-9]+\]:1: interrupted'
 fresh; type 'while true do pcall(function() while true do end end) end'; sleep 0.3; keys C-c; sleep 0.2; keys C-c
 appears "a second one a loop around pcall" 'interrupted'

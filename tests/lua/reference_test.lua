@@ -5,7 +5,7 @@ local reference = require "luabox.reference"
 local stdlib = require "luabox.stdlib"
 local sys = require "luabox.sys"
 
-local MODULES = { "mount", "net", "cgroup", "security", "user", "archive", "terminal", "file", "json", "log" }
+local MODULES = { "mount", "running", "net", "cgroup", "security", "user", "archive", "terminal", "file", "json", "log" }
 local entries, by_name = reference.all()
 
 local function set(list)

@@ -1,0 +1,77 @@
+-- attachment.lua: a container that runs, as a prompt has it: c.cgroup.memory = "1GiB", c:exec { "sh" }, c:stats(), c.mounts.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local running = require "luabox.running"
+
+local attachment = {}
+
+--- Sets a limit, where the container has a part in what limits it: a cgroup made only now would hold none of its processes.
+local function set_limit(container, group, key, value)
+  local has = {}
+  for _, path in ipairs(group:paths()) do has[path] = true end
+  for _, write in ipairs(group:plan { [key] = value }) do
+    if not has[write.path:match "^(.*)/" or ""] and not has[write.path] then
+      errors.raise("the container '%s' has no part in %s: its script must give it a limit there, or accounting = true", container.name,
+        write.controller)
+    end
+  end
+  group:write { [key] = value }
+end
+
+--- Its limits as a table: reading a key asks the kernel, setting one tells it.
+local function limits_of(container)
+  local group = container:cgroup()
+  if not group then errors.raise("the container '%s' has no cgroup of its own", container.name) end
+  return setmetatable({}, {
+    __index = function(_, key) return group:read(key) end,
+    __newindex = function(_, key, value) set_limit(container, group, key, value) end,
+    __tostring = function() return "<limits " .. table.concat(group:paths(), " ") .. ">" end,
+  })
+end
+
+--- \040 and the like, as proc(5) writes blanks in paths.
+local function plain(text)
+  return (text:gsub("\\(%d%d%d)", function(digits) return string.char(tonumber(digits, 8)) end))
+end
+
+--- What is mounted in it, in the kernel's words: { target =, type =, source =, options = }.
+local function mounts_of(container)
+  local list = {}
+  for line in sys.file.read(("/proc/%d/mountinfo"):format(container.process:pid())):gmatch "[^\n]+" do
+    local target, options, kind, source = line:match "^%d+ %d+ %S+ %S+ (%S+) (%S+) .-%- (%S+) (%S+)"
+    if target then list[#list + 1] = { target = plain(target), type = kind, source = plain(source), options = options } end
+  end
+  return list
+end
+
+local VIEWS = { cgroup = limits_of, mounts = mounts_of }
+
+local METHODS = {}
+
+--- A further process; with `capture` its output and exit status, else it has the terminal until its end: its exit status.
+function METHODS.exec(self, options)
+  local process = self.running:exec(options)
+  if options.capture then return process:output() end
+  return process:stand_by()
+end
+
+function METHODS.stats(self) return self.running:stats() end
+function METHODS.kill(self, signal) return self.running:kill(signal) end
+function METHODS.alive(self) return self.running:alive() end
+
+--- The container called `name`, whoever started it.
+function attachment.to(name)
+  local found = running.find(name)
+  return setmetatable({ running = found, name = found.name, config = found.config }, {
+    __index = function(_, key)
+      if VIEWS[key] then return VIEWS[key](found) end
+      return METHODS[key]
+    end,
+    __tostring = function()
+      return ("<container %s, process %d, %s>"):format(found.name, found.process:pid(), found:alive() and "running" or "ended")
+    end,
+    names = { "cgroup", "mounts", "exec", "stats", "kill", "alive" },
+  })
+end
+
+return attachment
