@@ -1,0 +1,124 @@
+#!/bin/bash
+# luabox exec into containers that turn on it: from inside nothing of the runtime can be reached, stopped for good or overwritten, and what joins is
+# confined whatever the container has done to its /proc, its /etc and its processes.
+. "$(dirname "$0")/../e2e/common.sh"
+command -v "${CC:-cc}" > /dev/null || { echo "skipped: no C compiler to make the attacker"; exit 77; }
+make_rootfs rootfs
+mark=own-exec
+chmod 711 "$work"
+"${CC:-cc}" -O1 -static -o rootfs/bin/watcher "$here/../attacks/watcher.c" || { echo "skipped: no static C library"; exit 77; }
+runtime=
+trap 'kill -9 $runtime 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+host=$work/host; mkdir "$host"; echo classified > "$host/secret"
+sum=$(sha256sum < "$LUABOX")
+
+# start COMMAND FIELD...: a container that runs COMMAND with sh.
+start() {
+  script "name = '$mark'" "command = { 'sh', '-c', [==[$1]==] }" "${@:2}"
+  "$LUABOX" run box.lua < /dev/null > run.out 2>&1 & runtime=$!
+  up() { "$LUABOX" list | grep -q "^$mark .*running"; }
+  within 5 up || failed "(the container runs)" "$(cat run.out)"
+}
+stop() { "$LUABOX" kill "$mark" KILL 2>/dev/null; wait $runtime 2>/dev/null; }
+inside() { timeout -s KILL 10 "$LUABOX" exec "$mark" "$@" < /dev/null 2>&1; }
+ready() { within 5 inside test -e /tmp/ready || failed "(the trap is set)" "$(cat run.out)"; }
+times() { for _ in $(seq "$1"); do inside true > /dev/null; echo $?; done | sort | uniq -c | xargs; }
+seconds() { local begin=$SECONDS; "$@" > /dev/null 2>&1; echo $((SECONDS - begin)); }
+less() { if [ "$2" -lt "$3" ]; then ok "$1"; else failed "$1" "$2"; fi; }
+# confined NAME: a process that joins now has no more than the container's first command would.
+confined() {
+  "$LUABOX" exec "$mark" busybox sleep 7676 < /dev/null > joined.out 2>&1 & local runner=$! found
+  within 5 pgrep -fx 'busybox sleep 7676' > /dev/null; found=$(pgrep -fx 'busybox sleep 7676' | head -1)
+  equal "$1: its capabilities, filter and no_new_privs are the container's" "$2" \
+    "$(grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$found/status" 2>/dev/null | cut -f2 | xargs) $(cat joined.out)"
+  equal "$1: it is in its namespaces" "$(readlink "/proc/$(process)/ns/"{mnt,pid,net,ipc,uts,cgroup} | xargs)" "$(readlink "/proc/$found/ns/"{mnt,pid,net,ipc,uts,cgroup} 2>/dev/null | xargs)"
+  kill $runner 2>/dev/null; wait $runner 2>/dev/null
+}
+process() { sed -E 's/.*"process":\{"pid":([0-9]+).*/\1/' "$LUABOX_STATE/$mark/record.json"; }
+closed="00000000800405fb 00000000800405fb 1 2 "
+
+# ---- an attacker that waits for what joins
+
+for way in stop look; do
+  start "exec watcher $way"; sleep 0.3
+  equal "a process that is $([ $way = stop ] && echo stopped || echo looked at) while it joins gets through" "40 0" "$(times 40)"
+  stop
+  seen=$(grep -c ^seen run.out)
+  if [ "$seen" -gt 0 ]; then ok "it was seen before its exec ($way)"; else failed "it was seen before its exec ($way)" "never, so this shows nothing"; fi
+  equal "nothing of the runtime is reached then ($way)" "" "$(grep ESCAPED run.out | sort | uniq -c | head -5)"
+done
+start "exec watcher kill"; sleep 0.3
+output=$(times 20); lacks "a process that is killed while it joins holds nobody up" 124 "$output"; holds "and is told as killed" 137 "$output"
+stop
+no_rest() { ! pgrep -x exec > /dev/null; }
+succeeds "no process that joined is left" within 3 no_rest
+start 'touch /tmp/ready; while :; do sleep 1000; done' "cgroup = { pids = 4 }"; within 5 test -e rootfs/tmp/ready
+output=$(inside true); got=$?
+less "a container with no process to spare doesn't hold it up" "$(seconds inside true)" 5
+equal "and says so" "125 1" "$got $(grep -c 'Resource temporarily unavailable' <<< "$output")"
+stop
+
+# ---- commands that turn on the program that starts them
+
+rm -f rootfs/tmp/ready
+printf '#!/proc/self/exe run\nlocal begin = os.time() while os.time() - begin < 2 do end\n' > rootfs/bin/self; chmod 755 rootfs/bin/self
+start 'while :; do for p in /proc/[0-9]*; do (exec 9> $p/exe) 2>/dev/null && echo OPENED $p; (echo overwritten > $p/exe) 2>/dev/null && echo WRITTEN $p; done; done'
+for command in /proc/self/exe /bin/self /proc/1/exe /proc/self/fd/3; do
+  timeout -s KILL 10 "$LUABOX" exec "$mark" $command version < /dev/null > out 2>&1; got=$?
+  lacks "the command $command doesn't hold exec up" "$got" 137
+done
+stop
+equal "the binary is as it was" "$sum" "$(sha256sum < "$LUABOX")"
+lacks "and could not be opened to be written" D "$(grep -E '^(OPENED|WRITTEN)' run.out | while read -r _ p; do echo "D $p"; done | grep -v '^D /proc/[12]$' | head -2)"
+
+# ---- a container that has changed what it stands on: with the power to mount, which luabox doesn't give by itself
+
+power="capabilities = { add = { 'sys_admin' } }"
+able="00000000802405fb 00000000802405fb 1 0 "
+fake='mount -t tmpfs none /proc; mkdir -p /proc/self/attr /proc/self/ns /proc/self/fd /proc/self/task /proc/sys/kernel /proc/thread-self/attr
+  for f in self/attr/exec self/oom_score_adj self/setgroups self/exe self/status sys/kernel/cap_last_cap; do echo 0 > /proc/$f; done
+  for n in 0 1 2 3 4 5 6 7 8 9 10; do mkfifo /proc/self/fd/$n; done; touch /tmp/ready; while :; do sleep 1000; done'
+start "$fake" "$power" "seccomp = 'unconfined'" "apparmor = nil"; ready; confined "a /proc of the container's own making" "$able"; stop
+rm -f rootfs/tmp/ready
+start 'mount -t tmpfs none /tmp; touch /tmp/ready; umount -l /proc; rm -rf /proc; ln -s /tmp /proc; while :; do sleep 1000; done' "$power" "seccomp = 'unconfined'"; ready
+confined "no /proc at all" "$able"; stop
+rm -f rootfs/proc rootfs/tmp/ready; mkdir -p rootfs/proc
+start 'mount --bind /dev/null /proc/self/oom_score_adj; mount -t tmpfs none /dev/pts; mkfifo /dev/pts/ptmx; touch /tmp/ready; while :; do sleep 1000; done' \
+  "$power" "seccomp = 'unconfined'" "oom_score_adj = 200"; ready
+output=$(timeout -s KILL 10 "$LUABOX" exec -t "$mark" true < /dev/null 2>&1); got=$?
+equal "a terminal from what is no devpts is refused" 125 "$got"
+confined "a covered oom_score_adj" "$able"; stop
+
+# ---- its own files as traps
+
+rm -f rootfs/tmp/ready
+trap_in() { start "$1; touch /tmp/ready; while :; do sleep 1000; done"; within 5 test -e rootfs/tmp/ready; }
+done_with() { stop; rm -f rootfs/tmp/ready rootfs/trap; cp passwd.saved rootfs/etc/passwd; }
+cp rootfs/etc/passwd passwd.saved
+trap_in 'rm /etc/passwd; mkfifo /etc/passwd'; less "a fifo as passwd doesn't hold it up" "$(seconds inside true)" 5; confined "a fifo as passwd" "$closed"; rm rootfs/etc/passwd; done_with
+trap_in 'rm /etc/passwd; ln -s /proc/1/environ /etc/passwd'; lacks "a link to an init's environment as passwd shows nothing" LUABOX "$(inside id; timeout 5 "$LUABOX" exec -u user "$mark" id 2>&1)"; rm rootfs/etc/passwd; done_with
+trap_in 'echo "user:x:4294967295:-1::/:/bin/sh" > /etc/passwd'; lacks "a passwd line without sense makes nobody root" uid=0 "$(timeout 5 "$LUABOX" exec -u user "$mark" id 2>&1)"; done_with
+for target in "$host" /proc/1/root /proc/self/cwd /proc/self/fd/3 ../../../../../.."$host"; do
+  trap_in "ln -s $target /trap"
+  lacks "a working directory that leads to $( [[ $target == *host* ]] && echo "the host's folder" || echo $target) leads nowhere" classified "$(timeout 5 "$LUABOX" exec -w /trap "$mark" sh -c 'cat secret; cat ../../../../../../../../..'"$host"'/secret' 2>&1)"
+  done_with
+done
+trap_in true
+equal "/proc/self/fd/N as the working directory is refused" 125 "$(for n in $(seq 3 12); do timeout 5 "$LUABOX" exec -w /proc/self/fd/$n "$mark" ls > /dev/null 2>&1; echo $?; done | sort -u)"
+equal "a setuid program gives a user nothing" 1000 "$(cp rootfs/bin/busybox rootfs/usr/bin/busybox; chmod 4755 rootfs/usr/bin/busybox; timeout 5 "$LUABOX" exec -u user "$mark" /usr/bin/busybox id -u)"
+rm rootfs/usr/bin/busybox
+holds "it can't make a namespace" "not permitted" "$(inside unshare -m true)"
+lacks "the caller's environment doesn't reach it" SECRET "$(SECRET=x inside env)"
+equal "nor do the caller's descriptors" "0 1 2" "$(exec 7< "$host/secret" 8< /; inside sh -c 'ls /proc/$$/fd; true' | xargs)"
+done_with
+
+# ---- a first process that is the container's own, and moves
+
+rm -f rootfs/tmp/ready; mkdir -p rootfs/sub/etc; cp -r rootfs/bin rootfs/sub/; echo 'root:x:77:77::/:/bin/sh' > rootfs/sub/etc/passwd
+start 'touch /tmp/ready; exec chroot /sub sh -c "while :; do sleep 1000; done"' "init = false" "capabilities = { add = { 'sys_chroot' } }"; ready
+confined "a first process in a chroot of its own" "$closed"; stop
+rm -rf rootfs/tmp/ready
+
+equal "the host's file is as it was" classified "$(cat "$host/secret")"
+leaves_nothing "nothing is left behind"
+finish
