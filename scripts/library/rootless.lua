@@ -181,8 +181,8 @@ function rootless.settle(self)
   self.rootless = true
   if not config.users or config.users == "auto" then config.users, self.why_own_id = rootless.maps() end
   if self.why_own_id then sys.log.detail("rootless: only the user's own id is mapped: " .. self.why_own_id) end
-  if type(config.network) == "table" and config.network.kind == "veth" then
-    refuse("network", "a veth pair, NAT and published ports on it take root: as an ordinary user leave network out, or say "
+  if type(config.network) == "table" and (config.network.kind == "veth" or config.network.kind == "bridge") then
+    refuse("network", "a veth pair, a bridge, NAT and published ports on them take root: as an ordinary user leave network out, or say "
       .. "network = pasta { publish = { ... } }")
   end
   if config.devices and #config.devices > 0 then

@@ -26,8 +26,8 @@ failed() { echo "FAILED - $1${2:+: $2}"; status=1; result FAILED "$1" "${2:-}"; 
 
 # skipped NAME WHY: a check that this host can't have.
 skipped() { echo "skipped - $1: $2"; result skipped "$1" "$2"; }
-# refused NAME REASON TEXT: the kernel can't do it here, and the error in TEXT says so, with REASON in it: that is what the walk shows.
-refused() { if [[ $3 == *"$2"* ]]; then echo "ok - $1"; result refused "$1" "$2"; else failed "$1" "no '$2' in '$3'"; fi; }
+# refused NAME PART TEXT [REASON]: the kernel can't do it here, and the error in TEXT says so, with PART in it: that is what the walk shows.
+refused() { if [[ $3 == *"$2"* ]]; then echo "ok - $1"; result refused "$1" "${4:-$2}"; else failed "$1" "no '$2' in '$3'"; fi; }
 # equal NAME WANTED GOT
 equal() { if [ "$2" = "$3" ]; then ok "$1"; else failed "$1" "wanted '$2', got '$3'"; fi; }
 # holds NAME PART TEXT

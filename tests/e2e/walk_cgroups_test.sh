@@ -55,7 +55,7 @@ undelegated() {
   local name seen
   for name in $all_walks; do
     seen=$("$@" "$LUABOX" run "$top/examples/cgroups/$name.lua" "$([ $name = names ] && echo pids=5 || echo "$work/rootfs")" 2>&1 < /dev/null)
-    if [[ $name == network_classes && $seen == *"no network controller"* ]]; then refused "cgroups/$name: net_cls" "no network controller" "$seen"
+    if [[ $name == network_classes && $seen == *"no network controller"* ]]; then refused "cgroups/$name: net_cls" "no network controller" "$seen" "version 2 has no network controller"
     else refused "cgroups/$name: with no cgroup delegated" "delegated to this user" "$seen" "no cgroup is delegated to this user"; fi
   done
 }
@@ -186,7 +186,7 @@ for controller in net_cls net_prio; do
     if [ "$(counted "$([ $controller = net_cls ] && echo inet || echo netdev)")" -gt 0 ]; then ok "cgroups/network_classes: the firewall tells what it sends by $controller"
     else failed "cgroups/network_classes: the firewall tells what it sends by $controller" "$seen; $(nft list ruleset)"; fi
   else
-    refused "cgroups/network_classes: $controller" "v2 has no network controller; " "$seen"
+    refused "cgroups/network_classes: $controller" "v2 has no network controller" "$seen" "version 2 has no network controller"
   fi
 done
 

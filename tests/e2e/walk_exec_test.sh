@@ -51,6 +51,13 @@ holds "exec/join: another user, another folder, text to read" $'user: 1000 (stat
 holds "exec/join: it may not mount" "mount: mount: permission denied" "$output"
 holds "exec/join: it may not make devices" "mknod: mknod: /tmp/disk: Operation not permitted (status 1)" "$output"
 holds "exec/join: it ends with the container" "status 137, after the container's 137" "$output"
+if setpriv --reuid 1000 --regid 1000 --clear-groups unshare --user true 2> /dev/null; then
+  as=rootless
+  install -d -o 1000 user; cp -a rootfs user/rootfs; chown -R 1000:1000 user/rootfs
+  output=$(LUABOX_STATE=$work/user/state LUABOX_IMAGES=$work/user/images setpriv --reuid 1000 --regid 1000 --clear-groups "$LUABOX" run "$top/examples/exec/join.lua" "$work/user/rootfs" 2>&1 < /dev/null)
+  refused "exec/join: a process of an ordinary user's" "only root can run a further process in a container" "$output"
+  as=root
+fi
 
 # ---- the same as the container's command
 start "env = { COLOUR = 'green' }"; compare "a default container"; stop
