@@ -296,12 +296,12 @@ int open_mount(lua_State* L) {
       {"umount", fn<&umount>},                // mount.umount(path, { detach })
       {"pivot_root", fn<&pivot>},             // mount.pivot_root(root or path)
       {"chroot", fn<&change>},                // mount.chroot(root or path)
-      {"is_procfs", fn<&ask_procfs>, lua::reads},         // mount.is_procfs(root or path) -> boolean
-      {"verify_procfs", fn<&verify_procfs>, lua::reads},  // mount.verify_procfs(root, "/proc")
-      {"mask", fn<&mask>},                                // mount.mask(root, paths)
-      {"make_read_only", fn<&make_read_only>},            // mount.make_read_only(root, paths)
-      {"remove_tree", fn<&remove_tree>},                  // mount.remove_tree(path)
-      {"tree_size", fn<&tree_size>, lua::reads}};         // mount.tree_size(path) -> bytes
+      {"is_procfs", fn<&ask_procfs>, lua::reads},  // mount.is_procfs(root or path) -> boolean
+      {"verify_procfs", fn<&verify_procfs>},       // mount.verify_procfs(root, "/proc")
+      {"mask", fn<&mask>},                         // mount.mask(root, paths)
+      {"make_read_only", fn<&make_read_only>},     // mount.make_read_only(root, paths)
+      {"remove_tree", fn<&remove_tree>},           // mount.remove_tree(path)
+      {"tree_size", fn<&tree_size>, lua::reads}};  // mount.tree_size(path) -> bytes
   return lua::module(L, "mount.", functions);
 }
 

@@ -31,7 +31,7 @@ end
 --- The first line of the script that calls `word`. `return container { ... }` is a tail call: no frame of the script is left to ask.
 local function line_that_calls(word)
   local number = 0
-  for text in errors.script.text:gmatch "[^\n]*" do
+  for text in (errors.script.text .. "\n"):gmatch "([^\n]*)\n" do
     number = number + 1
     if text:find("%f[%w_]" .. word .. "%f[^%w_]") then return errors.script.name .. ":" .. number end
   end

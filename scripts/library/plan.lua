@@ -1,0 +1,390 @@
+-- plan.lua: what a script would do, found by running it in a pretence: each primitive is noted, none reaches the engine.
+--
+-- A plan is a list of steps: { side = "host" | "inside", process =, primitive =, arguments = { ... }, result =, where =, writes = }. An
+-- object of the engine's is { object = "mount1" } in arguments and result. What only reads answers from the kernel and is no step.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+
+local plan = {}
+
+-- Bookkeeping that changes nothing for the container: left out of a plan unless all is asked for.
+local NOISE = {
+  ["file.lock"] = true, ["lock:release"] = true, ["terminal.forward_signals"] = true, ["terminal.supervise"] = true, ["mount:root"] = true,
+  ["process:settle"] = true, ["process:message"] = true, ["process:status"] = true, ["process:pid"] = true, ["process:pidfd"] = true,
+  ["descriptor:number"] = true, ["descriptor:close"] = true, ["cgroup:hierarchies"] = true, ["cgroup:keep"] = true,
+  ["mount:is_directory"] = true, ["filter:size"] = true,
+}
+
+--- Luabox's own records, and what is there already.
+local function is_noise(self, primitive, object, path)
+  if NOISE[primitive] then return true end
+  if primitive:find "^file%." or primitive == "mount.remove_tree" then
+    return type(object) == "string" and (object .. "/"):sub(1, #self.folder + 1) == self.folder .. "/"
+  end
+  if primitive ~= "root:ensure_target" then return false end
+  local ok, kind = pcall(object.kind, object, path, { follow = true })
+  return ok and type(kind) == "string" and kind ~= ""
+end
+
+---@class luabox.Recorder
+local Recorder = {}
+Recorder.__index = Recorder
+
+-- ---- naming objects
+
+local function class_of(object)
+  local meta = debug.getmetatable(object)
+  return type(meta) == "table" and type(meta.__metatable) == "string" and meta.__metatable or "object"
+end
+
+function Recorder:name(object, name)
+  if not self.names[object] then
+    local class = class_of(object)
+    self.counts[class] = (self.counts[class] or 0) + 1
+    self.names[object] = name or class .. self.counts[class]
+  end
+  return self.names[object]
+end
+
+--- `value` as a step holds it: tables are copied, for the script may change its own later.
+function Recorder:kept(value, depth)
+  local kind = type(value)
+  if kind == "userdata" then return { object = self:name(value) } end
+  if kind == "number" and self.pids[value] then return { object = self.pids[value] } end
+  if kind == "function" or kind == "thread" then return { object = kind } end
+  if kind ~= "table" then return value end
+  if depth > 6 then return { object = "..." } end
+  local copy = {}
+  for key, each in pairs(value) do
+    if type(key) == "number" or type(key) == "string" then copy[key] = self:kept(each, depth + 1) end
+  end
+  return copy
+end
+
+-- ---- what some primitives answer: the pretence's own idea of what would follow
+
+local answers = {}
+
+--- Runs `body` as the child would, up to its exec; what it raises is raised here, as it would be.
+local function run_child(self, process, body)
+  local outer = self.into
+  self.into = { side = "inside", process = process }
+  self.pending[process] = self.into
+  local parent = { send = function() end }
+  local thread = coroutine.create(body)
+  local ok, problem = coroutine.resume(thread, parent)
+  self.into = outer
+  if not ok then
+    problem = errors.from(problem)
+    problem.traceback = problem.traceback or debug.traceback(thread)
+    error(problem, 0)
+  end
+  if coroutine.status(thread) == "dead" then errors.raise "clone: the function returned; it must end in exec" end
+end
+
+function answers.clone(self, stand_in, _, body)
+  local process = self:name(stand_in)
+  if type(body) ~= "function" then errors.raise "clone: argument 2: expected a function" end
+  self.after = function() run_child(self, process, body) end
+  return stand_in
+end
+
+answers["process:wait"] = function() return 0 end
+answers["process:kill"] = function() return true end
+answers["process:message"] = function() return nil end
+answers["process:pid"] = function(self, _, process)
+  local number = 4194304 + tonumber(self:name(process):match "%d+$")  -- beyond what a kernel gives
+  self.pids[number] = self:name(process)
+  return number
+end
+answers["terminal.open"] = function(_, stand_in) return stand_in, stand_in end
+answers["file.remove"] = function() return true end
+
+answers["cgroup.create"] = function(self, stand_in, name, options)
+  self.cgroups[stand_in] = { name = name, parent = options and options.parent, paths = {} }
+  self:name(stand_in, "cgroup(\"" .. tostring(name) .. "\")")
+  return stand_in
+end
+
+--- The files behind the keys.
+answers["cgroup:write"] = function(self, _, cgroup, values)
+  local known = self.cgroups[cgroup]
+  local writes = sys.cgroup.plan(values, { name = known and known.name, parent = known and known.parent })
+  for _, write in ipairs(writes) do
+    if known then known.paths[#known.paths + 1] = write.path end
+  end
+  self.step.writes = writes
+end
+
+--- Those that a planned file lies in, as the real object says.
+answers["cgroup:hierarchies"] = function(self, stand_in, cgroup)
+  local found = {}
+  for _, hierarchy in ipairs(sys.cgroup.host()) do
+    for _, path in ipairs(self.cgroups[cgroup] and self.cgroups[cgroup].paths or {}) do
+      if path:sub(1, #hierarchy.mount + 1) == hierarchy.mount .. "/" then
+        found[#found + 1] = hierarchy
+        break
+      end
+    end
+  end
+  return found or stand_in
+end
+
+answers["mount:root"] = function(self, stand_in, tree)
+  self:name(stand_in, self:name(tree) .. ":root()")
+  return stand_in
+end
+
+--- Whether a tree is a folder is what its source is.
+answers["mount:is_directory"] = function(self, _, tree) return self.folders[tree] ~= false end
+answers["mount.copy_of"] = function(self, stand_in, source)
+  self.folders[stand_in] = sys.file.kind(tostring(source) .. "/.") == "directory"
+  return stand_in
+end
+
+-- ---- recording
+
+local ENDS = { exec = true, init = true, exit = true }
+local RELEASES = { ["process:go"] = true, ["process:release"] = true, ["process:settle"] = true, ["process:wait"] = true, ["process:kill"] = true }
+
+--- What runs inside stands where the process is let go.
+function Recorder:flush(process)
+  local inside = self.pending[process]
+  if not inside then return end
+  self.pending[process] = nil
+  for _, step in ipairs(inside) do self.into[#self.into + 1] = step end
+end
+
+--- The line that asks: the script's own, or what the library works on.
+function Recorder:place()
+  local line = errors.users_line(3)
+  local site = errors.site
+  if line or not site.where then return line end
+  if not site.key then return site.where end
+  local name = site.where .. "\0" .. site.key
+  self.lines[name] = self.lines[name] or schema.line_of_key(site.where, site.key)
+  return self.lines[name]
+end
+
+function Recorder:add(primitive, ...)
+  local arguments = {}
+  for i = 1, select("#", ...) do arguments[i] = self:kept((select(i, ...)), 0) end
+  local step = { side = self.into.side, process = self.into.process, primitive = primitive, arguments = arguments, where = self:place() }
+  self.step = step
+  if self.all or not is_noise(self, primitive, ...) then self.into[#self.into + 1] = step end
+  return step
+end
+
+function Recorder:called(primitive, reads, stand_in, ...)
+  if self.busy then return stand_in end
+  local object = ...
+  if primitive == "mount.root" then
+    self:name(stand_in, ("root(%q)"):format(object))
+    return stand_in
+  end
+  if reads and not answers[primitive] then return stand_in end
+  self.busy = true
+  local step, result = self:add(primitive, ...), { stand_in }
+  local answer, ok, problem = answers[primitive], true, nil
+  if answer then
+    local arguments = { ... }
+    ok, problem = pcall(function() result = { answer(self, stand_in, unpack(arguments)) } end)
+  end
+  self.busy = false
+  if not ok then error(problem, 0) end
+  if type(result[1]) == "userdata" then step.result = { object = self:name(result[1]) } end
+  if RELEASES[primitive] then self:flush(self:name(object)) end
+  local after = self.after
+  self.after = nil
+  if after then after() end
+  if ENDS[primitive] then return self.stop end
+  return unpack(result)
+end
+
+-- ---- Lua's own ways to the system
+
+--- Those that change something are noted and not done; what reads stays. Returns a function that puts all back.
+local function close_exits(self)
+  local lua_io, lua_package = _G.io, _G.package  -- these are to be changed
+  local saved = { io = {}, os = {}, package = { loadlib = package.loadlib } }
+  local function replace(library, name, answer)
+    local from = _G[library]
+    saved[library][name] = from[name]
+    from[name] = function(...)
+      self:add(library .. "." .. name, ...)
+      return answer(...)
+    end
+  end
+  replace("os", "execute", function() return 0 end)
+  replace("os", "remove", function() return true end)
+  replace("os", "rename", function() return true end)
+  replace("os", "tmpname", function() return "/tmp/lua_explain" end)
+  replace("io", "popen", function() return assert(saved.io.open "/dev/null") end)
+  replace("io", "tmpfile", function() return assert(saved.io.open "/dev/null") end)
+  saved.io.open, saved.io.output = io.open, io.output
+  lua_io.open = function(name, mode)
+    if not mode or mode:match "^rb?$" then return saved.io.open(name, mode) end
+    self:add("io.open", name, mode)
+    return saved.io.open("/dev/null", "r")
+  end
+  lua_io.output = function(file)
+    if type(file) ~= "string" then return saved.io.output(file) end
+    self:add("io.output", file)
+  end
+  lua_package.loadlib = function() return nil, "explain loads no native code", "absent" end
+  local ffi, cpath = package.preload.ffi, package.cpath
+  lua_package.preload.ffi, lua_package.cpath = function() errors.raise "explain can't follow what a script does through ffi" end, ""
+  return function()
+    for library, functions in pairs(saved) do
+      for name, f in pairs(functions) do _G[library][name] = f end
+    end
+    lua_package.preload.ffi, lua_package.cpath = ffi, cpath
+  end
+end
+
+-- What the library does in the order of a table's names, which differs from one run to the next.
+local UNORDERED = { ["root:mknod"] = true, ["root:symlink"] = true, ["user.rlimit"] = true }
+
+--- Steps that follow one another and whose order means nothing, in the order of their text.
+local function in_order(steps)
+  local first = 1
+  while first <= #steps do
+    local last = first
+    local name = steps[first].primitive
+    while UNORDERED[name] and steps[last + 1] and steps[last + 1].primitive == name do last = last + 1 end
+    local run = {}
+    for i = first, last do run[#run + 1] = steps[i] end
+    table.sort(run, function(a, b) return plan.line(a) < plan.line(b) end)
+    for i = first, last do steps[i] = run[i - first + 1] end
+    first = last + 1
+  end
+  return steps
+end
+
+--- Runs `body` in a pretence. Returns the steps, and what it raised. `options.all`: bookkeeping too.
+---@return table[] steps, luabox.Error? problem
+function plan.record(body, options)
+  local weak = { __mode = "k" }
+  local self = setmetatable({
+    all = options and options.all, folder = require("luabox.state").folder(), counts = {}, pids = {},
+    names = setmetatable({}, weak), cgroups = setmetatable({}, weak),
+    folders = setmetatable({}, weak), pending = {}, lines = {}, into = { side = "host" },
+  }, Recorder)
+  local reopen = close_exits(self)
+  self.stop = sys.gate.pretend(function(...) return self:called(...) end)
+  local steps, thread = self.into, coroutine.create(body)
+  local ok, problem = coroutine.resume(thread)
+  sys.gate.pretend(nil)
+  reopen()
+  self.into = steps
+  for process in pairs(self.pending) do self:flush(process) end
+  steps.side = nil
+  in_order(steps)
+  if ok then return steps end
+  problem = errors.from(problem)
+  problem.traceback = problem.traceback or debug.traceback(thread)
+  return steps, problem
+end
+
+-- ---- a script's plan
+
+--- What differs from one start to the next, and what another luabox does at this moment, is no part of a plan.
+local function settle_world()
+  local state, count = require "luabox.state", 0
+  local found, folder = pcall(state.folder)
+  if not found then folder = "/run/user/" .. sys.uid() .. "/luabox" end
+  state.folder = function() return folder end
+  state.collect_some = function() end
+  local random, kind = sys.random, sys.file.kind
+  sys.random = function(bytes)
+    count = count + 1
+    return ("%0" .. 2 * bytes .. "x"):format(count)
+  end
+  sys.file.kind = function(path, ...)
+    if type(path) == "string" and path:sub(1, #folder + 1) == folder .. "/" then return nil end
+    return kind(path, ...)
+  end
+  return function() sys.random, sys.file.kind = random, kind end
+end
+
+--- The containers that a script returned, one after another: started, waited for, taken away.
+local function run_containers(result)
+  local container = require "luabox.container"
+  local list = container.is(result) and { result } or type(result) == "table" and result or {}
+  for _, each in ipairs(list) do
+    if container.is(each) then each:start() end
+  end
+  for _, each in ipairs(list) do
+    if container.is(each) then
+      each:wait()
+      each:destroy()
+    end
+  end
+  return list
+end
+
+--- The plan of a script: steps, what was raised, and the containers. `run` knows how scripts are loaded: { set_scope =, load = }.
+function plan.of(run, script, arguments, options)
+  local back, containers = settle_world(), {}
+  local before, path, loaded = {}, package.path, {}
+  for name in pairs(_G) do before[name] = true end
+  for name in pairs(package.loaded) do loaded[name] = true end
+  local steps, problem = plan.record(function()
+    run.set_scope(script, arguments)
+    _G.os.exit = function(status) sys.exit(tonumber(status) or 0) end
+    local chunk = run.load(script)
+    containers = run_containers(chunk(unpack(arguments)))
+    if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+  end, options)
+  back()
+  package.path = path
+  setmetatable(_G, nil)
+  for name in pairs(_G) do
+    if not before[name] then _G[name] = nil end
+  end
+  for name in pairs(package.loaded) do
+    if not loaded[name] and not name:find "^luabox" then package.loaded[name] = nil end
+  end
+  return steps, problem, containers
+end
+
+-- ---- as text
+
+local function is_name(text) return type(text) == "string" and text:find "^[%a_][%w_]*$" ~= nil end
+
+--- A kept value as a script would write it.
+function plan.show(value, depth)
+  depth = depth or 0
+  if type(value) == "string" then
+    return '"' .. value:gsub('[%c\\"]', { ["\n"] = "\\n", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }):gsub("%c", "?") .. '"'
+  end
+  if type(value) ~= "table" then return tostring(value) end
+  if value.object then return value.object end
+  local parts, names = {}, {}
+  for i, each in ipairs(value) do parts[i] = plan.show(each, depth + 1) end
+  for name in pairs(value) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    parts[#parts + 1] = (is_name(name) and name or "[" .. plan.show(name) .. "]") .. " = " .. plan.show(value[name], depth + 1)
+  end
+  return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+--- One step as a line of a script.
+function plan.line(step)
+  local arguments, first = {}, 1
+  local call = step.primitive
+  local object, method = call:match "^(%w+):(.*)$"
+  if object and type(step.arguments[1]) == "table" and step.arguments[1].object then
+    call, first = step.arguments[1].object .. ":" .. method, 2
+  end
+  for i = first, #step.arguments do arguments[#arguments + 1] = plan.show(step.arguments[i]) end
+  local text = call .. "(" .. table.concat(arguments, ", ") .. ")"
+  if #arguments == 1 and arguments[1]:sub(1, 1) == "{" then text = call .. " " .. arguments[1] end
+  return (step.result and step.result.object .. " = " or "") .. text
+end
+
+return plan
