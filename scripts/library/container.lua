@@ -24,10 +24,10 @@ local function name_like(pattern, expected)
 end
 
 local function environment(value)
-  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
-  if expected then return nil, expected end
+  local checked, expected, complete = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
+  if expected then return nil, expected, complete end
   for name, text in pairs(checked) do
-    if name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes" end
+    if name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes", true end
   end
   return checked
 end
@@ -40,12 +40,12 @@ end
 
 --- Sysctls that belong to a namespace of the container's own; any other would change the host.
 local function sysctl(value)
-  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "sysctl")
-  if expected then return nil, expected end
+  local checked, expected, complete = schema.map(schema.either(schema.string, schema.is "number"))(value, "sysctl")
+  if expected then return nil, expected, complete end
   for name in pairs(checked) do
     if not (name:match "^net%.[%w_.]+$" or name:match "^kernel%.msg%w+$" or name:match "^kernel%.shm%w*$" or name == "kernel.sem"
         or name:match "^fs%.mqueue%.%w+$") then
-      return nil, "only names below net., kernel.msg*, kernel.shm*, kernel.sem and fs.mqueue. ('" .. name .. "' is the host's)"
+      return nil, "only names below net., kernel.msg*, kernel.shm*, kernel.sem and fs.mqueue. ('" .. name .. "' is the host's)", true
     end
   end
   return checked

@@ -131,6 +131,7 @@ local function explain(this, problem)
     local known = step.failed and step.failed(this, problem)
     if known then return known end
   end
+  if this.config and this.config.users then rawset(problem, "users", true) end
   if problem.op == "exec" and not problem.where then problem.where = schema.line_of_key(this.where, "command") end
   return problem
 end

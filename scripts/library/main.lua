@@ -51,9 +51,19 @@ end
 -- A command that could not be executed, as a shell tells it.
 local EXEC_STATUS = { ENOENT = 127, EACCES = 126, ENOEXEC = 126, EISDIR = 126, ENOTDIR = 126, ELOOP = 126, EPERM = 126 }
 
+--- Two more lines where the cause is known; nothing that goes wrong here may hide the error itself.
+local function why(problem)
+  local ok, cause, remedy = pcall(function()
+    local causes = require "luabox.causes"
+    causes.load_site()
+    return causes.find(problem)
+  end)
+  return ok and cause and ("\n  cause: %s\n  to do: %s"):format(cause, remedy) or ""
+end
+
 local function tell(problem)
   local sys, cli = require "luabox.sys", package.loaded["luabox.cli"]
-  local text = tostring(problem)
+  local text = tostring(problem) .. why(problem)
   if cli and cli.debug and problem.traceback then text = text .. "\n" .. problem.traceback end
   sys.log.error(text)
 end

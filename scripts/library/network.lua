@@ -61,8 +61,8 @@ local function one_or_more(check)
   local list = schema.list(check)
   return function(value, path)
     if type(value) == "table" and value[1] ~= nil then return list(value, path) end
-    local checked, expected = check(value, path)
-    if expected then return nil, expected end
+    local checked, expected, complete = check(value, path)
+    if expected then return nil, expected, complete end
     return { checked }
   end
 end

@@ -1,6 +1,7 @@
 -- schema.lua: checks a table that a user wrote, and says at which line it is wrong.
 --
--- A schema is { field = check }, a check a function(value, path) that returns the value to use, or nil and what was expected.
+-- A schema is { field = check }, a check a function(value, path) that returns the value to use, or nil and what was expected; and true when
+-- that says already what there was instead.
 local errors = require "luabox.errors"
 
 local schema = {}
@@ -36,9 +37,9 @@ function schema.list(check)
     if type(value) ~= "table" then return nil, "a list" end
     local result = {}
     for key, item in pairs(value) do
-      if type(key) ~= "number" then return nil, ("a list; it has the key '%s'"):format(tostring(key)) end
+      if type(key) ~= "number" then return nil, ("a list; it has the key '%s'"):format(tostring(key)), true end
       local checked, expected = check(item, ("%s[%d]"):format(path, key))
-      if expected then return nil, ("%s as item %d, not %s"):format(expected, key, show(item)) end
+      if expected then return nil, ("%s as item %d, not %s"):format(expected, key, show(item)), true end
       result[key] = checked
     end
     return result
@@ -51,9 +52,9 @@ function schema.map(check)
     if type(value) ~= "table" then return nil, "a table" end
     local result = {}
     for key, item in pairs(value) do
-      if type(key) ~= "string" then return nil, "a table with names as keys" end
+      if type(key) ~= "string" then return nil, "names as keys, not " .. tostring(key), true end
       local checked, expected = check(item, path .. "." .. key)
-      if expected then return nil, ("%s for '%s', not %s"):format(expected, key, show(item)) end
+      if expected then return nil, ("%s for '%s', not %s"):format(expected, key, show(item)), true end
       result[key] = checked
     end
     return result
@@ -79,8 +80,9 @@ function schema.either(...)
   return function(value, path)
     local expected = {}
     for i, check in ipairs(checks) do
-      local checked, wanted = check(value, path)
+      local checked, wanted, complete = check(value, path)
       if not wanted then return checked end
+      if complete then return nil, wanted, true end  -- the kind was right
       expected[i] = wanted
     end
     return nil, table.concat(expected, " or ")
@@ -156,9 +158,9 @@ function schema.check(values, definition, site)
         if values[new] ~= nil then errors.raise_at(line_of_key(where, key), "%s: '%s' and '%s' are the same", site.what, key, new) end
         check, key = definition[new], new
       end
-      local result, expected = check(value, site.what .. "." .. key)
+      local result, expected, complete = check(value, site.what .. "." .. key)
       if expected then
-        errors.raise_at(line_of_key(where, key), "%s.%s: expected %s, got %s", site.what, key, expected, show(value))
+        errors.raise_at(line_of_key(where, key), "%s.%s: expected %s%s", site.what, key, expected, complete and "" or ", got " .. show(value))
       end
       checked[key] = result
       outermost = where
