@@ -13,6 +13,7 @@ function explain.parser()
   parser:usage "Usage: luabox explain [OPTIONS] SCRIPT [ARG...]\n       luabox explain --diff A B"
   parser:flag("--json", "As JSON.")
   parser:flag("--all", "Bookkeeping too: locks, descriptors.")
+  parser:flag("--root", "What it would do if root ran it.")
   parser:flag("--seccomp", "Only the system call filter, as rules.")
   parser:flag("--diff", "What differs between two scripts.")
   return parser

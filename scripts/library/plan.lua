@@ -66,6 +66,8 @@ end
 
 local answers = {}
 
+local BEYOND = 4194304  -- no kernel gives a process such a number
+
 --- Runs `body` as the child would, up to its exec; what it raises is raised here, as it would be.
 local function run_child(self, process, body)
   local outer = self.into
@@ -94,7 +96,7 @@ answers["process:wait"] = function() return 0 end
 answers["process:kill"] = function() return true end
 answers["process:message"] = function() return nil end
 answers["process:pid"] = function(self, _, process)
-  local number = 4194304 + tonumber(self:name(process):match "%d+$")  -- beyond what a kernel gives
+  local number = BEYOND + tonumber(self:name(process):match "%d+$")
   self.pids[number] = self:name(process)
   return number
 end
@@ -290,13 +292,19 @@ end
 -- ---- a script's plan
 
 --- What differs from one start to the next, and what another luabox does at this moment, is no part of a plan.
-local function settle_world()
+local function settle_world(as_root)
   local state, count = require "luabox.state", 0
+  local random, kind, start_time, uid, gid = sys.random, sys.file.kind, sys.running.start_time, sys.uid, sys.gid
+  if as_root then
+    sys.uid, sys.gid = function() return 0 end, function() return 0 end
+  end
+  sys.gate.pretend(function(_, _, stand_in) return stand_in end)  -- an ordinary user's folder may have to be made
   local found, folder = pcall(state.folder)
+  sys.gate.pretend(nil)
   if not found then folder = "/run/user/" .. sys.uid() .. "/luabox" end
   state.folder = function() return folder end
   state.collect_some = function() end
-  local random, kind = sys.random, sys.file.kind
+  sys.running.start_time = function(pid) return pid > BEYOND and 0 or start_time(pid) end
   sys.random = function(bytes)
     count = count + 1
     return ("%0" .. 2 * bytes .. "x"):format(count)
@@ -305,7 +313,9 @@ local function settle_world()
     if type(path) == "string" and path:sub(1, #folder + 1) == folder .. "/" then return nil end
     return kind(path, ...)
   end
-  return function() sys.random, sys.file.kind = random, kind end
+  return function()
+    sys.random, sys.file.kind, sys.running.start_time, sys.uid, sys.gid = random, kind, start_time, uid, gid
+  end
 end
 
 --- The containers that a script returned, one after another: started, waited for, taken away.
@@ -326,7 +336,7 @@ end
 
 --- The plan of a script: steps, what was raised, and the containers. `run` knows how scripts are loaded: { set_scope =, load = }.
 function plan.of(run, script, arguments, options)
-  local back, containers = settle_world(), {}
+  local back, containers = settle_world(options and options.root), {}
   local before, path, loaded = {}, package.path, {}
   for name in pairs(_G) do before[name] = true end
   for name in pairs(package.loaded) do loaded[name] = true end

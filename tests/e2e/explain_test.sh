@@ -56,7 +56,7 @@ if command -v strace >/dev/null; then
       touch "$work/strace.$who"; chmod 666 "$work/strace.$who"
       run=(setpriv --reuid $who --regid $who --clear-groups env -u XDG_RUNTIME_DIR LUABOX_STATE= LUABOX_IMAGES= "${run[@]}")
     fi
-    "${run[@]}" explain box.lua > "plan.$who" 2>&1; equal "as $name: a plan is made" 0 $?
+    "${run[@]}" explain --root box.lua > "plan.$who" 2>&1; equal "as $name: a plan is made" 0 $?
     holds "as $name: up to the command" 'init({ "/bin/true" }' "$(cat "plan.$who")"
     succeeds "as $name: strace saw it" test -s "strace.$who"
     equal "as $name: no system call that changes anything" "" "$(calls "strace.$who")"
