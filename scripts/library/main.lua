@@ -51,8 +51,11 @@ end
 -- A command that could not be executed, as a shell tells it.
 local EXEC_STATUS = { ENOENT = 127, EACCES = 126, ENOEXEC = 126, EISDIR = 126, ENOTDIR = 126, ELOOP = 126, EPERM = 126 }
 
---- Two more lines where the cause is known; nothing that goes wrong here may hide the error itself.
+--- For a person (at a terminal, or with --debug) two more lines where the cause is known: a program reads one sentence. Nothing that goes
+--- wrong here may hide the error itself.
 local function why(problem)
+  local cli = package.loaded["luabox.cli"]
+  if not (cli and cli.debug) and not require("luabox.sys").file.is_terminal(2) then return "" end
   local ok, cause, remedy = pcall(function()
     local causes = require "luabox.causes"
     causes.load_site()

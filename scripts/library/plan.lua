@@ -13,7 +13,7 @@ local NOISE = {
   ["file.lock"] = true, ["lock:release"] = true, ["terminal.forward_signals"] = true, ["terminal.supervise"] = true, ["mount:root"] = true,
   ["process:settle"] = true, ["process:message"] = true, ["process:status"] = true, ["process:pid"] = true, ["process:pidfd"] = true,
   ["descriptor:number"] = true, ["descriptor:close"] = true, ["cgroup:hierarchies"] = true, ["cgroup:keep"] = true,
-  ["mount:is_directory"] = true, ["filter:size"] = true,
+  ["mount:is_directory"] = true, ["net.local_device"] = true, ["filter:size"] = true,
 }
 
 --- Luabox's own records, and what is there already.
@@ -102,6 +102,7 @@ answers["process:pid"] = function(self, _, process)
 end
 answers["terminal.open"] = function(_, stand_in) return stand_in, stand_in end
 answers["file.remove"] = function() return true end
+answers["net.local_device"] = function() return nil end  -- where the kernel could not say: an interface was going at that moment
 
 answers["cgroup.create"] = function(self, stand_in, name, options)
   self.cgroups[stand_in] = { name = name, parent = options and options.parent, paths = {} }

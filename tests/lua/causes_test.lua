@@ -334,7 +334,7 @@ end)
 --- What `luabox run` says of a script.
 local function told(text, environment)
   file("told.lua", text)
-  local pipe = io.popen(("%s %s run %s/told.lua 2>&1 < /dev/null"):format(environment or "", os.getenv "LUABOX", folder))
+  local pipe = io.popen(("%s %s run --debug %s/told.lua 2>&1 < /dev/null"):format(environment or "", os.getenv "LUABOX", folder))
   local said = pipe:read "*a"
   pipe:close()
   return said
@@ -345,6 +345,10 @@ test("an error is told with its cause and what to do, one found by a file of the
   local script = 'require("luabox.sys").mount.copy_of "/no/such/source"'
   check.contains(told(script), "cause: what is to be bound is not there")
   check.contains(told(script), "to do: make it before")
+  local pipe = io.popen(("%s run %s/told.lua 2>&1"):format(os.getenv "LUABOX", folder))
+  local lines = select(2, pipe:read "*a":gsub("\n", ""))
+  pipe:close()
+  check.equal(lines, 1, "a program reads one line:")
   directory "config/luabox"
   file("config/luabox/causes.lua", '(...).add { op = "open_tree", cause = "the share is not mounted", remedy = "mount it" }', 420)
   check.contains(told(script, "XDG_CONFIG_HOME=" .. folder .. "/config"), "cause: the share is not mounted")

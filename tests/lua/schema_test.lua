@@ -16,7 +16,6 @@ local function message_of(folder, text)
   local message = pipe:read "*a"
   pipe:close()
   message = ("\n" .. message):match "\nluabox: (.*)\n$" or message  -- a sanitizer's warnings may stand before it
-  message = message:gsub("\n  cause: .*$", "")  -- causes_test.lua looks at these
   return (plain(message, folder .. "/", ""))
 end
 
