@@ -201,7 +201,7 @@ std::string suggestion(std::string_view name, const std::vector<std::string_view
 }
 
 std::string suggestion_or_all(std::string_view name, const std::vector<std::string_view>& known) {
-  if (const std::string near = suggestion(name, known); !near.empty()) return near;
+  if (std::string near = suggestion(name, known); !near.empty()) return near;
   std::string all;
   for (const auto& each : known)
     all += (all.empty() ? ", expected one of '" : ", '") + std::string(each) + "'";
