@@ -10,11 +10,13 @@ the script that asks for it. Needs no privilege. Commands are taken to succeed.]
 
 function explain.parser()
   local parser = cli.parser("explain", DESCRIPTION)
-  parser:usage "Usage: luabox explain [OPTIONS] SCRIPT [ARG...]\n       luabox explain --diff A B"
+  parser:usage "Usage: luabox explain [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]\n       luabox explain --diff A B"
+  parser:option("--name", "As if the container were called NAME."):argname "NAME"
   parser:flag("--json", "As JSON.")
   parser:flag("--all", "Bookkeeping too: locks, descriptors.")
   parser:flag("--root", "What it would do if root ran it.")
   parser:flag("--seccomp", "Only the system call filter, as rules.")
+  parser:flag("--shell", "As a shell script that does the same.")
   parser:flag("--diff", "What differs between two scripts.")
   return parser
 end
@@ -22,7 +24,7 @@ end
 --- Options stand before the script, all behind it is the script's.
 local function split(arguments)
   local options, rest, at = {}, {}, 1
-  local takes_value = { ["--log-file"] = true, ["--log-format"] = true }
+  local takes_value = { ["--name"] = true, ["--log-file"] = true, ["--log-format"] = true }
   while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
     options[#options + 1] = arguments[at]
     if takes_value[arguments[at]] and arguments[at + 1] then
@@ -31,8 +33,17 @@ local function split(arguments)
     end
     at = at + 1
   end
-  for i = at, #arguments do rest[#rest + 1] = arguments[i] end
-  return options, rest
+  local command
+  for i = at, #arguments do
+    if command then
+      command[#command + 1] = arguments[i]
+    elseif arguments[i] == "--" then
+      command = {}
+    else
+      rest[#rest + 1] = arguments[i]
+    end
+  end
+  return options, rest, command
 end
 
 -- ---- as text
@@ -172,8 +183,9 @@ local function diff(first, second, options)
 end
 
 function explain.run(arguments)
-  local before, rest = split(arguments)
+  local before, rest, command = split(arguments)
   local options = cli.parse(explain.parser(), before)
+  options.command = command
   if not rest[1] then cli.refuse("explain", "expected a script") end
   if options.diff then
     if #rest ~= 2 then cli.refuse("explain", "--diff: expected two scripts") end
@@ -185,6 +197,9 @@ function explain.run(arguments)
     if problem then error(problem, 0) end
     if #containers == 0 then errors.raise_at(script, "the script returned no container: there is no filter to show") end
     for _, each in ipairs(containers) do print_filter(each) end
+  elseif options.shell then
+    if problem then error(problem, 0) end
+    io.write((require("luabox.shell").script(script, steps, require("luabox.state").folder())))
   elseif options.json then
     print(require("luabox.sys").json.encode({ script = script, steps = steps, failure = problem and tostring(problem) }, { indent = 2 }))
   else

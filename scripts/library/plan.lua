@@ -66,6 +66,12 @@ end
 
 local answers = {}
 
+local made = {}  -- folders that were pretended to be made
+
+answers["file.make_directories"] = function(_, _, path)
+  made[path], made[path:match "^(.*)/[^/]+$" or path] = true, true
+end
+
 local BEYOND = 4194304  -- no kernel gives a process such a number
 
 --- Runs `body` as the child would, up to its exec; what it raises is raised here, as it would be.
@@ -268,6 +274,7 @@ end
 --- Runs `body` in a pretence. Returns the steps, and what it raised. `options.all`: bookkeeping too.
 ---@return table[] steps, luabox.Error? problem
 function plan.record(body, options)
+  made = {}
   local weak = { __mode = "k" }
   local self = setmetatable({
     all = options and options.all, folder = require("luabox.state").folder(), counts = {}, pids = {},
@@ -312,6 +319,7 @@ local function settle_world(as_root)
   end
   sys.file.kind = function(path, ...)
     if type(path) == "string" and path:sub(1, #folder + 1) == folder .. "/" then return nil end
+    if made[path] then return "directory" end
     return kind(path, ...)
   end
   return function()
@@ -320,9 +328,14 @@ local function settle_world(as_root)
 end
 
 --- The containers that a script returned, one after another: started, waited for, taken away.
-local function run_containers(result)
+local function run_containers(result, options)
   local container = require "luabox.container"
   local list = container.is(result) and { result } or type(result) == "table" and result or {}
+  if (options.command or options.name) and not (#list == 1 and container.is(list[1])) then
+    errors.raise "a command or a name needs a script that returns one container"
+  end
+  if options.command then list[1].config.command = options.command end
+  if options.name then list[1].config.name = options.name end
   for _, each in ipairs(list) do
     if container.is(each) then each:start() end
   end
@@ -345,7 +358,7 @@ function plan.of(run, script, arguments, options)
     run.set_scope(script, arguments)
     _G.os.exit = function(status) sys.exit(tonumber(status) or 0) end
     local chunk = run.load(script)
-    containers = run_containers(chunk(unpack(arguments)))
+    containers = run_containers(chunk(unpack(arguments)), options or {})
     if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
   end, options)
   back()
