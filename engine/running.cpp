@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "engine/error.hpp"
 #include "engine/namespaces.hpp"
@@ -20,8 +19,10 @@ std::string folder_of(int pid) { return "/proc/" + std::to_string(pid); }
 
 Error gone(int pid) { return Error("find process", std::to_string(pid), ESRCH, "it has ended"); }
 
+constexpr size_t kName = 26, kBound = 21;
+
 rlim64_t bound_of(const std::string& text) {
-  return text == "unlimited" ? RLIM64_INFINITY : std::stoull(text);
+  return text.starts_with("unlimited") ? RLIM64_INFINITY : std::stoull(text);
 }
 
 /// From /proc/PID/limits, as prlimit(2) takes CAP_SYS_RESOURCE for a process of another user: a headline,
@@ -29,15 +30,12 @@ rlim64_t bound_of(const std::string& text) {
 /// of 26.
 std::vector<rlimit64> limits_of(int pid) {
   const std::string name = folder_of(pid) + "/limits";
-  std::istringstream lines(read_all(open_proc(std::to_string(pid) + "/limits", O_RDONLY).get(), name));
+  const std::string text = read_all(open_proc(std::to_string(pid) + "/limits", O_RDONLY).get(), name);
   std::vector<rlimit64> limits;
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line) && line.size() > 26) {
-    std::istringstream bounds(line.substr(26));
-    std::string soft, hard;
-    bounds >> soft >> hard;
-    limits.push_back({bound_of(soft), bound_of(hard)});
+  for (size_t line = text.find('\n'); line != std::string::npos; line = text.find('\n', line)) {
+    if (++line + kName + 2 * kBound > text.size()) break;
+    limits.push_back(
+        {bound_of(text.substr(line + kName, kBound)), bound_of(text.substr(line + kName + kBound, kBound))});
   }
   if (limits.size() != RLIM_NLIMITS) throw Error("read", name, EIO, "it is not of the form that is known");
   return limits;
@@ -66,12 +64,11 @@ std::string start_time(int pid) {
     throw;
   }
   // The name, field 2, may hold anything, blanks and parentheses too: counted from its end.
-  const size_t name_end = text.rfind(')');
-  std::istringstream fields(name_end == std::string::npos ? "" : text.substr(name_end + 1));
-  std::string field;
-  for (int number = 3; number <= kField; ++number) fields >> field;
-  if (!fields) throw Error("read", folder_of(pid) + "/stat", EIO, "it has too few fields");
-  return field;
+  size_t start = text.rfind(')');
+  for (int number = 3; number <= kField && start != std::string::npos; ++number)
+    start = text.find(' ', start + 1);
+  if (start == std::string::npos) throw Error("read", folder_of(pid) + "/stat", EIO, "it has too few fields");
+  return text.substr(start + 1, text.find(' ', start + 1) - start - 1);
 }
 
 Running Running::find(int pid, const std::string& started) {

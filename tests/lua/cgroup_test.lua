@@ -65,6 +65,24 @@ test("a cgroup that nobody holds any more is removed, and a kept one is not", fu
   os.remove(pids)
 end)
 
+test("one that is there is opened by its paths, and stays when the object goes", function()
+  with_cgroup({}, function(group)
+    group:write { pids = 30 }
+    local same = sys.cgroup.open(group:paths(), PARENT)
+    check.equal(same:read "pids", "30")
+    check.equal(same:stats().pids.limit, 30)
+    same = nil
+    collectgarbage()
+    collectgarbage()
+    check.truthy(group:exists())
+    check.equal(same, nil)
+    check.raises("it is in no hierarchy of this host", sys.cgroup.open, { "/tmp/demo" }, PARENT)
+    local paths = group:paths()
+    group:remove()
+    check.raises("it is gone", sys.cgroup.open, paths, PARENT)
+  end)
+end)
+
 test("a plan names each file and value and makes nothing", function()
   local base, version = base_of "pids"
   local plan = sys.cgroup.plan({ pids = 5 }, { name = "planned", parent = PARENT })
