@@ -5,7 +5,7 @@ exclude_files = { "scripts/meta" }  -- documents, not code
 -- What a container script has in scope (stdlib.lua).
 local vocabulary = {
   "arg", "container", "image", "bind", "proc", "sysfs", "tmpfs", "dev", "devpts", "mqueue", "overlay", "cgroupfs",
-  "veth", "bridge", "directory", "luabox", "require_version",
+  "veth", "bridge", "pasta", "directory", "luabox", "require_version",
 }
 files["examples"] = { read_globals = vocabulary }
 files["bench"] = { read_globals = vocabulary }

@@ -52,6 +52,9 @@ stdlib.veth = network.veth
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }: a network that containers share, with names.
 function stdlib.bridge(options) return require("luabox.bridge").new(options) end
 
+--- pasta { publish = { "8080:80" } }: the network of an ordinary user's container.
+function stdlib.pasta(options) return require("luabox.pasta").new(options) end
+
 --- luabox.version: "0.1.0"
 stdlib.luabox = { version = sys.version() }
 

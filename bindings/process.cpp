@@ -350,6 +350,7 @@ int open_process(lua_State* L) {
       {"init", lua::fn<&exec_init>},  // sys.init(arguments, options): as exec, below an init of our own
       {"helper",
        lua::fn<&Helper::start>},  // sys.helper { "newuidmap", ... } -> helper: a program of the host's
+      {"end_helpers", lua::fn<&end_helpers>},  // sys.end_helpers(argument): those whose parent was killed
       {"find_helper", lua::fn<&find_helper>, false},  // sys.find_helper "pasta" -> its path or nil
       {"unshare", lua::fn<&unshare>},                 // sys.unshare "net uts"
       {"setns", lua::fn<&setns>},                     // sys.setns(pid | path | descriptor, { namespaces = })

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "engine/error.hpp"
+#include "engine/file.hpp"
 
 namespace luabox {
 namespace {
@@ -149,6 +151,29 @@ bool Helper::kill(int signal) const {
   if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0) return true;
   if (errno == ESRCH) return false;
   throw Error("kill", std::to_string(pid_));
+}
+
+void end_helpers(const std::string& argument) {
+  const auto has = [&](const std::string& line) {
+    return line.find(std::string(1, '\0') + argument + '\0') != std::string::npos;
+  };
+  for (const auto& name : list_directory("/proc", 0)) {
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    // Before its command line is read: from here on it is this process that is meant, or none.
+    const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, std::atoi(name.c_str()), 0)));
+    struct stat owner = {};
+    const std::string folder = "/proc/" + name;
+    if (!process || ::stat(folder.c_str(), &owner) < 0 || owner.st_uid != ::geteuid()) continue;
+    try {
+      if (!has(std::string(1, '\0') + read_file(folder + "/cmdline"))) continue;
+    } catch (const Error&) {
+      continue;  // it has ended
+    }
+    if (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) < 0 && errno != ESRCH)
+      throw Error("kill", name);
+    pollfd ended = {process.get(), POLLIN, 0};
+    static_cast<void>(::poll(&ended, 1, 1000));
+  }
 }
 
 }  // namespace luabox

@@ -45,4 +45,8 @@ class Helper {
   std::optional<ExitStatus> ended_;
 };
 
+/// Kills every process of this user whose command line has `argument`, and waits up to a second for its end:
+/// a helper whose parent was killed. Nothing is signalled by a number that may have been used again.
+void end_helpers(const std::string& argument);
+
 }  // namespace luabox

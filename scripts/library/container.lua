@@ -192,7 +192,11 @@ local NAMES = { "net", "ipc", "uts", "pid", "cgroup" }
 --- Completes what the script left open.
 local function settle(self)
   local config = self.config
-  if sys.uid() ~= 0 then require("luabox.rootless").settle(self) end
+  if sys.uid() ~= 0 then
+    require("luabox.rootless").settle(self)
+  elseif type(config.network) == "table" and config.network.kind == "pasta" then
+    errors.raise_at(config.network.where, "pasta is an ordinary user's network: as root say veth { ... }")
+  end
   self.namespaces = {}
   for _, kind in ipairs(NAMES) do self.namespaces[kind] = config.namespaces and config.namespaces[kind] or "new" end
   if config.network == "host" then self.namespaces.net = "host" end

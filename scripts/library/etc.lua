@@ -29,6 +29,13 @@ local function resolv_conf(this)
     return table.concat(lines, "\n") .. "\n"
   end
   local ok, text = pcall(sys.file.read, "/etc/resolv.conf")
+  if this.pasta_file then
+    local lines = { "nameserver " .. require("luabox.pasta").SERVER }
+    for line in (ok and text or ""):gmatch "[^\n]+" do
+      if not line:match "^%s*nameserver%s" then lines[#lines + 1] = line end
+    end
+    return table.concat(lines, "\n") .. "\n"
+  end
   if not ok then return "" end
   if this.namespaces.net == "host" then return text end
   local lines = {}

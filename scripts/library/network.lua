@@ -91,13 +91,15 @@ end
 
 function network.check(value)
   if value == "none" or value == "host" then return value end
-  if type(value) == "table" and (value.kind == "veth" or value.kind == "bridge") then return value end
-  return nil, "veth { ... }, bridge { ... }, \"none\" or \"host\""
+  if type(value) == "table" and (value.kind == "veth" or value.kind == "bridge" or value.kind == "pasta") then return value end
+  return nil, "veth { ... }, bridge { ... }, pasta { ... }, \"none\" or \"host\""
 end
 
 --- The step for a network of the container's own.
 function network.step_for(value)
-  return value.kind == "bridge" and require("luabox.bridge").step or network.veth_step
+  if value.kind == "bridge" then return require("luabox.bridge").step end
+  if value.kind == "pasta" then return require("luabox.pasta").step end
+  return network.veth_step
 end
 
 local function address_of(text) return (text:match "^[^/]+") end

@@ -193,6 +193,7 @@ function rootless.settle(self)
     errors.raise_at(config.rootfs.where or self.where, "devices = true takes root: device nodes of a root file system don't work in a user namespace")
   end
   settle_cgroup(config, refuse)
+  require("luabox.pasta").settle(config, self.where, not config.namespaces or (config.namespaces.net or "new") == "new")
 end
 
 return rootless

@@ -35,6 +35,11 @@ end
 
 function removers.bridge(resource) require("luabox.bridges").leave(resource.name, resource.member) end
 
+--- A program of the host's that served a container: its own luabox has ended it, but for one that was killed.
+function removers.helper(resource)
+  if resource.leftover then sys.end_helpers(resource.argument) end
+end
+
 function removers.folder(resource)
   if not sys.file.kind(resource.path) then return end
   if sys.uid() ~= 0 then return require("luabox.rootless").remove_tree(resource.path) end
