@@ -202,6 +202,7 @@ local function settle(self)
   if config.network == "host" then self.namespaces.net = "host" end
   if self.namespaces.pid == "host" then config.init = false end
   config.cwd = config.cwd or "/"
+  if config.users == "auto" then config.users, config.auto_users = {}, true end
   local root = config.rootfs
   if root.kind == "directory" and not root.where then root.path = mounts.resolve(root.path, self.where) end
   self.named_host = config.hostname ~= nil

@@ -133,20 +133,23 @@ end
 function rootfs.step.prepare(this)
   if this.layer then prepare_layer(this) else make_targets(this) end
   if sys.uid() == 0 then mounts.prepare(this) end
+  if this.config.auto_users then require("luabox.idranges").prepare_root(this) end
 end
 
 function rootfs.step.undo(this)
   if this.image then this.image.lock:release() end
   if this.rootfs_lock then this.rootfs_lock:release() end
-  this.image, this.rootfs_lock = nil, nil
+  this.image, this.rootfs_lock, this.mapped = nil, nil, nil
   mounts.release(this)
 end
 
 --- The tree that becomes "/", with its flags, attached where this namespace alone sees it.
 local function attach_root(this)
-  local root = this.config.rootfs
+  local root, place = this.config.rootfs, this.rootfs_path
   local tree
-  if this.layer then
+  if this.mapped then
+    tree, place = require("luabox.idranges").root_tree(this)
+  elseif this.layer then
     local lower = { unpack(root.layers or {}) }
     lower[#lower + 1] = this.rootfs_path
     tree = sys.mount.make_overlay { lower = lower, upper = this.layer.upper, work = this.layer.work,
@@ -156,8 +159,8 @@ local function attach_root(this)
   end
   -- Device nodes of an image are no way to the host's devices, unless a devices cgroup decides which.
   tree:restrict_to { nodev = not (root.devices or this.device_rules) }
-  tree:attach_at(this.rootfs_path)
-  return sys.mount.root(this.rootfs_path)
+  tree:attach_at(place)
+  return sys.mount.root(place)
 end
 
 function rootfs.step.enter(this)

@@ -40,6 +40,8 @@ function removers.helper(resource)
   if resource.leftover then sys.end_helpers(resource.argument) end
 end
 
+function removers.ids(resource) require("luabox.idranges").release(resource.name) end
+
 function removers.folder(resource)
   if not sys.file.kind(resource.path) then return end
   if sys.uid() ~= 0 then return require("luabox.rootless").remove_tree(resource.path) end

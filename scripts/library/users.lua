@@ -24,7 +24,7 @@ end
 local step = { namespaces = "user", key = "users" }
 
 --- The step for `config.users`.
-function users.step_of() return step end
+function users.step_of(config) return config.auto_users and users.auto_step or step end
 
 function step.attach(this)
   local maps = this.config.users
@@ -39,6 +39,13 @@ end
 function step.failed(this, problem)
   return this.rootless and require("luabox.rootless").explain(this, problem)
 end
+
+-- A range of its own, taken anew at each start.
+users.auto_step = setmetatable({}, { __index = step })
+
+function users.auto_step.resources(this) return { require("luabox.idranges").resource(this) } end
+
+function users.auto_step.prepare(this) this.config.users = require("luabox.idranges").take(this) end
 
 local function is_mapped(lines, id)
   for _, line in ipairs(lines) do

@@ -37,7 +37,7 @@ local function maps(mount, users)
 end
 
 --- A descriptor of a user namespace with these maps: that of a process which is never let go.
-local function namespace_with(map)
+function volumes.namespace_with(map)
   local holder = sys.clone({ namespaces = "user" }, function() end)
   local ok, result = errors.try(function()
     sys.user.write_id_maps(holder, map)
@@ -83,7 +83,7 @@ function volumes.tree(mount, config)
   end
   local tree = sys.mount.copy_of(mount.source, { recursive = mount.recursive ~= false })
   if propagated then tree:propagation(mount.propagation) else tree:propagation "private" end
-  if mount.idmap then tree:idmap(namespace_with(maps(mount, config.users))) end
+  if mount.idmap then tree:idmap(volumes.namespace_with(maps(mount, config.users))) end
   return tree
 end
 

@@ -4,6 +4,7 @@ if [ "$(readlink /proc/self/ns/mnt)" = "$(readlink /proc/1/ns/mnt)" ]; then
   exec unshare --net --mount --propagation private bash "$0" "$@"
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+mount --make-rshared /  # as on a host with systemd; within this mount namespace
 user_id=$((20000 + $$ % 20000)) first_id=$((1000000000 + ($$ % 10000) * 65536))
 user_home=$work/home
 mkdir "$work/etc" "$user_home" "$work/run"

@@ -1,0 +1,138 @@
+-- idranges.lua: users = "auto": a range of the host's ids that no other container has, and the root file system seen through it.
+--
+-- STATE/.ids/FIRST says that a range is taken, and by which container; it appears whole (rename) or not at all. Nothing is changed on the disk: files
+-- keep their owners, and the container sees them through idmapped mounts (mount_setattr(2), since Linux 5.12; as layers of an overlay 5.19).
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local schema = require "luabox.schema"
+local state = require "luabox.state"
+
+local idranges = {}
+
+local COUNT = 65536
+-- Above what useradd and systemd-nspawn give out, below 2^31, from where on some programs fail.
+local DEFAULT = { first = 1879048192, count = 4096 * COUNT }
+local TRIES = 64
+
+local function folder() return state.folder() .. "/.ids" end
+
+--- Every range that /etc/subuid or /etc/subgid grants: { name, first, count }.
+local function granted()
+  local list = {}
+  for _, path in ipairs { "/etc/subuid", "/etc/subgid" } do
+    local ok, text = pcall(sys.file.read, path)
+    for name, first, count in (ok and text or ""):gmatch "([^:\n]+):(%d+):(%d+)" do
+      list[#list + 1] = { path = path, name = name, first = tonumber(first), count = tonumber(count) }
+    end
+  end
+  return list
+end
+
+--- Where ranges may lie: what both files grant to "luabox", or else the default, without what anybody was granted.
+local function pool()
+  local all, given, others = granted(), {}, {}
+  for _, each in ipairs(all) do
+    if each.name ~= "luabox" then others[#others + 1] = each end
+    if each.name == "luabox" and each.path == "/etc/subuid" then
+      for _, gids in ipairs(all) do
+        local same = gids.first == each.first and gids.count == each.count
+        if gids.name == "luabox" and gids.path == "/etc/subgid" and same then given[#given + 1] = each end
+      end
+    end
+  end
+  if #given > 0 then return given, {} end
+  return { DEFAULT }, others
+end
+
+local function overlaps(first, ranges)
+  for _, each in ipairs(ranges) do
+    if first < each.first + each.count and each.first < first + COUNT then return true end
+  end
+  return false
+end
+
+--- The resource that stands for the range of a container to come.
+function idranges.resource(this) return { kind = "ids", name = this.name } end
+
+--- Gives back what the container `name` has.
+function idranges.release(name)
+  local path = folder()
+  for _, file in ipairs(sys.file.list(path)) do
+    local ok, owner = pcall(sys.file.read, path .. "/" .. file)
+    if ok and owner == name then sys.file.remove(path .. "/" .. file) end
+  end
+end
+
+local function take(first, name)
+  local new = ("%s/new-%s"):format(folder(), name)
+  sys.file.write(new, name, { mode = 384 })
+  local ok, problem = errors.try(sys.file.rename, new, ("%s/%.0f"):format(folder(), first), { replace = "no" })
+  if ok then return true end
+  sys.file.remove(new)
+  if problem.code ~= "EEXIST" then error(problem, 0) end
+  return false
+end
+
+--- Takes a free range for `this`; its record has the resource already. Returns the lines of both maps.
+function idranges.take(this)
+  sys.file.make_directories(folder(), { mode = 448 })  -- 0700
+  local ranges, others = pool()
+  local slots = {}
+  for _, range in ipairs(ranges) do slots[#slots + 1] = { first = range.first, count = math.floor(range.count / COUNT) } end
+  for try = 1, TRIES do
+    for _, slot in ipairs(slots) do
+      -- At random, and where there are few one after the other.
+      local index = slot.count > TRIES and tonumber(sys.random(4), 16) % slot.count or try - 1
+      local first = slot.first + index * COUNT
+      if index < slot.count and not overlaps(first, others) and take(first, this.name) then
+        local line = ("0 %.0f %d"):format(first, COUNT)
+        return { uid = { line }, gid = { line } }
+      end
+    end
+  end
+  errors.raise_at(schema.line_of_key(this.where, "users"), "users = \"auto\": no range of %d ids is free among those of luabox in /etc/subuid", COUNT)
+end
+
+-- ---- the root file system
+
+--- A folder as the container is to see it, not yet attached anywhere.
+local function mapped(path, namespace, recursive)
+  local tree = sys.mount.copy_of(path, { recursive = recursive })
+  tree:propagation "private"  -- else it stays a peer of the host's mount, and what is mounted on it inside comes there too
+  local ok, problem = errors.try(tree.idmap, tree, namespace)
+  if ok then return tree end
+  problem.message = ("users = \"auto\": %s can't be seen through other ids (%s): its file system takes no part in idmapped mounts, "
+    .. "which takes Linux 5.12 and ext4, xfs or btrfs; "
+    .. "users = { uid = ... } and a root file system with such owners works everywhere"):format(path, problem.message)
+  error(problem, 0)
+end
+
+--- Makes, on the host, what the root is made of; the container inherits the descriptors.
+function idranges.prepare_root(this)
+  local namespace = require("luabox.volumes").namespace_with(this.config.users)
+  this.mapped = { lower = {} }
+  for i, path in ipairs { unpack(this.config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, namespace, false) end
+  table.insert(this.mapped.lower, mapped(this.rootfs_path, namespace, this.layer == nil))
+  if this.layer then this.mapped.layer = mapped(this.layer.path, namespace, false) end
+  this.mapped.place = this.record.path .. "/root"
+  sys.file.make_directory(this.mapped.place, { mode = 457 })  -- 0711: root inside passes through
+end
+
+--- The tree that becomes "/", and where it can be attached: no path of the host's need be open to root inside.
+function idranges.root_tree(this)
+  local from = this.mapped
+  if not from.layer then return from.lower[1], from.place end
+  sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true }):attach_at(from.place)
+  local root, lower = sys.mount.root(from.place), {}
+  for i, tree in ipairs(from.lower) do
+    tree:attach(root, "/lower" .. i, { create = "directory" })
+    lower[i] = from.place .. "/lower" .. i
+  end
+  from.layer:attach(root, "/layer", { create = "directory" })
+  root:make_directory "/root"
+  local layer = from.place .. "/layer"
+  local tree = sys.mount.make_overlay { lower = lower, upper = layer .. "/upper", work = layer .. "/work", userxattr = true }
+  return tree, from.place .. "/root"
+end
+
+return idranges
