@@ -25,6 +25,7 @@ return container {
   name = id and id:gsub("[^%w_.-]", "_"),
   hostname = "sec",
   rootfs = root,
+  users = os.getenv "SEC_MODE" == "userns" and "auto" or nil,
   mounts = list,
   cgroup = { pids = tonumber(wanted "SEC_PIDS"), memory = tonumber(wanted "SEC_MEM"), swap = wanted "SEC_MEM" and 0 },
   rlimits = wanted "SEC_NOFILE" and { nofile = tonumber(wanted "SEC_NOFILE") } or nil,

@@ -1,8 +1,19 @@
 #!/bin/bash
-# Runs the attack collection that LUABOX_ATTACKS names (its README tells its form) against luabox with its defaults: none may escape.
+# Runs the attack collection that LUABOX_ATTACKS names (its README tells its form) against luabox with its defaults, as root, as root with a user
+# namespace and as an ordinary user: none may escape.
 [ -n "${LUABOX_ATTACKS:-}" ] || { echo "skipped: LUABOX_ATTACKS names no attack collection"; exit 77; }
-here=$(dirname "$(readlink -f "$0")")
+. "$(dirname "$0")/../e2e/rootless.sh"
 "$LUABOX_ATTACKS/setup.sh" || exit 1
-output=$("${SEC:-/tmp/luabox-attacks}/run-attacks.sh" "$here/luabox.sh")
-echo "$output"
-[[ $output == *"escaped 0 "* ]] && ! grep -q '^UNKNOWN' <<<"$output"
+grant
+export SEC=${SEC:-/tmp/luabox-attacks} SEC_USER=$user_id LUABOX=$work/luabox
+cp "$top"/tests/attacks/{luabox.sh,container.lua} "$work"; chmod 755 "$work"/luabox.sh  # an ordinary user need not reach the source tree
+for mode in ${SEC_MODE:-root userns rootless}; do
+  command -v newuidmap > /dev/null || [ $mode != rootless ] || { skipped "attacks as an ordinary user" "newuidmap is not installed (package uidmap)"; continue; }
+  cp "$work/luabox.sh" "$work/luabox-$mode.sh"
+  output=$(SEC_MODE=$mode "$SEC/run-attacks.sh" "$work/luabox-$mode.sh")
+  echo "$output"
+  holds "attacks, $mode: none escaped" "escaped 0 " "$(tail -1 <<< "$output")"
+  equal "attacks, $mode: the outcome of each is known" "" "$(grep '^UNKNOWN' <<< "$output")"
+  rm -rf "$SEC/work/state-luabox-$mode"
+done
+finish
