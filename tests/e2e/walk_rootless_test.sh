@@ -73,6 +73,48 @@ equal "rootless/state: without a runtime folder there is one in /tmp, for the us
 rm -rf /tmp/luabox-$user_id; mkdir -m 777 /tmp/luabox-$user_id
 holds "rootless/state: one that another made is refused" "is not a folder of this user's alone" "$(without_runtime run box.lua -- true)"
 rm -rf /tmp/luabox-$user_id
+
+# ---- a delegated cgroup: of each hierarchy that has pids or memory, one that is the user's
+delegated=()
+delegate() {
+  local controller at
+  for controller in pids memory; do
+    at=$(awk -v c=",$controller," '$3 == "cgroup" && index("," $4 ",", c) { print $2; exit }' /proc/mounts)
+    if [ -z "$at" ] && grep -qw $controller /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null; then at=/sys/fs/cgroup; fi
+    [ -n "$at" ] || return 1
+    [ -d "$at/luabox-delegated-$$" ] && continue
+    mkdir "$at/luabox-delegated-$$" && delegated+=("$at/luabox-delegated-$$")
+    chown $user_id:$user_id "$at/luabox-delegated-$$"
+    for file in cgroup.procs tasks cgroup.subtree_control; do [ -e "$at/luabox-delegated-$$/$file" ] && chown $user_id "$at/luabox-delegated-$$/$file"; done
+    # On version 2 a cgroup with processes gives its own cgroups no controller: they are in one beside.
+    [ -e "$at/luabox-delegated-$$/cgroup.subtree_control" ] && mkdir "$at/luabox-delegated-$$/shell" && chown -R $user_id "$at/luabox-delegated-$$/shell"
+  done
+  return 0
+}
+# delegated_run COMMAND...: the user's shell is in these cgroups.
+delegated_run() {
+  (
+    for folder in "${delegated[@]}"; do
+      [ -d "$folder/shell" ] && folder+=/shell
+      sh -c 'echo $PPID' > "$folder/cgroup.procs" 2>/dev/null || echo $BASHPID > "$folder/cgroup.procs"
+    done
+    as_user "$@"
+  )
+}
+if delegate; then
+  box "network = 'none'" "cgroup = { pids = 20, memory = '32MiB' }" "command = { 'true' }"
+  output=$(delegated_run "$work/luabox" run box.lua -- sh -c 'cat /proc/self/cgroup; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; for i in $(seq 40); do sleep 1 & done' 2>&1 < /dev/null)
+  holds "rootless/cgroup: with a delegated one the limit is in force" "20" "$output"
+  holds "rootless/cgroup: and is kept by the kernel" "can't fork" "$output"
+  holds "rootless/cgroup: memory too" "killed: memory limit" "$(delegated_run timeout 60 "$work/luabox" run box.lua -- sh -c 'head -c 100000000 /dev/zero | tail > /dev/null; exit 137' 2>&1 < /dev/null)"
+  box "network = 'none'" "command = { 'true' }"
+  lacks "rootless/cgroup: the default limit of processes is there" "no default limit" "$(delegated_run "$work/luabox" run -v box.lua 2>&1)"
+  equal "rootless/cgroup: nothing is left in them" "" "$(find "${delegated[@]}" -mindepth 1 -type d -path '*luabox/*')"
+  for folder in "${delegated[@]}"; do find "$folder" -depth -type d -exec rmdir {} \;; done
+else
+  skipped "rootless/cgroup: with a delegated one the limit is in force" "this host has no pids and memory controllers to delegate"
+fi
+
 succeeds "rootless/images: the user removes his image" as_user "$work/luabox" image rm box
 
 # ---- with granted ids
