@@ -51,10 +51,10 @@ nsenter --net=/proc/$outside/ns/net python3 server.py outside 198.51.100.2 7000 
 python3 server.py host 127.0.0.1 7001 53 > host.log & jobs+=($!)
 printf 'nameserver 127.0.0.1\nsearch example.org\n' > resolv.conf; mount --bind resolv.conf /etc/resolv.conf
 within 10 grep -q ready outside.log; within 10 grep -q ready host.log
-ask() { timeout 5 busybox nc -w 2 "$1" "$2" < /dev/null 2>&1; }
+ask() { timeout 15 busybox nc -w 8 "$1" "$2" < /dev/null 2>&1; }
 
 # ---- from inside
-equal "rootless/pasta: chosen by itself, the outside is reached, under the host's address" "outside saw 198.51.100.1" "$(inside 'nc -w 3 198.51.100.2 7000 < /dev/null')"
+equal "rootless/pasta: chosen by itself, the outside is reached, under the host's address" "outside saw 198.51.100.1" "$(inside 'nc -w 10 198.51.100.2 7000 < /dev/null')"
 holds "rootless/pasta: it is named by -v" "network: pasta --foreground" "$(as_user "$work/luabox" run -v box.lua 2>&1)"
 holds "rootless/pasta: names are resolved, by a server on the host's own loopback too" "198.51.100.2" "$(inside 'nslookup outside.test')"
 equal "rootless/pasta: resolv.conf keeps the host's search list" "search example.org" "$(inside 'grep search /etc/resolv.conf')"
@@ -67,7 +67,7 @@ box "network = pasta { publish = { '8080:80', '127.0.0.1:8081:81' } }" "command 
 as_user "$work/luabox" run --name served box.lua < /dev/null & running=$!; jobs+=($running)
 answers() { [[ $(ask 127.0.0.1 8080) == "port 80" ]]; }
 succeeds "rootless/publish: a published port answers on the host" within 20 answers
-equal "rootless/publish: and from outside" "port 80" "$(out busybox nc -w 2 198.51.100.1 8080 < /dev/null)"
+equal "rootless/publish: and from outside" "port 80" "$(out busybox nc -w 8 198.51.100.1 8080 < /dev/null)"
 equal "rootless/publish: on one address of the host's" "port 81" "$(ask 127.0.0.1 8081)"
 lacks "rootless/publish: and not on the others" port "$(out busybox nc -w 1 198.51.100.1 8081 < /dev/null 2>&1)"
 lacks "rootless/publish: what is bound inside but not published is not on the host" port "$(ask 127.0.0.1 82; ask 127.0.0.1 80)"
