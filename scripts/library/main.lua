@@ -4,7 +4,9 @@
 -- /etc/luabox/commands. A command script returns { summary =, run = function(arguments) return exit_status end }.
 local errors = require "luabox.errors"
 
-local COMMANDS = { "run", "explain", "exec", "kill", "stats", "list", "trace", "image", "gc", "check-host", "repl", "check", "init", "help", "version" }
+local COMMANDS = {
+  "run", "explain", "exec", "kill", "stats", "list", "trace", "image", "gc", "check-host", "repl", "check", "init", "help", "version",
+}
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
 
 local main = { COMMANDS = COMMANDS }
