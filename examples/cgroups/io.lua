@@ -18,7 +18,7 @@ local function disk_of(path)
   return first_line(io.open(sys.file.kind(place .. "partition") and place .. "../dev" or place .. "dev"))
 end
 
-local group = sys.cgroup.create "walk-io"
+local group = sys.cgroup.create("walk-io", { controllers = { "io" } })
 local disk, size = disk_of(folder), 3e6
 group:write { io_read_bps = disk .. " 1MB", io_write_bps = disk .. " 2MB" }
 

@@ -1,6 +1,6 @@
 -- Marks for the network: net_cls gives what a cgroup sends a class for filters, net_prio a priority on each interface. Version 1 alone.
 -- Prints what the kernel has, or why it has none (version 2 hosts match the cgroup itself in their firewall); then what the command prints.
--- Needs root, a mounted net_cls and net_prio, and a command as arguments, which is run in the cgroup if there is one.
+-- Needs root, a mounted net_cls and net_prio (for the interfaces of the first network namespace alone), and a command to run in the cgroup.
 local sys = require "luabox.sys"
 
 local group = sys.cgroup.create "walk-network"

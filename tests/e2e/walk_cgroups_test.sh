@@ -161,15 +161,18 @@ else
   refused "cgroups/devices: what is allowed opens, and nothing else" "only the host's root may load one, and version 2 has no other way" "$seen"
 fi
 
-state() { cat "$(path walk-freezer freezer.state)" "$(path walk-freezer cgroup.freeze)" 2>/dev/null; }
+frozen() { [ -n "$found" ] || there walk-freezer freezer.state || there walk-freezer cgroup.freeze; [[ $(< "$found") == [F1]* ]]; } 2> /dev/null
+found=
 walk freezer > freezer.out &
-if within 30 eval '[[ $(state) == [F1]* ]]'; then ok "cgroups/freezer: it is frozen in the kernel"; else failed "cgroups/freezer: it is frozen in the kernel" "$(state)"; fi
+if within 30 frozen; then ok "cgroups/freezer: it is frozen in the kernel"; else failed "cgroups/freezer: it is frozen in the kernel" "$(cat freezer.out)"; fi
 wait $!
 holds "cgroups/freezer: it used no CPU time then" "frozen: 0.00 s of CPU, state frozen" "$(cat freezer.out)"
 lacks "cgroups/freezer: it did before and after" "ed: 0.00 s of CPU, state thawed" "$(cat freezer.out)"
 
 # ---- those of version 1 alone, and the rare ones
-if root; then nft -f - <<'RULES'
+# net_prio sets priorities on the interfaces of the first network namespace alone, whoever writes them: a machine of its own has that to spare.
+first_net() { if [ -n "${VM_RUN:-}" ] && root; then nsenter --net=/proc/1/ns/net "$@"; else "$@"; fi; }
+if root; then first_net nft -f - <<'RULES'
 table inet walk {
   chain out { type filter hook output priority 0; meta cgroup 0x100001 counter; }
 }
@@ -178,13 +181,14 @@ table netdev walk {
 }
 RULES
 fi
-counted() { nft list table "$1" walk | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p'; }
-seen=$(walk network_classes "$(command -v busybox)" ping -c 1 127.0.0.1)
+counted() { first_net nft list table "$1" walk | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p'; }
+seen=$(first_net "$LUABOX" run "$top/examples/cgroups/network_classes.lua" "$(command -v busybox)" ping -c 1 127.0.0.1 2>&1)
 for controller in net_cls net_prio; do
   if [ "$(version $controller)" = 1 ]; then
     holds "cgroups/network_classes: $controller" "$([ $controller = net_cls ] && echo 1048577 || echo "lo 5")" "$seen"
-    if [ "$(counted "$([ $controller = net_cls ] && echo inet || echo netdev)")" -gt 0 ]; then ok "cgroups/network_classes: the firewall tells what it sends by $controller"
-    else failed "cgroups/network_classes: the firewall tells what it sends by $controller" "$seen; $(nft list ruleset)"; fi
+    if [ $controller = net_prio ] && [ -z "${VM_RUN:-}" ]; then skipped "cgroups/network_classes: the firewall tells what it sends by net_prio" "only the first network namespace has it"
+    elif [ "$(counted "$([ $controller = net_cls ] && echo inet || echo netdev)")" -gt 0 ]; then ok "cgroups/network_classes: the firewall tells what it sends by $controller"
+    else failed "cgroups/network_classes: the firewall tells what it sends by $controller" "$seen; $(first_net nft list ruleset)"; fi
   else
     refused "cgroups/network_classes: $controller" "v2 has no network controller" "$seen" "version 2 has no network controller"
   fi
