@@ -11,3 +11,5 @@ files["examples"] = { read_globals = vocabulary }
 files["bench"] = { read_globals = vocabulary }
 files["scripts/commands/run.lua"] = { globals = { "os" } }  -- its exit
 files["tests"] = { read_globals = vocabulary, globals = { "test", "check" } }
+files["examples/policies"] = { read_globals = { "rule", "deny", "allow", "audit", "log", "under", "reaches", "has", "KiB", "MiB", "GiB", "case",
+  unpack(vocabulary) } }

@@ -19,7 +19,8 @@ constexpr size_t kLongestArgument = 120;
 constexpr int kDeepestTable = 2;
 
 std::vector<Watcher> watchers;
-bool hooked = false;  // a watcher or a pretence
+bool hooked = false;  // a watcher, a pretence or a governor
+Governor governor = nullptr;
 const char* called_last = "";
 
 double now_us() {
@@ -186,15 +187,32 @@ int set_pretence(lua_State* L) {
   lua_setfield(L, LUA_REGISTRYINDEX, kPretence);
   luaL_getmetatable(L, kPretence);
   pretending = !lua_isnil(L, -1);
-  hooked = pretending || !watchers.empty();
+  hooked = pretending || !watchers.empty() || governor != nullptr;
   lua_pushlightuserdata(L, &pretending);
   return 1;
+}
+
+// ---- policies
+
+int called(lua_State* L, const lua::Entry& entry, const char* name) {
+  return watchers.empty() ? entry.function.call(L) : watched(L, entry, name);
+}
+
+int governed(lua_State* L, const lua::Entry& entry, const char* name) {
+  std::vector<Fd> held;
+  governor(L, name, held);
+  return called(L, entry, name);
 }
 
 }  // namespace
 
 void watch(Watcher watcher) {
   watchers.push_back(watcher);
+  hooked = true;
+}
+
+void govern(Governor now) {
+  governor = now;
   hooked = true;
 }
 
@@ -215,7 +233,7 @@ int pass(lua_State* L) {
   const char* name = lua_tostring(L, lua_upvalueindex(2));
   if (pretending) return pretend(L, entry, name);
   if (entry.passage.kind == Passage::open) return entry.function.call(L);
-  return watched(L, entry, name);
+  return governor == nullptr ? called(L, entry, name) : governed(L, entry, name);
 }
 
 }  // namespace luabox::gate

@@ -11,6 +11,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+#include "engine/fd.hpp"
 
 struct lua_State;
 
@@ -47,6 +50,13 @@ void watch(Watcher watcher);
 
 /// Adds the arguments that stand in the stack's first `count` places.
 void describe(lua_State* L, int count, Event& event);
+
+/// Is called before each gated primitive, with its arguments on the stack, and raises what is refused. It may
+/// replace arguments; the descriptors that it adds to `held` live until the primitive has returned.
+using Governor = void (*)(lua_State* L, const char* primitive, std::vector<luabox::Fd>& held);
+
+/// Sets the governor; there is no way to take it off again. Inherited by the child of a clone.
+void govern(Governor governor);
 
 /// The name of the primitive called last, without its module: "attach". A literal.
 const char* current();

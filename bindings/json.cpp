@@ -1,5 +1,7 @@
 // luabox.sys.json: nlohmann-json for Lua. A table with the keys 1..n is an array, an empty one too; any other
 // is an object.
+#include "bindings/json.hpp"
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -67,7 +69,7 @@ Json to_json(lua_State* L, int index, int depth) {
   }
 }
 
-void push_json(lua_State* L, const Json& value, int depth) {
+void push_value(lua_State* L, const Json& value, int depth) {
   if (depth > kDeepest) throw Error::invalid("json.decode", "", "the text is nested too deeply");
   luaL_checkstack(L, 4, "json.decode");
   if (value.is_boolean()) {
@@ -79,13 +81,13 @@ void push_json(lua_State* L, const Json& value, int depth) {
   } else if (value.is_array()) {
     lua_createtable(L, static_cast<int>(value.size()), 0);
     for (size_t i = 0; i < value.size(); ++i) {
-      push_json(L, value[i], depth + 1);
+      push_value(L, value[i], depth + 1);
       lua_rawseti(L, -2, static_cast<int>(i + 1));
     }
   } else if (value.is_object()) {
     lua_newtable(L);
     for (const auto& [key, member] : value.items()) {
-      push_json(L, member, depth + 1);
+      push_value(L, member, depth + 1);
       lua_setfield(L, -2, key.c_str());
     }
   } else {
@@ -94,6 +96,16 @@ void push_json(lua_State* L, const Json& value, int depth) {
 }
 
 }  // namespace
+
+std::string json_of(lua_State* L, int index) {
+  return to_json(L, index, 0).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void push_json(lua_State* L, std::string_view text) {
+  const Json value = Json::parse(text, nullptr, false);
+  if (value.is_discarded()) throw Error::invalid("json.decode", "", "this is no JSON");
+  push_value(L, value, 0);
+}
 
 template <>
 struct lua::Options<EncodeOptions> {
@@ -112,10 +124,7 @@ int encode(lua_State* L) {
 
 int decode(lua_State* L) {
   lua::no_more_arguments(L, 1);
-  const std::string text = lua::argument<lua::Bytes>(L, 1).data;
-  const Json value = Json::parse(text, nullptr, false);
-  if (value.is_discarded()) throw Error::invalid("json.decode", "", "this is no JSON");
-  push_json(L, value, 0);
+  push_json(L, lua::argument<lua::Bytes>(L, 1).data);
   return 1;
 }
 

@@ -5,6 +5,7 @@
 #include <lua.hpp>
 
 #include "bindings/lua.hpp"
+#include "bindings/policy.hpp"
 #include "bindings/state.hpp"
 #include "engine/error.hpp"
 #include "engine/exec.hpp"
@@ -39,11 +40,13 @@ int main(int argc, char** argv) {
   try {
     luabox::enter_protected(argv, environ);
     luabox::remember_command_line(argc, argv);
+    luabox::policy::begin(argc > 1 ? argv[1] : nullptr);
     lua_State* L = luabox::new_state();
     lua_gc(L, LUA_GCSTOP,
            0);  // nothing becomes garbage while scripts are loaded; cli.lua and run.lua start it
     const int status = run(L, argc, argv);
     luabox::lua::undo_everything();  // what a script left
+    luabox::policy::end();
     return status;
   } catch (const luabox::Error& error) {
     return fail(error.what());

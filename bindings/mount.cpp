@@ -52,6 +52,19 @@ struct Value<RootOrPath> {
   }
 };
 
+/// A root, or in its place the source itself, as policies hand it on that were told of it.
+struct RootOrDescriptor {
+  const Root* root = nullptr;
+  const Fd* fd = nullptr;
+};
+template <>
+struct Value<RootOrDescriptor> {
+  static RootOrDescriptor check(lua_State* L, int index) {
+    if (Value<Fd>::is(L, index)) return {nullptr, &Value<Fd>::check(L, index)};
+    return {&Value<Root>::check(L, index), nullptr};
+  }
+};
+
 template <>
 struct Words<FileKind> {
   static constexpr std::array<std::pair<std::string_view, FileKind>, 6> all{
@@ -257,6 +270,10 @@ void mounted(const std::string& target, const Options& options) {
   make(options).attach_at(target);
 }
 
+Mount copy_inside(const lua::RootOrDescriptor& at, const std::string& source, const CopyOptions& options) {
+  return at.fd ? Mount::copy_of(fd_path(at.fd->get()), options) : Mount::copy_in(*at.root, source, options);
+}
+
 void make_private(const std::string& path) { set_propagation(path, Propagation::private_, {}); }
 
 void pivot(const lua::RootOrPath& at) { pivot_root(at.root()); }
@@ -272,7 +289,7 @@ int open_mount(lua_State* L) {
   static constexpr lua::Entry functions[] = {
       {"root", fn<&Root::open>, lua::reads},  // mount.root(path) -> root
       {"copy_of", fn<&Mount::copy_of>},       // mount.copy_of(source, { recursive }) -> tree
-      {"copy_in", fn<&Mount::copy_in>},       // mount.copy_in(root, source, { recursive }) -> tree
+      {"copy_in", fn<&copy_inside>},          // mount.copy_in(root, source, { recursive }) -> tree
       {"make", fn<&Mount::make>},             // mount.make(type, { source, options, flags }) -> tree
       {"make_proc", fn<&make_proc>},          // mount.make_proc { hidepid, subset, flags... } -> tree
       {"make_sysfs", fn<&make_sysfs>},

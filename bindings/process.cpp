@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "bindings/policy.hpp"
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
 #include "engine/exec.hpp"
@@ -93,6 +94,7 @@ int complete_error(lua_State* L) {
   // page.
   ++lua::generation;
   lua_gc(L, LUA_GCSTOP, 0);
+  policy::enter_child();
   lua_pushcfunction(L, complete_error);
   const int handler = lua_gettop(L);
   lua_pushvalue(L, function);
@@ -234,7 +236,10 @@ void sleep_for(double seconds) {
 /// sys.exit(status): ends this process at once; in the child of a clone too, without touching what the parent
 /// owns.
 void exit_now(int status) {
-  if (parent_channel() == nullptr) lua::undo_everything();
+  if (parent_channel() == nullptr) {
+    lua::undo_everything();
+    policy::end();
+  }
   std::fflush(nullptr);
   ::_exit(status);
 }

@@ -99,7 +99,8 @@ int open_on_demand(lua_State* L) {
       {"mount", open_mount},       {"net", open_net},   {"cgroup", open_cgroup},
       {"security", open_security}, {"user", open_user}, {"archive", open_archive},
       {"terminal", open_terminal}, {"file", open_file}, {"json", open_json},
-      {"log", open_log},           {"gate", open_gate}, {"running", open_running}};
+      {"log", open_log},           {"gate", open_gate}, {"running", open_running},
+      {"policy", open_policy}};
   const std::string name = lua_isstring(L, 2) ? lua_tostring(L, 2) : "";
   for (const auto& module : modules) {
     if (name != module.name) continue;

@@ -45,5 +45,6 @@ int open_file(lua_State* L);
 int open_json(lua_State* L);
 int open_log(lua_State* L);
 int open_gate(lua_State* L);
+int open_policy(lua_State* L);
 
 }  // namespace luabox

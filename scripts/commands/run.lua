@@ -37,7 +37,8 @@ local function split(arguments)
   return options, script, rest, command
 end
 
---- The vocabulary becomes global, and reading a global that is not there an error.
+--- The vocabulary becomes global, and reading a global that is not there an error. Under policies the script gets a scope of its own
+--- instead, which is returned.
 function run.set_scope(script, arguments)
   local vocabulary = require "luabox.stdlib"
   setmetatable(_G, {
@@ -56,8 +57,14 @@ function run.set_scope(script, arguments)
     if not sys.in_child() and package.loaded["luabox.trace"] then require("luabox.trace").finish() end
     sys.exit(status == false and 1 or tonumber(status) or 0)
   end
-  _G.arg = { [0] = script, unpack(arguments) }
   local folder = script:match "^(.*/)[^/]*$" or "./"
+  local sys = require "luabox.sys"
+  if sys.policy.active() then
+    local scope = require("luabox.sandbox").scope(vocabulary, folder, sys.policy.allowed())
+    scope.arg = { [0] = script, unpack(arguments) }
+    return scope
+  end
+  _G.arg = { [0] = script, unpack(arguments) }
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
 end
 
@@ -65,7 +72,8 @@ end
 function run.load(script)
   local sys = require "luabox.sys"
   if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
-  local text = script == "-" and io.read "*a" or sys.file.read(script)
+  local read = sys.policy.active() and sys.policy.read_script or sys.file.read
+  local text = script == "-" and io.read "*a" or read(script)
   if text:match "^%s*$" then errors.raise("%s is empty, expected a script", script) end
   if text:sub(1, 1) == "\27" then errors.raise("%s is bytecode, expected a script in text", script) end
   errors.script = { name = script, text = text }
@@ -121,8 +129,9 @@ function run.run(arguments)
   if #options > 0 then chosen = cli.parse(run.parser(), options) end
   if not script then cli.refuse("run", "expected a script") end
   if chosen.trace then require("luabox.trace").begin(chosen.trace) end
-  run.set_scope(script, rest)
   local chunk = run.load(script)
+  local scope = run.set_scope(script, rest)
+  if scope then setfenv(chunk, scope) end
   cli.collect_garbage()
   local containers = containers_of(chunk(unpack(rest)), script)
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end

@@ -89,6 +89,7 @@ local FIELDS = {
   devices = schema.list(device), rlimits = schema.map(rlimit), sysctl = sysctl,
   umask = name_like("^[0-7]+$", "an octal mode such as \"022\""), nice = schema.integer, oom_score_adj = schema.integer,
   personality = schema.string,
+  labels = schema.map(schema.string),
 }
 
 --- A step of the script's own: a table of hooks, or a function that runs inside.
@@ -229,15 +230,25 @@ local function begin(self)
   self.terminal = program.wants_terminal(self.config)
 end
 
---- Starts it; its command runs when this returns. Raises what any step raised, and leaves nothing then.
----@return luabox.Container
-function Container:start()
-  if self.process then errors.raise("the container %s was started already", self.name) end
-  begin(self)
+-- Under a site's policies: what the script has -> what was started for it.
+local admitted = setmetatable({}, { __mode = "k" })
+
+local function started(self) return admitted[self] or self end
+
+local function bring_up(self)
   self.steps = without_shared(steps_of(self), self.namespaces)
   lifecycle.start(self)
   local message, master = self.process:message()
   if message == "terminal" then self.master = master end
+end
+
+--- Starts it; its command runs when this returns. Raises what any step raised, and leaves nothing then.
+---@return luabox.Container
+function Container:start()
+  if started(self).process then errors.raise("the container %s was started already", self.name) end
+  if sys.policy.active() then return Container.start_governed(self) end
+  begin(self)
+  bring_up(self)
   return self
 end
 
@@ -253,30 +264,36 @@ end
 --- known ("memory limit 100 MB reached"); nil when the time is over. A container with a terminal of its own has the caller's meanwhile.
 ---@return integer? status, string? reason
 function Container:wait(timeout)
-  if not self.process then errors.raise "the container was not started" end
-  if self.master and not timeout and not self.process:status() then stand_by(self) end
-  local status = self.process:wait(timeout)
+  local this = started(self)
+  if not this.process then errors.raise "the container was not started" end
+  if this.master and not timeout and not this.process:status() then stand_by(this) end
+  local status = this.process:wait(timeout)
   if not status then return nil end
-  return status, status == 137 and limits.verdict(self) or nil
+  return status, status == 137 and limits.verdict(this) or nil
 end
 
 --- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
 function Container:kill(signal)
-  return self.process ~= nil and self.process:kill(signal or "TERM")
+  local this = started(self)
+  return this.process ~= nil and this.process:kill(signal or "TERM")
 end
 
 --- Asks it to end (SIGTERM), and kills it after `timeout` seconds (10). Returns the exit status.
 function Container:stop(timeout)
-  if not self.process then errors.raise "the container was not started" end
-  self:kill "TERM"
-  if not self.process:wait(timeout or 10) then self:kill "KILL" end
-  return self.process:wait()
+  local this = started(self)
+  if not this.process then errors.raise "the container was not started" end
+  Container.kill(self, "TERM")
+  if not this.process:wait(timeout or 10) then Container.kill(self, "KILL") end
+  return this.process:wait()
 end
 
 --- Ends whatever still runs and removes everything that the container had outside itself.
 function Container:destroy()
-  if not self.process then return end
-  local ok, problem = errors.try(lifecycle.destroy, self)
+  local this = started(self)
+  if not this.process then return end
+  local ok, problem = errors.try(lifecycle.destroy, this)
+  admitted[self] = nil
+  this.process, this.cgroup, this.master = nil, nil, nil
   self.process, self.cgroup, self.master = nil, nil, nil
   if not ok then error(problem, 0) end
 end
@@ -284,14 +301,16 @@ end
 --- Starts another process in it, confined as its command is: c:exec { "ps", env = {}, cwd =, user =, terminal =, stdin = "text", capture = true }.
 ---@return luabox.Execution
 function Container:exec(options)
-  if not self.process then errors.raise "the container is not running" end
-  return require("luabox.running").of(self.described):exec(options)
+  local this = started(self)
+  if not this.process then errors.raise "the container is not running" end
+  return require("luabox.running").of(this.described):exec(options)
 end
 
 --- CPU, memory, pids and io that it has used, in base units.
 function Container:stats()
-  if not self.cgroup then errors.raise "the container is not running" end
-  return self.cgroup:stats()
+  local this = started(self)
+  if not this.cgroup then errors.raise "the container is not running" end
+  return this.cgroup:stats()
 end
 
 --- start, wait and destroy in one. Returns what wait returns.
@@ -304,6 +323,38 @@ end
 
 local container = {}
 
+--- The container that the checked table `config` stands for.
+local function made_of(config, where, steps)
+  local self = setmetatable({ config = config, where = where, own_steps = steps }, Container)
+  check_together(config, where)
+  settle(self)
+  return self
+end
+
+--- A container of its own for what the script wrote: nothing in it is within the script's reach.
+local function remade(config, self)
+  local where = type(self.where) == "string" and self.where or "luabox"
+  config.device_rules = nil
+  if not self.named_host then config.hostname = nil end
+  return made_of(schema.check(config, FIELDS, { what = "container", where = where }), where, self.own_steps)
+end
+
+--- Starts a copy as the policies agree to it.
+function Container:start_governed()
+  local policy = require "luabox.policy"
+  local lock = policy.needs "running" and policy.lock()
+  local ok, result = errors.try(function()
+    local copy = policy.admit(self, remade, begin)
+    bring_up(copy)
+    return copy
+  end)
+  if lock then lock:release() end
+  if not ok then error(result, 0) end
+  admitted[self] = result
+  for _, field in ipairs { "process", "cgroup", "master", "name", "id", "terminal" } do self[field] = result[field] end
+  return self
+end
+
 --- Whether `value` was made by container { ... }.
 function container.is(value) return getmetatable(value) == Container end
 
@@ -313,11 +364,9 @@ function container.new(options)
   local where = errors.users_line(2, "container") or "luabox"
   if type(options) ~= "table" then errors.raise_at(where, "container: expected a table, got %s", type(options)) end
   local config = schema.check(options, FIELDS, { what = "container", where = where })
-  local self = setmetatable({ config = config, where = where, own_steps = {} }, Container)
-  for i, step in ipairs(options) do self.own_steps[i] = own_step(step, where) end
-  check_together(config, where)
-  settle(self)
-  return self
+  local steps = {}
+  for i, step in ipairs(options) do steps[i] = own_step(step, where) end
+  return made_of(config, where, steps)
 end
 
 return container

@@ -138,6 +138,7 @@ function execution.start(container, options)
   end
   local checked = schema.check(options, FIELDS, { what = "exec", where = where })
   for i, word in ipairs(options) do checked[i] = word end
+  if sys.policy.active() then container, checked = require("luabox.policy").admit_exec(container, checked, where) end
   local this = prepare(container, checked, where)
   local ok, problem = errors.try(bring_up, this)
   if ok then return this end

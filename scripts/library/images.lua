@@ -175,7 +175,7 @@ local function put_in_place(path, lock, request)
 end
 
 local function extract(rootfs, request, owner)
-  return sys.archive.import(request.source, rootfs, {
+  return sys.archive.import(request.held or request.source, rootfs, {
     devices = request.devices, owner = owner, max_bytes = request.max_bytes, sync = request.sync,
     signals = request.signals, progress = request.progress,
   })
@@ -225,6 +225,7 @@ end
 ---@return { members: integer, bytes: integer, skipped: table }
 function images.import(request)
   check_name(request.name)
+  if sys.policy.active() then require("luabox.policy").admit_import(request) end
   images.collect()
   local path, lock
   with_lock(function(folder)

@@ -106,6 +106,7 @@ local function bring_up(this)
   this.record = state.create(this.name, this.where)
   state.collect_some()
   alive[this.name] = this
+  this.record.facts = this.facts
   this.record:add(resources_of(this))
   for _, step in ipairs(this.steps) do
     undo_later(this, step)

@@ -9,9 +9,17 @@ local COMMANDS = {
 }
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
 
+-- What asks the policies of a site, or runs nothing of a script's. Where there are policies no other command is there.
+local GOVERNED = { run = true, exec = true, kill = true, stats = true, image = true, list = true, gc = true, policy = true, init = true, help = true,
+  version = true }
+
+COMMANDS[#COMMANDS + 1] = "policy"
+
 local main = { COMMANDS = COMMANDS }
 
+--- Under policies a command must be root's: it is part of what enforces them.
 local function folders()
+  if require("luabox.sys").policy.active() then return { "/etc/luabox/commands" } end
   local list = {}
   for folder in (os.getenv "LUABOX_PATH" or ""):gmatch "[^:]+" do list[#list + 1] = folder end
   local config = os.getenv "XDG_CONFIG_HOME" or (os.getenv "HOME" and os.getenv "HOME" .. "/.config")
@@ -35,9 +43,16 @@ end
 --- The command script called `name`; raises with the nearest known name.
 function main.command(name)
   for _, known in ipairs(COMMANDS) do
+    if known == name and not GOVERNED[name] and require("luabox.sys").policy.active() then
+      errors.raise("under this site's policies there is no command '%s'", name)
+    end
     if known == name then return require("luabox.commands." .. name) end
   end
   local site = main.site_commands()
+  local policy = require("luabox.sys").policy
+  if site[name] and policy.active() and not policy.trusted(site[name]) then
+    errors.raise("%s: under this site's policies a command must belong to root, and others must not be able to write it", site[name])
+  end
   if site[name] then
     local command = assert(loadfile(site[name]))()
     if type(command) ~= "table" or type(command.run) ~= "function" then

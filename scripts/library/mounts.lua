@@ -115,9 +115,14 @@ end
 
 local perform = {}
 
+--- Under policies: leads to the file that they were told of, and to nothing else.
+function mounts.held(this, path)
+  return this.agreed and require("luabox.policy").held(this, path) or path
+end
+
 --- Devices in a volume are no way around the devices cgroup, and nothing in it is set-uid, unless the script says so.
 function perform.bind(mount, this)
-  local tree = this.volumes and this.volumes[mount] or sys.mount.copy_of(mount.source, { recursive = mount.recursive ~= false })
+  local tree = this.volumes and this.volumes[mount] or sys.mount.copy_of(mounts.held(this, mount.source), { recursive = mount.recursive ~= false })
   tree:restrict_to(with_flags(mount, {}))
   tree:attach(this.root, mount.target, { create = tree:is_directory() and "directory" or "file" })
 end
@@ -154,10 +159,10 @@ end
 
 function perform.overlay(mount, this)
   local lower = {}
-  for i, path in ipairs(mount.lower or {}) do lower[i] = mounts.resolve(path, mount.where) end
+  for i, path in ipairs(mount.lower or {}) do lower[i] = mounts.held(this, mounts.resolve(path, mount.where)) end
   sys.mount.make_overlay(with_flags(mount, {}, {
-    lower = lower, upper = mount.upper and mounts.resolve(mount.upper, mount.where),
-    work = mount.work and mounts.resolve(mount.work, mount.where), userxattr = this.config.users ~= nil,
+    lower = lower, upper = mount.upper and mounts.held(this, mounts.resolve(mount.upper, mount.where)),
+    work = mount.work and mounts.held(this, mounts.resolve(mount.work, mount.where)), userxattr = this.config.users ~= nil,
   })):attach(this.root, mount.target, DIRECTORY)
 end
 
@@ -253,7 +258,7 @@ end
 function mounts.prepare(this)
   each_volume(this, function(mount)
     this.volumes = this.volumes or {}
-    this.volumes[mount] = require("luabox.volumes").tree(mount, this.config)
+    this.volumes[mount] = require("luabox.volumes").tree(mount, this.config, mounts.held(this, mount.source))
   end)
 end
 

@@ -150,17 +150,19 @@ local function attach_root(this)
   if this.mapped then
     tree, place = require("luabox.idranges").root_tree(this)
   elseif this.layer then
-    local lower = { unpack(root.layers or {}) }
-    lower[#lower + 1] = this.rootfs_path
+    local lower = {}
+    for i, path in ipairs(root.layers or {}) do lower[i] = mounts.held(this, path) end
+    lower[#lower + 1] = mounts.held(this, this.rootfs_path)
     tree = sys.mount.make_overlay { lower = lower, upper = this.layer.upper, work = this.layer.work,
       userxattr = this.config.users ~= nil }
   else
-    tree = sys.mount.copy_of(this.rootfs_path, { recursive = true })
+    tree = sys.mount.copy_of(mounts.held(this, this.rootfs_path), { recursive = true })
   end
   -- Device nodes of an image are no way to the host's devices, unless a devices cgroup decides which.
   tree:restrict_to { nodev = not (root.devices or this.device_rules) }
-  tree:attach_at(place)
-  return sys.mount.root(place)
+  local held = this.agreed and tree:root()  -- the path may lead elsewhere by then
+  tree:attach_at(this.mapped and place or mounts.held(this, place))
+  return held or sys.mount.root(place)
 end
 
 function rootfs.step.enter(this)

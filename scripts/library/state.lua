@@ -68,6 +68,16 @@ function removers.targets(resource)
   lock:release()
 end
 
+--- Rules of a site's are about what is made: to take it away again is never refused.
+local function ungoverned(f, ...)
+  if not sys.policy.active() then return f(...) end
+  sys.policy.cleaning(true)
+  local ok, result = errors.try(f, ...)
+  sys.policy.cleaning(false)
+  if not ok then error(result, 0) end
+  return result
+end
+
 --- Removes the resources, last first; each is tried. Returns the errors.
 local function remove_all(resources, leftover)
   local problems = {}
@@ -138,12 +148,12 @@ local function collect_one(folder, name)
   local lock = lock_of_dead(folder, path)
   if not lock then return "alive" end
   local ok, resources = errors.try(read_resources, path)
-  local problems = ok and remove_all(resources, true) or { resources }
+  local problems = ok and ungoverned(remove_all, resources, true) or { resources }
   if #problems > 0 then
     lock:release()
     return "left", problems
   end
-  take_away(folder, path, lock)
+  ungoverned(take_away, folder, path, lock)
   return "removed"
 end
 
@@ -174,7 +184,7 @@ end
 --- publish(): nobody may join a container that is not closed yet.
 function Record:write(description)
   local fields = description or {}
-  fields.name, fields.pid, fields.resources = self.name, sys.pid(), self.resources
+  fields.name, fields.pid, fields.resources, fields.facts = self.name, sys.pid(), self.resources, self.facts
   sys.file.write(self.path .. (description and "/running.json" or "/record.json"), sys.json.encode(fields), { mode = 384 })
 end
 
@@ -184,9 +194,9 @@ end
 
 --- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc.
 function Record:remove()
-  local problems = remove_all(self.resources, false)
+  local problems = ungoverned(remove_all, self.resources, false)
   if #problems == 0 then
-    take_away(self.folder, self.path, self.lock)
+    ungoverned(take_away, self.folder, self.path, self.lock)
   else
     self.lock:release()
   end

@@ -75,13 +75,13 @@ function volumes.check(mount, config)
   end
 end
 
---- The detached tree of the mount.
-function volumes.tree(mount, config)
+--- The detached tree of the mount, copied from `source`: the mount's own, or what leads to the one that was checked.
+function volumes.tree(mount, config, source)
   local propagated = mount.propagation and mount.propagation ~= "private"
   if propagated and not is_shared(mount.source) then
     errors.raise("%s lies on a mount that is private, so nothing can propagate; 'mount --make-shared' on it changes that", mount.source)
   end
-  local tree = sys.mount.copy_of(mount.source, { recursive = mount.recursive ~= false })
+  local tree = sys.mount.copy_of(source, { recursive = mount.recursive ~= false })
   if propagated then tree:propagation(mount.propagation) else tree:propagation "private" end
   if mount.idmap then tree:idmap(volumes.namespace_with(maps(mount, config.users))) end
   return tree

@@ -1,0 +1,307 @@
+#include "bindings/policy_state.hpp"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <lua.hpp>
+#include <map>
+#include <sstream>
+
+#include "bindings/json.hpp"
+#include "bindings/lua.hpp"
+#include "bindings/state.hpp"
+#include "engine/error.hpp"
+#include "engine/fd.hpp"
+
+namespace luabox {
+namespace {
+
+constexpr size_t kMemory = 64U << 20U;
+constexpr int kInstructions = 20'000'000;  // a tenth of a second
+constexpr const char* kSpent = "it takes too long";
+
+// ---- memory and instructions
+
+size_t used = 0;
+
+void* allocate(void*, void* block, size_t old_size, size_t size) {
+  if (size == 0) {
+    std::free(block);
+    used -= old_size;
+    return nullptr;
+  }
+  if (size > old_size && used + (size - old_size) > kMemory) return nullptr;
+  void* fresh = std::realloc(block, size);
+  if (fresh != nullptr) used += size - (block != nullptr ? old_size : 0);
+  return fresh;
+}
+
+void spent(lua_State* L, lua_Debug*) {
+  lua_sethook(L, spent, LUA_MASKCOUNT, 1);
+  luaL_error(L, kSpent);
+}
+
+// ---- what the evaluator has of the world
+
+Fd& audit_file() {
+  static Fd file;
+  return file;
+}
+
+/// host.audit_to(path): raises when it can't be written.
+int audit_to(lua_State* L) {
+  return lua::guard(L, [](lua_State* state) {
+    audit_file() =
+        Fd::open(luaL_checkstring(state, 1), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+    return 0;
+  });
+}
+
+/// host.audit(table): one line, one write. Raises when it could not be written whole.
+int audit(lua_State* L) {
+  return lua::guard(L, [](lua_State* state) {
+    if (audit_file()) write_all(audit_file().get(), json_of(state, 1) + "\n", "the audit log");
+    return 0;
+  });
+}
+
+int encode(lua_State* L) {
+  return lua::guard(L, [](lua_State* state) {
+    lua::push(state, json_of(state, 1));
+    return 1;
+  });
+}
+
+/// host.resolve(path) -> the path without symlinks; nil when there is nothing
+int resolve(lua_State* L) {
+  char* found = ::realpath(luaL_checkstring(L, 1), nullptr);
+  if (found == nullptr) return 0;
+  lua_pushstring(L, found);
+  std::free(found);
+  return 1;
+}
+
+/// A line of mountinfo: proc(5).
+struct MountLine {
+  std::string device, root, point;
+};
+
+/// As they are while one question is answered.
+std::vector<MountLine>& mount_lines() {
+  static std::vector<MountLine> lines;
+  return lines;
+}
+
+void read_mount_lines() {
+  std::istringstream text(read_file("/proc/self/mountinfo"));
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream fields(line);
+    std::string id, parent;
+    MountLine mount;
+    fields >> id >> parent >> mount.device >> mount.root >> mount.point;
+    mount_lines().push_back(std::move(mount));
+  }
+}
+
+bool lies_in(const std::string& path, const std::string& folder) {
+  return folder == "/" || path == folder || path.compare(0, folder.size() + 1, folder + "/") == 0;
+}
+
+/// host.origin(path) -> where a path without symlinks lies in its file system, "8:1/etc/ssl": the same for
+/// each mount of it.
+int origin(lua_State* L) {
+  return lua::guard(L, [](lua_State* state) {
+    const std::string path = luaL_checkstring(state, 1);
+    if (mount_lines().empty()) read_mount_lines();
+    const MountLine* deepest = nullptr;
+    for (const auto& mount : mount_lines())
+      if (lies_in(path, mount.point) && (deepest == nullptr || mount.point.size() >= deepest->point.size()))
+        deepest = &mount;
+    if (deepest == nullptr) return 0;
+    const std::string rest = deepest->point == "/" ? path : path.substr(deepest->point.size());
+    std::string text =
+        deepest->device + (deepest->root == "/" ? "" : deepest->root) + (rest == "/" ? "" : rest);
+    lua::push(state, text);
+    return 1;
+  });
+}
+
+/// host.user(uid) -> name or nil
+int user(lua_State* L) {
+  const auto wanted = static_cast<uid_t>(luaL_checknumber(L, 1));
+  FILE* passwd = std::fopen("/etc/passwd", "re");
+  if (passwd == nullptr) return 0;
+  int results = 0;
+  while (const struct passwd* entry = ::fgetpwent(passwd))
+    if (entry->pw_uid == wanted) {
+      lua_pushstring(L, entry->pw_name);
+      results = 1;
+      break;
+    }
+  std::fclose(passwd);
+  return results;
+}
+
+/// host.time() -> { unix, year, month, day, hour, minute, weekday = "mon", text }
+int now(lua_State* L) {
+  timespec clock;
+  ::clock_gettime(CLOCK_REALTIME, &clock);
+  tm parts;
+  ::localtime_r(&clock.tv_sec, &parts);
+  const auto set = [L](const char* name, double value) {
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+  };
+  lua_createtable(L, 0, 8);
+  set("unix", static_cast<double>(clock.tv_sec));
+  set("year", parts.tm_year + 1900);
+  set("month", parts.tm_mon + 1);
+  set("day", parts.tm_mday);
+  set("hour", parts.tm_hour);
+  set("minute", parts.tm_min);
+  static constexpr const char* days[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
+  lua_pushstring(L, days[parts.tm_wday]);
+  lua_setfield(L, -2, "weekday");
+  char text[40];
+  ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", &parts);
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, "text");
+  return 1;
+}
+
+/// host.chunk(text, name) -> function, or nil and the problem. Text alone.
+int chunk(lua_State* L) {
+  size_t size = 0;
+  const char* text = luaL_checklstring(L, 1, &size);
+  if (luaL_loadbufferx(L, text, size, luaL_checkstring(L, 2), "t") == 0) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/// host.set_scope(function, table): all that a policy has.
+int set_scope(lua_State* L) {
+  lua_settop(L, 2);
+  lua_setfenv(L, 1);
+  return 0;
+}
+
+constexpr luaL_Reg kHost[] = {{"audit_to", audit_to}, {"audit", audit},   {"encode", encode},
+                              {"resolve", resolve},   {"origin", origin}, {"user", user},
+                              {"time", now},          {"chunk", chunk},   {"set_scope", set_scope},
+                              {nullptr, nullptr}};
+
+void open_some_libraries(lua_State* L) {
+  static constexpr luaL_Reg libraries[] = {{"", luaopen_base},
+                                           {LUA_TABLIBNAME, luaopen_table},
+                                           {LUA_STRLIBNAME, luaopen_string},
+                                           {LUA_MATHLIBNAME, luaopen_math},
+                                           {LUA_BITLIBNAME, luaopen_bit}};
+  for (const auto& library : libraries) {
+    lua_pushcfunction(L, library.func);
+    lua_pushstring(L, library.name);
+    lua_call(L, 1, 0);
+  }
+}
+
+/// Pushes the evaluator: a table of functions.
+int open_evaluator(lua_State* L) {
+  open_some_libraries(L);
+  const EmbeddedScript* script = find_embedded("policy/evaluator");
+  if (script == nullptr || luaL_loadbuffer(L, reinterpret_cast<const char*>(script->code), script->size,
+                                           "@luabox:policy/evaluator.lua") != 0)
+    return luaL_error(L, "the evaluator is missing");
+  lua_newtable(L);
+  luaL_register(L, nullptr, kHost);
+  lua_call(L, 1, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, "evaluator");
+  return 0;
+}
+
+/// function(name, text): calls evaluator[name](decoded text, or text), returns JSON.
+int run(lua_State* L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "evaluator");
+  lua_pushvalue(L, 1);
+  lua_rawget(L, -2);
+  return lua::guard(L, [](lua_State* state) {
+    size_t size = 0;
+    const char* text = lua_tolstring(state, 2, &size);
+    push_json(state, std::string_view(text, size));
+    lua_call(state, 1, 1);
+    lua::push(state, json_of(state, lua_gettop(state)));
+    return 1;
+  });
+}
+
+std::string quoted(lua_State* L, const std::string& text) {
+  lua_settop(L, 0);
+  lua_pushlstring(L, text.data(), text.size());
+  return json_of(L, 1);
+}
+
+std::string raised(lua_State* L) {
+  if (lua_istable(L, -1)) lua_getfield(L, -1, "message");
+  return lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without a text";
+}
+
+/// The rule or file that was at work, for a failure that the evaluator did not live to tell.
+std::string at_work(lua_State* L) {
+  lua_settop(L, 0);
+  lua_getfield(L, LUA_REGISTRYINDEX, "evaluator");
+  if (!lua_istable(L, -1)) return "";
+  lua_getfield(L, -1, "at_work");
+  return lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
+}
+
+}  // namespace
+
+std::string PolicyState::call(const char* function, const std::string& argument) {
+  lua_settop(state_, 0);
+  lua_pushcfunction(state_, run);
+  lua_pushstring(state_, function);
+  lua_pushlstring(state_, argument.data(), argument.size());
+  lua_sethook(state_, spent, LUA_MASKCOUNT, kInstructions);
+  const bool failed = lua_pcall(state_, 2, 1, 0) != 0;
+  lua_sethook(state_, nullptr, 0, 0);
+  if (!failed) return lua_tostring(state_, -1);
+  std::string why = raised(state_);
+  const std::string where = at_work(state_);
+  if (!where.empty()) why = where + ": " + why;
+  // Garbage of a policy that ran out of memory is not the next question's.
+  lua_gc(state_, LUA_GCCOLLECT, 0);
+  return R"({"allow":false,"error":)" + quoted(state_, why) + R"(,"reason":)" + quoted(state_, why) + "}";
+}
+
+std::string PolicyState::load() {
+  state_ = lua_newstate(allocate, nullptr);
+  if (state_ == nullptr) return R"({"error":"no memory for the policies"})";
+  luaJIT_setmode(state_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  if (lua_cpcall(
+          state_, [](lua_State* L) { return open_evaluator(L); }, nullptr) != 0)
+    return R"({"error":)" + quoted(state_, raised(state_)) + "}";
+  for (const auto& file : files_) {
+    lua_settop(state_, 0);
+    lua_newtable(state_);
+    lua_pushlstring(state_, file.text.data(), file.text.size());
+    lua_setfield(state_, 1, "text");
+    lua_pushlstring(state_, file.name.data(), file.name.size());
+    lua_setfield(state_, 1, "name");
+    lua_pushlstring(state_, file.path.data(), file.path.size());
+    lua_setfield(state_, 1, "path");
+    std::string answer = call("load", json_of(state_, 1));
+    if (answer.find("\"error\"") != std::string::npos) return answer;
+  }
+  return call("summary", "{}");
+}
+
+std::string PolicyState::answer(const std::string& question) {
+  mount_lines().clear();
+  return call("answer", question);
+}
+
+}  // namespace luabox

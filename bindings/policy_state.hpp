@@ -1,0 +1,37 @@
+// The Lua state that a site's policies run in.
+//
+// It runs in a helper process (engine/responder.hpp), forked before anything of a script runs. It has no way
+// to the kernel: no ffi, io, os, debug, package, load, coroutines, metatables; text chunks only, the JIT off
+// (count hooks never fire in compiled loops), 64 MiB of memory. A budget of instructions ends a loop; once it
+// is spent the hook fires at each instruction, so that no pcall of a policy's survives it. What can't be
+// interrupted from inside (string.find) the helper's deadline ends.
+//
+// The rules themselves are kept and applied by scripts/policy/evaluator.lua.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/policy_files.hpp"
+
+struct lua_State;
+
+namespace luabox {
+
+class PolicyState {
+ public:
+  explicit PolicyState(std::vector<PolicyFile> files) : files_(std::move(files)) {}
+  /// Loads the files. JSON: { kinds =, needs =, rules = }, or { error = }.
+  std::string load();
+  /// JSON in, JSON out: see evaluator.lua. Never throws: { allow = false, reason = } is what a failure is.
+  std::string answer(const std::string& question);
+
+ private:
+  std::string call(const char* function, const std::string& argument);
+
+  std::vector<PolicyFile> files_;
+  lua_State* state_ = nullptr;
+};
+
+}  // namespace luabox

@@ -1,0 +1,117 @@
+#include "engine/policy_files.hpp"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "engine/error.hpp"
+#include "engine/fd.hpp"
+
+namespace luabox {
+namespace {
+
+constexpr size_t kLongestPolicy = 1U << 20U;
+
+[[noreturn]] void refuse(const std::string& path, const char* why) {
+  throw Error("policy", path, EPERM, std::string(why) + ": luabox does not start with it");
+}
+
+bool owned(const struct stat& found, PolicyOwner owner) {
+  return found.st_uid == 0 || (owner == PolicyOwner::caller && found.st_uid == ::geteuid());
+}
+
+/// Nobody else may have put something in the place of what lies in this directory.
+void check_directory(int fd, const std::string& path, PolicyOwner owner) {
+  struct stat found;
+  if (::fstat(fd, &found) < 0) throw Error("stat", path);
+  if (owner == PolicyOwner::any) return;
+  if (!owned(found, owner)) refuse(path, "it does not belong to root");
+  if ((found.st_mode & 022U) != 0 && (found.st_mode & S_ISVTX) == 0) refuse(path, "others can write to it");
+}
+
+std::string absolute(const std::string& path) {
+  std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), ::free);
+  if (!resolved) throw Error("resolve", path);
+  return resolved.get();
+}
+
+/// Every directory from "/" on, each checked; the last.
+Fd open_checked(const std::string& folder, PolicyOwner owner) {
+  Fd at = Fd::open("/", O_PATH | O_DIRECTORY);
+  check_directory(at.get(), "/", owner);
+  for (size_t start = 1; start < folder.size();) {
+    const size_t end = std::min(folder.find('/', start), folder.size());
+    at = Fd::open_at(at.get(), folder.substr(start, end - start), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    check_directory(at.get(), folder.substr(0, end), owner);
+    start = end + 1;
+  }
+  return at;
+}
+
+std::vector<std::string> names_in(int directory, const std::string& folder) {
+  Fd readable = Fd::open_at(directory, ".", O_RDONLY | O_DIRECTORY);
+  std::unique_ptr<DIR, int (*)(DIR*)> list(::fdopendir(readable.get()), ::closedir);
+  if (!list) throw Error("list", folder);
+  readable.release();
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(list.get())) {
+    const std::string name = entry->d_name;
+    if (name.size() > 4 && name[0] != '.' && name.compare(name.size() - 4, 4, ".lua") == 0)
+      names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string read_checked(int directory, const std::string& name, const std::string& path, PolicyOwner owner) {
+  const Fd file = Fd::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  struct stat found;
+  if (::fstat(file.get(), &found) < 0) throw Error("stat", path);
+  if (!S_ISREG(found.st_mode)) refuse(path, "it is no regular file");
+  if (owner != PolicyOwner::any) {
+    if (!owned(found, owner)) refuse(path, "it does not belong to root");
+    if ((found.st_mode & 022U) != 0) refuse(path, "others can write to it");
+  }
+  return read_all(file.get(), path, kLongestPolicy);
+}
+
+}  // namespace
+
+std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner owner) {
+  struct stat found;
+  // Only "not there" is none: a folder that can't be looked at may hold policies.
+  if (::stat(folder.c_str(), &found) < 0) {
+    if (errno == ENOENT) return {};
+    throw Error("policy", folder);
+  }
+  const std::string real = absolute(folder);
+  const Fd directory = open_checked(real, owner);
+  if (owner != PolicyOwner::any && (found.st_mode & 022U) != 0) refuse(real, "others can write to it");
+  std::vector<PolicyFile> files;
+  for (const auto& name : names_in(directory.get(), real)) {
+    std::string path = real;
+    path.append("/").append(name);
+    files.push_back({name, path, read_checked(directory.get(), name, path, owner)});
+  }
+  return files;
+}
+
+bool only_root_writes(const std::string& path) {
+  try {
+    const size_t slash = path.rfind('/');
+    if (path.empty() || path[0] != '/') return false;
+    const Fd directory = open_checked(slash == 0 ? "/" : path.substr(0, slash), PolicyOwner::root);
+    const Fd file = Fd::open_at(directory.get(), path.substr(slash + 1), O_PATH | O_NOFOLLOW);
+    struct stat found;
+    return ::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == 0 &&
+           (found.st_mode & 022U) == 0;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace luabox

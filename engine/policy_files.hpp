@@ -1,0 +1,32 @@
+// The files of a site's policies, read so that nobody but their owner can have written them.
+//
+// A folder of policies is opened component by component, without symlinks, and every directory on the way
+// must belong to root and be writable by nobody else (a sticky one such as /tmp may be: nobody can replace
+// root's names in it). So must each file. What is read is what was checked: one descriptor, no name twice.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace luabox {
+
+struct PolicyFile {
+  std::string name;  ///< "10-site.lua"
+  std::string path;  ///< "/etc/luabox/policy.d/10-site.lua"
+  std::string text;
+};
+
+enum class PolicyOwner {
+  root,    ///< root alone
+  caller,  ///< root, or who runs this process
+  any,     ///< not checked: for a look at policies that are not in force
+};
+
+/// The *.lua of `folder` in order of name; none where there is no such folder. Throws Error (EPERM) that
+/// names the folder or file that somebody else could have written.
+std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner owner);
+
+/// Whether nobody but root can have written the file at `path`, an absolute path without symlinks.
+bool only_root_writes(const std::string& path);
+
+}  // namespace luabox

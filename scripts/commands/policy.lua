@@ -1,0 +1,308 @@
+-- luabox policy check|test|explain: looks at a site's policies.
+local cli = require "luabox.cli"
+local errors = require "luabox.errors"
+local sys = require "luabox.sys"
+
+local policy = { summary = "Check, test and explain site policies." }
+
+local FOLDER = "/etc/luabox/policy.d"
+
+function policy.parser()
+  local parser = cli.parser("policy", "Looks at a site's policies. See docs/policy.md.")
+  parser:command_target "command"
+  parser:require_command(true)
+  local check = parser:command("check", "Tell what is wrong with the policies of a folder.")
+  check:argument("folder", "The folder of *.lua files; by default the site's own."):args "?"
+  local test = parser:command("test", "Run the cases in FOLDER/tests/*.lua against the policies of FOLDER.")
+  test:argument("folder", "The folder of *.lua files.")
+  local explain = parser:command("explain", "Tell what each rule makes of the containers of SCRIPT. Nothing is started.")
+  explain:argument("script", "The container script.")
+  explain:argument("arguments", "Its arguments."):args "*"
+  return parser
+end
+
+local commands = {}
+
+-- ---- check
+
+--- The globals that the functions of `chunk` read, with their lines.
+local function globals_of(chunk)
+  local util = require "jit.util"
+  -- The operation's number is this LuaJIT's own: taken from a function that is known to read one.
+  local sample = loadstring "return some_global"
+  local GGET = bit.band((util.funcbc(sample, 1)), 0xff)
+  local found = {}
+  local function walk(prototype)
+    local info = util.funcinfo(prototype)
+    for pc = 1, info.bytecodes - 1 do
+      local instruction = util.funcbc(prototype, pc)
+      if bit.band(instruction, 0xff) == GGET then
+        local name = util.funck(prototype, -bit.rshift(instruction, 16) - 1)
+        found[#found + 1] = { name = name, line = util.funcinfo(prototype, pc).currentline }
+      end
+    end
+    if info.children then
+      for i = -1, -(info.gcconsts or 0), -1 do
+        local constant = util.funck(prototype, i)
+        if type(constant) == "proto" then walk(constant) end
+      end
+    end
+  end
+  walk(chunk)
+  return found
+end
+
+local function unknown_names(folder, words, tell)
+  local known = {}
+  for _, word in ipairs(words) do known[word] = true end
+  for _, name in ipairs(sys.file.list(folder)) do
+    local chunk = name:match "%.lua$" and loadstring(sys.file.read(folder .. "/" .. name), "@" .. name)
+    for _, each in ipairs(chunk and globals_of(chunk) or {}) do
+      if not known[each.name] then
+        tell("%s:%d: there is no '%s' in a policy%s", name, each.line, each.name, errors.suggestion(each.name, words))
+      end
+    end
+  end
+end
+
+-- What every rule of a kind is asked about sooner or later: one that fails on it fails for real.
+local SAMPLES = {
+  mount = { { primitive = "mount.make_tmpfs", type = "tmpfs", arguments = {}, options = {} },
+    { primitive = "mount:attach", target = "/data", arguments = {}, options = {} },
+    { primitive = "mount.copy_of", type = "bind", source = "/nonexistent", device = "0", inode = "0", owner = 0, directory = true, arguments = {},
+      options = {} } },
+  device = { { primitive = "root:mknod", path = "null", arguments = {}, options = { type = "char", major = 1, minor = 3 } } },
+  capability = { { primitive = "security.apply", capabilities = {}, arguments = {}, options = {} } },
+  exec = { { name = "sample", command = { "/bin/sh" }, user = "root", env = {}, labels = {}, capabilities = {} } },
+  import = { { name = "sample", source = "/nonexistent" } },
+  program = { { primitive = "exec", command = { "/bin/sh" }, arguments = {}, options = {} } },
+}
+
+local function plainest()
+  local script = { rootfs = "/", command = { "/bin/sh" }, name = "sample" }
+  local container = require("luabox.container").new(script)
+  return require("luabox.policy").request(container, "sample")
+end
+
+local CALLER = { uid = 1000, gid = 1000, name = "user" }
+local SCRIPT = { path = "/home/user/box.lua", device = "0", inode = "0", owner = 1000, trusted = false }
+
+local function complete(request)
+  request.caller = request.caller or CALLER
+  request.script = request.script or SCRIPT
+  request.running = request.running or {}
+  request.pid = request.pid or 1
+  return request
+end
+
+local function samples_of(kind)
+  if kind == "run" or kind == "update" then return { plainest() } end
+  return SAMPLES[kind] or { { primitive = "sample", arguments = {}, options = {} } }
+end
+
+--- Rules that fail, and rules that a plain request does not get to, since one before them refuses it.
+local function try_rules(policies, summary, tell, note)
+  for _, kind in ipairs(summary.kinds) do
+    local refusals, samples = {}, samples_of(kind)
+    for _, sample in ipairs(samples) do
+      for _, entry in ipairs(policies:decide(kind, complete(sample)).report or {}) do
+        if (entry.reason or ""):find("the rule failed", 1, true) or (entry.reason or ""):find("the rule returned", 1, true) then
+          tell("%s: rule '%s': %s", entry.file, entry.rule, entry.reason)
+        elseif entry.verdict == "refused" then
+          refusals[entry.rule] = (refusals[entry.rule] or 0) + 1
+        end
+      end
+    end
+    local closed
+    for _, rule in ipairs(summary.rules) do
+      local concerns = false
+      for _, on in ipairs(rule.on) do concerns = concerns or on == kind end
+      if concerns and closed and rule.checks then
+        note("%s: rule '%s' is dead for a plain '%s': '%s' before it refuses that", rule.file, rule.name, kind, closed)
+      end
+      if concerns and not closed and (refusals[rule.name] or 0) == #samples and rule.mode == "enforce" then closed = rule.name end
+    end
+  end
+end
+
+function commands.check(options)
+  local folder, problems = options.folder or FOLDER, 0
+  local function tell(...)
+    problems = problems + 1
+    sys.log.error((...):format(select(2, ...)))
+  end
+  local function note(...) print((...):format(select(2, ...))) end
+  if sys.file.kind(folder .. "/.") ~= "directory" then errors.raise("there is no folder %s", folder) end
+  local trusted, why = errors.try(sys.policy.verify, folder)
+  if not trusted and folder == FOLDER then tell("%s", why.message) end
+  if not trusted and folder ~= FOLDER then note("as a site's own it would be refused: %s", why.message) end
+  local policies = sys.policy.load(folder)
+  local ok, summary = errors.try(policies.summary, policies)
+  if not ok then
+    tell("%s", (summary.message:gsub("^refused: the policies could not decide: ", "", 1)))
+  else
+    unknown_names(folder, summary.words, tell)
+    try_rules(policies, summary, tell, note)
+    note("%d rules about %s%s", #summary.rules, #summary.kinds > 0 and table.concat(summary.kinds, ", ") or "nothing",
+      summary.allows and "; some scripts are allowed more than containers" or "")
+  end
+  return problems == 0 and 0 or 1
+end
+
+-- ---- test
+
+local CASE = { container = true, on = true, request = true, caller = true, script = true, time = true, running = true,
+  allowed = true, refused_by = true, reason = true, changed = true }
+
+local function request_of(case)
+  local request = case.request or {}
+  if case.container then
+    local container = require("luabox.container").new(case.container)
+    request = require("luabox.policy").request(container, container.config.name or "case")
+  end
+  for _, key in ipairs { "caller", "script", "time", "running" } do request[key] = case[key] or request[key] end
+  return complete(request)
+end
+
+--- Why the case failed; nil when it did not.
+local function judge(case, answer, request)
+  if case.refused_by then
+    if answer.allow then return ("nothing refused it, expected '%s'"):format(case.refused_by) end
+    if answer.rule ~= case.refused_by then
+      return ("refused by '%s' (%s), expected '%s'"):format(answer.rule or "?", answer.reason, case.refused_by)
+    end
+    if case.reason and not answer.reason:find(case.reason, 1, true) then
+      return ("the reason is '%s', without '%s'"):format(answer.reason, case.reason)
+    end
+  elseif not answer.allow then
+    return ("refused by '%s': %s"):format(answer.rule or "?", answer.reason)
+  end
+  if case.changed and not case.changed(answer.request or request) then return "what came out is not as expected" end
+end
+
+local function run_case(policies, case, seen)
+  for key in pairs(case) do
+    if not CASE[key] then
+      local known = {}
+      for word in pairs(CASE) do known[#known + 1] = word end
+      return ("a case has no field '%s'%s"):format(tostring(key), errors.suggestion(tostring(key), known))
+    end
+  end
+  if not (case.refused_by or case.allowed or case.changed) then return "expected refused_by, allowed = true or changed" end
+  local ok, result = errors.try(function()
+    local request = request_of(case)
+    local answer = policies:decide(case.on or "run", request)
+    for _, entry in ipairs(answer.report or {}) do
+      if entry.verdict ~= "passed" then seen[entry.rule] = true end
+    end
+    return judge(case, answer, request) or false
+  end)
+  if not ok then return tostring(result) end
+  return result or nil
+end
+
+function commands.test(options)
+  local policies = sys.policy.load(options.folder)
+  local summary = policies:summary()
+  local passed, failed, seen = 0, 0, {}
+  local function case(name)
+    return function(definition)
+      local problem = run_case(policies, definition, seen)
+      if problem then
+        failed = failed + 1
+        print(("FAILED: %s: %s"):format(name, problem))
+      else
+        passed = passed + 1
+      end
+    end
+  end
+  local scope = setmetatable({ case = case }, { __index = function(_, name)
+    local word = require("luabox.stdlib")[name]
+    if word == nil then return _G[name] end
+    return word
+  end })
+  local folder = options.folder .. "/tests"
+  for _, name in ipairs(sys.file.list(folder)) do
+    if name:match "%.lua$" then
+      local chunk, problem = loadstring(sys.file.read(folder .. "/" .. name), "@" .. folder .. "/" .. name)
+      if not chunk then errors.raise("%s", problem) end
+      setfenv(chunk, scope)()
+    end
+  end
+  if passed + failed == 0 then errors.raise("there are no cases in %s", folder) end
+  for _, rule in ipairs(summary.rules) do
+    if not seen[rule.name] then print(("no case is stopped or changed by the rule '%s' (%s)"):format(rule.name, rule.file)) end
+  end
+  print(("%d passed, %d failed"):format(passed, failed))
+  return failed == 0 and 0 or 1
+end
+
+-- ---- explain
+
+local function differences(before, after, path, lines)
+  local keys = {}
+  for key in pairs(before) do keys[key] = true end
+  for key in pairs(after) do keys[key] = true end
+  for key in pairs(keys) do
+    local one, other, name = before[key], after[key], path .. tostring(key)
+    if type(one) == "table" and type(other) == "table" then
+      differences(one, other, name .. ".", lines)
+    elseif one ~= other and name ~= "time" then
+      local function show(value)
+        if type(value) == "table" then return sys.json.encode(value) end
+        return value == nil and "nothing" or tostring(value)
+      end
+      lines[#lines + 1] = ("%s: %s -> %s"):format(name, show(one), show(other))
+    end
+  end
+  table.sort(lines)
+  return lines
+end
+
+local function tell_answer(where, request, answer)
+  print(("%s: %s"):format(where, request.name))
+  for _, entry in ipairs(answer.report or {}) do
+    print(("  %-14s %-30s %s%s"):format(entry.verdict, entry.rule, entry.file, entry.reason and ": " .. entry.reason or ""))
+  end
+  if answer.request then
+    local facts = { caller = request.caller, script = request.script, pid = request.pid, time = request.time }
+    for key in pairs { caller = 1, script = 1, pid = 1, time = 1 } do answer.request[key] = facts[key] end
+    for _, line in ipairs(differences(request, answer.request, "", {})) do print("  -> " .. line) end
+  end
+  print(answer.allow and "  it may run" or "  it is refused")
+end
+
+function commands.explain(options)
+  sys.policy.start()
+  if not sys.policy.active() then
+    print "there are no policies"
+    return 0
+  end
+  local container, refused = require "luabox.container", false
+  require("luabox.policy").explain = function(where, request, answer)
+    tell_answer(where, request, answer)
+    refused = refused or not answer.allow
+  end
+  local chunk = require("luabox.commands.run").load(options.script)
+  local folder = options.script:match "^(.*/)[^/]*$" or "./"
+  local scope = require("luabox.sandbox").scope(require "luabox.stdlib", folder, {})
+  scope.arg = { [0] = options.script, unpack(options.arguments) }
+  local ok, result = errors.try(setfenv(chunk, scope), unpack(options.arguments))
+  if not ok then
+    if result.code ~= "ECANCELED" then error(result, 0) end
+    result = nil  -- the script started one itself
+  end
+  local list = container.is(result) and { result } or type(result) == "table" and result or {}
+  for _, each in ipairs(list) do
+    local _, problem = errors.try(each.start, each)
+    if type(problem) == "table" and problem.code ~= "ECANCELED" then error(problem, 0) end
+  end
+  return refused and 1 or 0
+end
+
+function policy.run(arguments)
+  local options = cli.parse(policy.parser(), arguments)
+  return commands[options.command](options)
+end
+
+return policy

@@ -1,0 +1,335 @@
+-- policy.lua: a container as a site's rules see it, and what they make of it.
+--
+-- A request has the shape of container { ... }, completed and without aliases, so that a rule reads what a script could have written and what a
+-- rule changes is checked as a script is. Only loaded where a site has policies.
+local sys = require "luabox.sys"
+local errors = require "luabox.errors"
+local mounts = require "luabox.mounts"
+local units = require "luabox.units"
+
+local policy = {}
+
+local DEEPEST = 20
+
+--- A copy that shares no table, without functions and metatables: what a script did to its own can't reach it.
+local function plain(value, depth)
+  if type(value) ~= "table" then return type(value) ~= "function" and type(value) ~= "userdata" and value or nil end
+  if depth > DEEPEST then errors.raise "container: the table is nested too deeply" end
+  local copy = {}
+  for key, each in next, value do copy[key] = plain(each, depth + 1) end
+  return copy
+end
+function policy.plain(value) return plain(value, 0) end
+
+-- ---- cgroup keys under one name each, in base units
+
+local function bytes(value)
+  if value == "max" or value == "unlimited" or value == -1 or value == "-1" then return nil end
+  return units.size(value)
+end
+local function number(value)
+  if value == "max" or value == "unlimited" then return nil end
+  return tonumber(value) or value
+end
+local function cpus(value)
+  if type(value) == "string" and value:match "^[%d.]+%%$" then return tonumber(value:sub(1, -2)) / 100 end
+  return number(value)
+end
+
+local NAMES = {
+  memory = { bytes, "memory.limit_in_bytes", "memory.max" },
+  memory_low = { bytes, "memory_reservation", "memory.soft_limit_in_bytes", "memory.low" },
+  memory_high = { bytes, "memory.high" }, memory_min = { bytes, "memory.min" },
+  swap = { bytes, "memory.swap.max" }, swappiness = { number, "memory.swappiness" },
+  cpu = { cpus }, cpu_weight = { number, "weight", "cpu.weight" },
+  pids = { number, "pids.max" },
+  cpuset = { tostring, "cpus", "cpuset.cpus" }, mems = { tostring, "cpuset.mems" },
+}
+local SHORT = {}
+for name, definition in pairs(NAMES) do
+  SHORT[name] = name
+  for i = 2, #definition do SHORT[definition[i]] = name end
+end
+
+local function quota(text)
+  local limit, period = tostring(text):match "^(%w+)%s*(%d*)$"
+  return tonumber(limit) and tonumber(limit) / (tonumber(period) or 100000) or nil
+end
+
+--- { ["memory.max"] = "1GiB" } -> { memory = 1073741824 }. No limit is no key. What has no short name keeps its own.
+function policy.limits(keys)
+  local result, seen = {}, {}
+  local function set(name, value, key)
+    if seen[name] then errors.raise("cgroup: '%s' and '%s' are the same", seen[name], key) end
+    result[name], seen[name] = value, key
+  end
+  for key, value in pairs(keys) do
+    local name = SHORT[key]
+    if name then
+      set(name, NAMES[name][1](value), key)
+    elseif key == "cpu.max" then
+      set("cpu", quota(value), key)
+    elseif key == "cpu.cfs_quota_us" then
+      if tonumber(value) and tonumber(value) > 0 then set("cpu", tonumber(value) / (tonumber(keys["cpu.cfs_period_us"]) or 100000), key) end
+    elseif key == "memory.memsw.limit_in_bytes" then
+      local memory, both = bytes(keys.memory or keys["memory.limit_in_bytes"] or keys["memory.max"] or 0), bytes(value)
+      if both then set("swap", math.max(0, both - (memory or 0)), key) end
+    elseif key ~= "cpu.cfs_period_us" then
+      set(key, value, key)
+    end
+  end
+  return result
+end
+
+-- ---- what is where
+
+local function with_place(fields, path, places)
+  local ok, place = errors.try(sys.policy.place, path)
+  if ok and place then
+    places[path] = place
+    fields.device, fields.inode, fields.owner, fields.directory = place.device, place.inode, place.owner, place.directory
+    return place.path
+  end
+  return path  -- nothing is there: the start itself will say so
+end
+
+local function rootfs_of(root, where, places)
+  local fields = policy.plain(root)
+  fields.where = nil
+  if root.kind == "image" then
+    local ok, path = errors.try(require("luabox.images").path, root.name)
+    fields.path = ok and with_place(fields, path, places) or nil
+  else
+    fields.path = with_place(fields, mounts.resolve(root.path, root.where or where), places)
+  end
+  for i, layer in ipairs(root.layers or {}) do fields.layers[i] = with_place({}, layer, places) end
+  if root.persist then fields.persist = with_place({}, mounts.resolve(root.persist, root.where or where), places) end
+  return fields
+end
+
+local function mount_of(mount, places)
+  local fields = policy.plain(mount)
+  fields.where = nil
+  fields.type = mount.kind
+  local function placed(path) return with_place({}, path, places) end
+  if mount.kind == "bind" then fields.source = with_place(fields, mount.source, places) end
+  for _, key in ipairs { "upper", "work" } do
+    if mount[key] then fields[key] = placed(mounts.resolve(mount[key], mount.where)) end
+  end
+  for i, path in ipairs(mount.lower or {}) do fields.lower[i] = placed(mounts.resolve(path, mount.where)) end
+  return fields
+end
+
+--- Whether it could do on the host what root can.
+local function is_privileged(this)
+  local config = this.config
+  if config.capabilities == "all" then return true end
+  for _, name in ipairs(this.granted) do
+    if name == "sys_admin" or name == "sys_module" or name == "sys_rawio" or name == "sys_ptrace" then return true end
+  end
+  return config.seccomp == "unconfined"
+end
+
+--- The request for the container `this`, whose table was checked.
+function policy.request(this, name)
+  local config = this.config
+  local request = policy.plain(config)
+  request.device_rules = nil
+  request.name, request.hostname = name, this.named_host and config.hostname or nil
+  this.agreed = {}  -- path -> what was found there
+  request.rootfs = rootfs_of(config.rootfs, this.where, this.agreed)
+  request.image = config.rootfs.kind == "image" and config.rootfs.name or nil
+  request.mounts = {}
+  for i, mount in ipairs(this.mounts) do request.mounts[i] = mount_of(mount, this.agreed) end
+  request.namespaces = policy.plain(this.namespaces)
+  request.namespaces.user = config.users and "new" or "host"
+  request.network = policy.plain(config.network) or (this.namespaces.net == "host" and "host" or "none")
+  if type(request.network) == "table" then request.network.where = nil end
+  request.cgroup = policy.limits(config.cgroup or {})
+  if request.cgroup.pids == nil and not (config.cgroup and (config.cgroup.pids or config.cgroup["pids.max"])) then
+    request.cgroup.pids = require("luabox.limits").PIDS
+  end
+  request.capabilities = policy.plain(this.granted)
+  request.ambient = type(config.capabilities) == "table" and policy.plain(config.capabilities.ambient) or {}
+  request.user = tostring(config.user or "root")
+  request.seccomp = request.seccomp or "default"
+  request.no_new_privs = config.no_new_privs ~= false
+  request.labels, request.env = request.labels or {}, request.env or {}
+  request.devices, request.rlimits, request.sysctl = request.devices or {}, request.rlimits or {}, request.sysctl or {}
+  request.privileged = is_privileged(this)
+  request.steps = #this.own_steps
+  return request
+end
+
+-- What a request says beyond container { ... }, or under another name.
+local OUTSIDE = { "image", "privileged", "steps", "running", "time", "caller", "script", "pid", "ambient" }
+local FACTS = { "device", "inode", "owner", "directory", "type" }
+
+--- The table for container { ... } that a changed request stands for.
+function policy.config(request, this)
+  local config, lines = this.config, {}
+  for _, mount in ipairs(this.mounts) do lines[mount.target] = mount.where end
+  local changed = policy.plain(request)
+  for _, key in ipairs(OUTSIDE) do changed[key] = nil end
+  if request.user == tostring(config.user or "root") then changed.user = config.user end
+  changed.capabilities = { only = request.capabilities, ambient = request.ambient }
+  changed.namespaces.user = nil
+  if changed.cgroup.pids == nil then changed.cgroup.pids = "max" end
+  if changed.network == "host" and changed.namespaces.net ~= "host" then changed.network = nil end
+  if type(changed.network) == "table" and changed.namespaces.net == "host" then changed.namespaces.net = "new" end
+  if type(changed.network) == "table" and type(config.network) == "table" then changed.network.where = config.network.where end
+  changed.rootfs.where = config.rootfs.where
+  local image = changed.rootfs.kind == "image"
+  for _, key in ipairs(FACTS) do changed.rootfs[key] = nil end
+  if image then changed.rootfs.path = nil end
+  for _, mount in ipairs(changed.mounts) do
+    mount.where = lines[mount.target]
+    for _, key in ipairs(FACTS) do mount[key] = nil end
+  end
+  changed.default_mounts = false  -- they are all in the list
+  return changed
+end
+
+-- ---- asking
+
+--- The containers that this user has now, for quotas.
+local function running(uid, login)
+  local list = {}
+  for _, each in ipairs(require("luabox.state").list()) do
+    local record = each.record.facts or {}
+    if each.alive and (record.login and record.login == login or not record.login and record.uid == uid) then
+      list[#list + 1] = { name = each.name, labels = record.labels or {}, image = record.image, memory = record.memory }
+    end
+  end
+  return list
+end
+
+local function needs(what)
+  local summary = sys.policy.summary()
+  for _, each in ipairs(summary.needs) do
+    if each == what then return true end
+  end
+  return false
+end
+policy.needs = needs
+
+function policy.concerns(kind)
+  for _, each in ipairs(sys.policy.summary().kinds) do
+    if each == kind then return true end
+  end
+  return false
+end
+
+--- Asks about a container as a whole. Returns the answer; raises the refusal, at the line that made the container.
+---@return { request?: table, report?: table[] }
+function policy.ask(kind, request, where, options)
+  if needs "running" then
+    local caller = sys.policy.caller()
+    request.running = running(caller.uid, caller.login)
+  end
+  local ok, answer = errors.try(sys.policy.decide, kind, request, options or {})
+  if ok then return answer end
+  answer.where = where
+  error(answer, 0)
+end
+
+--- What a step of the script's own is given: nothing of the library's.
+local function view(this)
+  return { config = policy.plain(this.config), name = this.name, id = this.id, root = this.root, process = this.process, cgroup = this.cgroup,
+    parent = this.parent }
+end
+
+local function own_steps(steps)
+  local result = {}
+  for i, step in next, type(steps) == "table" and steps or {} do
+    local own = { namespaces = type(step.namespaces) == "string" and step.namespaces or nil }
+    for _, hook in ipairs { "prepare", "attach", "enter", "undo" } do
+      local f = step[hook]
+      if type(f) == "function" then own[hook] = function(this) f(view(this)) end end
+    end
+    result[i] = own
+  end
+  return result
+end
+
+--- What the record keeps of it, for quotas.
+local function facts_of(request)
+  local caller = sys.policy.caller()
+  return { uid = caller.uid, login = caller.login, labels = request.labels, image = request.image, memory = request.cgroup.memory }
+end
+
+--- The container that is to be started in the place of `self`: a copy, as the rules agreed to it. Raises what they refuse.
+---@param remade fun(config: table, self: table): table
+---@param begin fun(container: table)
+function policy.admit(self, remade, begin)
+  local copy = remade(policy.plain(self.config), self)
+  copy.own_steps = own_steps(copy.own_steps)
+  begin(copy)
+  local request = policy.request(copy, copy.name)
+  local answer = policy.ask("run", request, copy.where, policy.explain and { explain = true })
+  if policy.explain then
+    policy.explain(copy.where, request, answer)
+    error(errors.new { op = "policy", code = "ECANCELED", message = "only explained", where = copy.where }, 0)
+  end
+  if answer.request then
+    local name, id = copy.name, copy.id
+    local named, where, steps = copy.named_host, copy.where, copy.own_steps
+    copy = remade(policy.config(answer.request, copy), { where = where, own_steps = steps, named_host = answer.request.hostname ~= nil })
+    begin(copy)
+    copy.name, copy.id = name, id
+    if not named and not answer.request.hostname then copy.config.hostname = name end
+    request = policy.request(copy, name)
+  end
+  copy.facts = facts_of(request)
+  if copy.config.rootfs.kind == "directory" and request.rootfs.inode then  -- a symlink on the way decides nothing any more
+    copy.agreed[request.rootfs.path] = copy.agreed[copy.config.rootfs.path]
+    copy.config.rootfs.path = request.rootfs.path
+  end
+  return copy
+end
+
+--- A further process in a container: the container as its record has it, whatever the script made of the object, and the options as the
+--- rules agreed to them. Raises what they refuse.
+function policy.admit_exec(container, options, where)
+  local found = require("luabox.running").find(container.name)
+  local facts = require("luabox.state").find(found.name).record.facts or {}
+  local request = { name = found.name, command = { unpack(options) }, env = policy.plain(options.env or {}), cwd = options.cwd,
+    user = tostring(options.user or found.config.user or "root"), terminal = options.terminal, labels = facts.labels or {}, image = facts.image,
+    capabilities = policy.plain(found.config.granted) }
+  local changed = policy.ask("exec", request, where).request
+  if not changed then return found, options end
+  local result = { env = changed.env, cwd = changed.cwd, user = changed.user, terminal = changed.terminal, stdin = options.stdin,
+    capture = options.capture, unpack(changed.command) }
+  found.config.granted = changed.capabilities
+  return found, result
+end
+
+--- An image that is to be imported. Raises what the rules refuse; `held` then leads to the archive that they were told of.
+function policy.admit_import(import)
+  local request, agreed = policy.plain(import), {}
+  request.signals, request.progress = nil, nil
+  if import.source ~= "-" then request.source = with_place(request, import.source, agreed) end
+  local changed = policy.ask("import", request, "image import").request
+  if changed then import.devices, import.owner, import.max_bytes = changed.devices, changed.owner, changed.max_bytes end
+  if import.source ~= "-" then import.held = policy.held(import, import.source, agreed) end
+end
+
+--- Starts under a quota follow each other: two at once would each see the other not yet.
+function policy.lock()
+  local folder = require("luabox.state").folder()
+  sys.file.make_directories(folder, { mode = 457 })
+  return sys.file.lock(folder, { wait = true })
+end
+
+--- What was checked is what is used: raises when `path` leads to another file by now than the one that the rules were told of.
+---@return string path  that leads to this file and to nothing else
+function policy.held(this, path, agreed)
+  local facts = (agreed or this.agreed)[path]
+  if not facts then errors.raise("%s was not there when the policies were asked about the container", path) end
+  local descriptor = sys.policy.hold(path, facts.device, facts.inode)
+  this.descriptors = this.descriptors or {}
+  this.descriptors[#this.descriptors + 1] = descriptor  -- as long as it is used
+  return "/proc/self/fd/" .. descriptor:number()
+end
+
+return policy

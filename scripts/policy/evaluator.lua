@@ -1,0 +1,352 @@
+-- evaluator.lua: the rules of a site, and how a request is held against them. Runs in the policy state (bindings/policy_state.hpp).
+--
+-- First every `change` of the request's kind, in order; then every `check` looks at what came out of them, so what is used is what was
+-- checked. A rule that fails, or returns what it may not, refuses.
+local host = ...
+local error, ipairs, pairs, pcall, select, tostring, type = error, ipairs, pairs, pcall, select, tostring, type
+local setmetatable, concat, sort = setmetatable, table.concat, table.sort
+
+local evaluator = {}
+
+local KINDS = {}
+for kind in ([[run exec update import
+  mount device capability seccomp cgroup interface nftables setns clone program process file user terminal archive]]):gmatch "%a+" do
+  KINDS[#KINDS + 1] = kind
+end
+local IS_KIND = {}
+for _, kind in ipairs(KINDS) do IS_KIND[kind] = true end
+
+local WHOLE = { run = true, exec = true, update = true, import = true }
+local ALLOWED = { ffi = true, popen = true, execute = true, bytecode = true, debug = true, primitives = true, files = true }
+local FIELDS = { on = true, check = true, change = true, mode = true, needs = true }
+local NEEDS = { running = true }
+
+local rules, by_kind, needs, allowances = {}, {}, {}, {}
+local audited = false
+local file              -- the one that is being loaded
+local denied            -- the reason of the deny() that the running rule called
+
+local function nearest(name, known)
+  local best, least = nil, math.max(2, math.floor(#name / 3)) + 1
+  for candidate in pairs(known) do
+    local row = {}
+    for j = 0, #candidate do row[j] = j end
+    for i = 1, #name do
+      local diagonal = row[0]
+      row[0] = i
+      for j = 1, #candidate do
+        local substituted = diagonal + (name:byte(i) ~= candidate:byte(j) and 1 or 0)
+        diagonal = row[j]
+        row[j] = math.min(row[j] + 1, row[j - 1] + 1, substituted)
+      end
+    end
+    if row[#candidate] < least then best, least = candidate, row[#candidate] end
+  end
+  return best and (" (did you mean '%s'?)"):format(best) or ""
+end
+
+-- ---- what a policy is written in
+
+local scope = {}
+
+local function kinds_of(on)
+  local list = type(on) == "table" and on or { on }
+  if #list == 0 then error("a rule needs on = \"run\", or a list of kinds", 4) end
+  for _, kind in ipairs(list) do
+    if not IS_KIND[kind] then error(("there is no kind of request '%s'%s"):format(tostring(kind), nearest(tostring(kind), IS_KIND)), 4) end
+  end
+  return list
+end
+
+local function check_fields(definition, known, what)
+  if type(definition) ~= "table" then error(("%s: expected a table, got %s"):format(what, type(definition)), 4) end
+  for key in pairs(definition) do
+    if type(key) == "string" and not known[key] then error(("%s has no field '%s'%s"):format(what, key, nearest(key, known)), 4) end
+  end
+end
+
+local function define(name, definition)
+  check_fields(definition, FIELDS, "rule")
+  for key in pairs(definition) do
+    if type(key) ~= "string" then error("rule: expected only named fields", 3) end
+  end
+  for _, action in ipairs { "check", "change" } do
+    if definition[action] ~= nil and type(definition[action]) ~= "function" then error(("rule.%s: expected a function"):format(action), 3) end
+  end
+  if not definition.check and not definition.change then error("a rule needs a check or a change", 3) end
+  if definition.mode ~= nil and definition.mode ~= "enforce" and definition.mode ~= "shadow" then
+    error("rule.mode: expected \"enforce\" or \"shadow\"", 3)
+  end
+  local rule = { name = name, file = file, check = definition.check, change = definition.change, shadow = definition.mode == "shadow",
+    on = kinds_of(definition.on) }
+  for _, other in ipairs(rules) do
+    if other.name == name then error(("there is a rule '%s' already, in %s"):format(name, other.file), 3) end
+  end
+  local wanted = type(definition.needs) == "table" and definition.needs or { definition.needs }
+  for _, each in ipairs(wanted) do
+    if not NEEDS[each] then error(("rule.needs: expected \"running\", got '%s'"):format(tostring(each)), 3) end
+    needs[each] = true
+  end
+  rules[#rules + 1] = rule
+  for _, kind in ipairs(rule.on) do
+    by_kind[kind] = by_kind[kind] or { changes = {}, checks = {} }
+    if rule.change then by_kind[kind].changes[#by_kind[kind].changes + 1] = rule end
+    if rule.check then by_kind[kind].checks[#by_kind[kind].checks + 1] = rule end
+  end
+end
+
+--- rule "no host network" { on = "run", check = function(request) ... end, change = function(request) ... end, mode = "shadow" }
+function scope.rule(name)
+  if type(name) ~= "string" or name == "" then error("rule: expected a name, such as rule \"no host network\" { ... }", 2) end
+  return function(definition) define(name, definition) end
+end
+
+--- return deny "use a bridge": refuses. To call it is enough: a forgotten `return` opens nothing.
+function scope.deny(reason)
+  denied = type(reason) == "string" and reason or "refused"
+  return denied
+end
+
+--- allow { "primitives", "files", scripts = { "/opt/site/*.lua" }, users = { "root" } }: what scripts may have beyond container { ... }.
+function scope.allow(definition)
+  check_fields(definition, { scripts = true, users = true }, "allow")
+  for _, word in ipairs(definition) do
+    if not ALLOWED[word] then error(("there is nothing '%s' to allow%s"):format(tostring(word), nearest(tostring(word), ALLOWED)), 2) end
+  end
+  if #definition == 0 then error("allow: expected what is allowed, such as allow { \"primitives\" }", 2) end
+  for _, key in ipairs { "scripts", "users" } do
+    if definition[key] ~= nil and type(definition[key]) ~= "table" then error(("allow.%s: expected a list"):format(key), 2) end
+  end
+  allowances[#allowances + 1] = definition
+end
+
+--- audit "/var/log/luabox/audit.log": where decisions are written, a JSON object a line. One that can't be written refuses.
+function scope.audit(path)
+  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then error("audit: expected an absolute path", 2) end
+  audited = path
+end
+
+--- log(text): a line in the audit log.
+function scope.log(...)
+  local words = {}
+  for i = 1, select("#", ...) do words[i] = tostring((select(i, ...))) end
+  if audited and evaluator.live then host.audit { time = host.time().text, log = concat(words, " "), rule = evaluator.at_work } end
+end
+
+--- Whether `path` is `folder` or lies below it, by name or through another mount of it. Both are compared without symlinks; a path that has
+--- ".." in it, or is not absolute, is never compared: it refuses.
+local function plain(path, what)
+  if type(path) ~= "string" then error(("%s: expected a path, got %s"):format(what, type(path)), 3) end
+  if path:sub(1, 1) ~= "/" or (path .. "/"):find("/../", 1, true) then error(("%s: '%s' is no resolved path"):format(what, path), 3) end
+  local resolved = host.resolve(path) or path
+  return resolved == "/" and "" or (resolved:gsub("/+$", ""))
+end
+local function within(one, other) return one == other or one:sub(1, #other + 1) == other .. "/" end
+local function origin(path) return host.origin(path == "" and "/" or path) or "" end
+function scope.under(path, folder)
+  local one, other = plain(path, "under"), plain(folder, "under")
+  return within(one, other) or within(origin(one), origin(other))
+end
+
+--- Whether one of the two lies in the other: a bind of "/" reaches "/etc" as one of "/etc/ssl" does.
+function scope.reaches(path, folder)
+  local one, other = plain(path, "reaches"), plain(folder, "reaches")
+  local from, to = origin(one), origin(other)
+  return within(one, other) or within(other, one) or within(from, to) or within(to, from)
+end
+
+--- Whether the list has the value.
+function scope.has(list, value)
+  for _, each in ipairs(list or {}) do
+    if each == value then return true end
+  end
+  return false
+end
+
+function scope.KiB(n) return n * 2 ^ 10 end
+function scope.MiB(n) return n * 2 ^ 20 end
+function scope.GiB(n) return n * 2 ^ 30 end
+
+for name in ("assert error ipairs next pairs pcall xpcall select tonumber tostring type unpack"):gmatch "%a+" do scope[name] = _G[name] end
+rawset(string, "dump", nil)
+scope.string, scope.table, scope.math, scope.bit = string, table, math, bit
+
+--- Globals are strict: a misspelt name is an error where it stands, never a nil that a rule passes over.
+local strict = {
+  __index = function(_, name)
+    local value = scope[name]
+    if value == nil then error(("there is no '%s' in a policy%s"):format(tostring(name), nearest(tostring(name), scope)), 2) end
+    return value
+  end,
+  __newindex = function(_, name) error(("'%s' would be a global: write local"):format(tostring(name)), 2) end,
+  __metatable = "policy",
+}
+
+function evaluator.load(policy)
+  if policy.text:sub(1, 1) == "\27" then return { error = policy.name .. " is bytecode, expected a policy in text" } end
+  file = policy.name
+  evaluator.at_work = policy.name
+  local chunk, problem = host.chunk(policy.text, "@" .. policy.name)
+  if not chunk then return { error = problem } end
+  host.set_scope(chunk, setmetatable({}, strict))
+  local ok, raised = pcall(chunk)
+  if not ok then return { error = tostring(raised):find(policy.name, 1, true) and tostring(raised) or policy.name .. ": " .. tostring(raised) } end
+  evaluator.at_work = nil
+  return {}
+end
+
+local function sorted(set)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  sort(list)
+  return list
+end
+
+function evaluator.summary()
+  local list = {}
+  for i, rule in ipairs(rules) do
+    list[i] = { name = rule.name, file = rule.file, on = rule.on,
+      mode = rule.shadow and "shadow" or "enforce", checks = rule.check ~= nil }
+  end
+  return { kinds = sorted(by_kind), needs = sorted(needs), rules = list, audit = audited, allows = #allowances > 0,
+    words = sorted(scope) }
+end
+
+-- ---- a request
+
+local function copied(value)
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, each in pairs(value) do copy[key] = copied(each) end
+  return copy
+end
+
+--- Runs one action of a rule: "refused" and the reason, "passed", or what it returned.
+local function act(rule, action, request)
+  denied, evaluator.at_work = nil, rule.name
+  local ok, result = pcall(rule[action], request)
+  local reason = denied
+  evaluator.at_work, denied = nil, nil
+  if not ok then return "refused", "the rule failed: " .. tostring(result) end
+  if reason then return "refused", reason end
+  if action == "change" and type(result) == "table" then return "passed", nil, result end
+  if result ~= nil then return "refused", ("the rule returned %s; expected nothing, or deny \"reason\""):format(type(result)) end
+  return "passed"
+end
+
+local function note(report, rule, verdict, reason)
+  report[#report + 1] = { rule = rule.name, file = rule.file, verdict = verdict, reason = reason }
+end
+
+--- Applies the changes; returns the request that came out, and whether it is another.
+local function change_all(request, changes, report)
+  local before = #changes > 0 and host.encode(request)
+  local now = before
+  for _, rule in ipairs(changes) do
+    local candidate = copied(request)
+    local verdict, reason, returned = act(rule, "change", candidate)
+    candidate = returned or candidate
+    local after = verdict == "passed" and host.encode(candidate)
+    if verdict == "refused" then
+      note(report, rule, rule.shadow and "would refuse" or "refused", reason)
+    elseif after ~= now then
+      note(report, rule, rule.shadow and "would change" or "changed")
+    end
+    if not rule.shadow and verdict == "passed" and after ~= now then request, now = candidate, after end
+  end
+  return request, before ~= now, now
+end
+
+local user_names = {}
+local function name_of(uid)
+  if user_names[uid] == nil then user_names[uid] = host.user(uid) or false end
+  return user_names[uid] or nil
+end
+
+local function complete(request)
+  request.time = request.time or host.time()
+  local caller = request.caller
+  if type(caller) ~= "table" then return end
+  if caller.uid then caller.name = caller.name or name_of(caller.uid) end
+  if caller.login then caller.login_name = caller.login_name or name_of(caller.login) end
+end
+
+local function first_refusal(report)
+  for _, entry in ipairs(report) do
+    if entry.verdict == "refused" then return entry end
+  end
+end
+
+--- What the audit log says of a decision. What passed through a primitive unseen is not worth a line.
+local function write_down(kind, request, refusal, report)
+  if not audited or not (WHOLE[kind] or #report > 0) then return end
+  local entry = { time = host.time().text, kind = kind, allow = refusal == nil, rule = refusal and refusal.rule, reason = refusal and refusal.reason,
+    caller = request.caller, script = request.script, pid = request.pid, name = request.name, primitive = request.primitive,
+    image = request.image, source = request.source }
+  for _, each in ipairs(report) do
+    if each ~= refusal then
+      entry.rules = entry.rules or {}
+      entry.rules[#entry.rules + 1] = each
+    end
+  end
+  host.audit(entry)
+end
+
+local function decide(question)
+  local request, kind, report = question.request, question.kind, {}
+  local ruled = by_kind[kind] or { changes = {}, checks = {} }
+  complete(request)
+  local result, changed, text = change_all(request, ruled.changes, report)
+  for _, rule in ipairs(ruled.checks) do
+    local verdict, reason = act(rule, "check", result)
+    if verdict == "refused" then
+      note(report, rule, rule.shadow and "would refuse" or "refused", reason)
+      if not rule.shadow and not question.explain then break end
+    elseif question.explain then
+      note(report, rule, "passed")
+    end
+  end
+  local refusal = first_refusal(report)
+  if not question.explain then write_down(kind, result, refusal, report) end
+  return { allow = refusal == nil, rule = refusal and refusal.rule, file = refusal and refusal.file, reason = refusal and refusal.reason,
+    changed = changed, request = changed and text or nil, report = (question.explain or #report > 0) and report or nil }
+end
+
+--- The pattern of a shell: * within a name.
+local function matches(text, glob)
+  local pattern = glob:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0"):gsub("%*", "[^/]*")
+  return text:find("^" .. pattern .. "$") ~= nil
+end
+
+local function any(list, holds)
+  if not list then return true end
+  for _, each in ipairs(list) do
+    if holds(each) then return true end
+  end
+  return false
+end
+
+--- What a script is allowed. A script is known by its path only where nobody but root can have written it.
+local function allowed(request)
+  complete(request)
+  local words, script, caller = {}, request.script or {}, request.caller or {}
+  for _, each in ipairs(allowances) do
+    if any(each.scripts, function(glob) return script.trusted == true and matches(script.path, glob) end)
+        and any(each.users, function(name) return caller.name == name or caller.uid == name end) then
+      for _, word in ipairs(each) do words[word] = true end
+    end
+  end
+  return { allow = true, words = words }
+end
+
+function evaluator.answer(question)
+  if audited and not evaluator.live and not question.dry then
+    host.audit_to(audited)
+    evaluator.live = true
+  end
+  if question.op == "allowed" then return allowed(question.request) end
+  if question.op == "decide" and IS_KIND[question.kind] then return decide(question) end
+  error("an unknown question")
+end
+
+return evaluator
