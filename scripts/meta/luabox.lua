@@ -22,7 +22,7 @@
 ---@field cgroup? luabox.CgroupLimits  limits; { pids = 4096 } holds where nothing else is said
 ---@field cgroup_parent? string  a cgroup made by sys.cgroup.create: its limits hold for all containers in it together
 ---@field accounting? boolean  true: c:stats() has all that this host counts; a start takes 0.2 ms more
----@field network? luabox.Veth|"none"|"host"  "none", a loopback alone, unless said otherwise
+---@field network? luabox.Veth|luabox.Bridge|"none"|"host"  "none", a loopback alone, unless said otherwise
 ---@field namespaces? luabox.NamespaceOptions
 ---@field users? luabox.UserMap  a user namespace
 ---@field user? string|integer  "name", "name:group", a number, "1000:1000"; names are the image's; else root
