@@ -35,6 +35,28 @@ local FIELDS = {
   publish = network.ports, aliases = schema.list(schema.string), bandwidth = network.bandwidth, interface = schema.string, mtu = schema.integer,
 }
 
+--- The host's ports, as bridges.clash has them.
+local function ports(published)
+  local list = {}
+  for i, port in ipairs(published or {}) do
+    list[i] = ("%s%d/%s"):format(port.host_address and port.host_address .. ":" or "", port.host_port, port.protocol)
+  end
+  return list
+end
+
+--- One port that leads to two is a mistake; one that is said twice, to have it on 127.0.0.1 too, is none.
+local function check_published(published, where)
+  local list = ports(published)
+  for i, port in ipairs(list) do
+    for j = 1, i - 1 do
+      local to, to_other = published[i].guest_port, published[j].guest_port
+      if to ~= to_other and bridges.clash(port, list[j]) then
+        errors.raise_at(where, "bridge.publish: %s leads to port %d and, as %s, to port %d", port, to, list[j], to_other)
+      end
+    end
+  end
+end
+
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }
 function bridge.new(options)
   local where = errors.users_line(2, "bridge") or "luabox"
@@ -46,6 +68,7 @@ function bridge.new(options)
   for _, alias in ipairs(made.aliases or {}) do
     if not alias:match "^%w[%w.-]*$" then errors.raise_at(where, "bridge.aliases: '%s' is no host name", alias) end
   end
+  check_published(made.publish, where)
   if made.subnet6 and not made.subnet then errors.raise_at(where, "bridge: subnet6 goes with a subnet") end
   made.kind, made.bridge, made.where = "bridge", options[1], where
   made.name = made.interface or "eth0"
@@ -82,15 +105,6 @@ local function names(this)
   return list
 end
 
-local function ports(net)
-  local list = {}
-  for i, port in ipairs(net.publish or {}) do
-    local any = not port.host_address or port.host_address == "0.0.0.0" or port.host_address == "::"
-    list[i] = ("%s%d/%s"):format(any and "" or port.host_address .. ":", port.host_port, port.protocol)
-  end
-  return list
-end
-
 function bridge.step.prepare(this)
   local net = this.config.network
   network.check_bandwidth(this)
@@ -99,7 +113,7 @@ function bridge.step.prepare(this)
   this.joined = at_its_line(this, function()
     return bridges.join(net.bridge, {
       member = this.name, subnet = net.subnet, subnet6 = net.subnet6, nat = net.nat, address = net.address, names = names(this),
-      publish = net.publish, ports = ports(net),
+      publish = net.publish, ports = ports(net.publish),
       hosts = wants_hosts and function(own)
         this.address = own
         return etc.hosts(this)

@@ -113,6 +113,7 @@ local function make(name, settings)
   for _, network in ipairs(networks) do check_free(network) end
   -- An address of its own: otherwise it would change with the ports.
   sys.net.add { kind = "bridge", name = interface, mac = "02:6c:62:" .. sys.random(3):gsub("(%x%x)", "%1:"):sub(1, 8), up = true }
+  if settings.subnet6 then require("luabox.network").skip_duplicate_detection(interface) end
   for _, network in ipairs(networks) do
     local _, address = host_of(network, 1)
     sys.net.add_address(interface, address)
@@ -184,19 +185,29 @@ local function allocate(wish, settings, members)
   errors.raise("the subnet %s has no address left; `luabox gc` frees those of killed containers", settings.subnet)
 end
 
---- Two containers can't have one port of the host's.
+--- Whether two of the host's ports, "8080/tcp", "127.0.0.1:8080/tcp" or "0.0.0.0:8080/tcp", have an address in common. Without an address it is
+--- all addresses of both families.
+function bridges.clash(one, other)
+  local address, port = one:match "^(.-):?(%d+/%a+)$"
+  local address2, port2 = other:match "^(.-):?(%d+/%a+)$"
+  if port ~= port2 then return false end
+  local function covers(wide, narrow)
+    return wide == "" or wide == narrow or wide == (narrow:find(":", 1, true) and "::" or "0.0.0.0")
+  end
+  return covers(address, address2) or covers(address2, address)
+end
+
+--- Two containers can't have one port of the host's: of two rules one would never be reached.
 local function check_ports(wish)
   if not wish.publish then return end
-  local taken = {}
   for _, bridge in ipairs(sys.file.list(folder())) do
-    if bridge:sub(1, 1) ~= "." then
-      for name, member in pairs(members_of(bridge)) do
-        for _, port in ipairs(member.ports) do taken[port] = name end
+    for name, member in pairs(bridge:sub(1, 1) ~= "." and members_of(bridge) or {}) do
+      for _, taken in ipairs(member.ports) do
+        for _, port in ipairs(wish.ports) do
+          if bridges.clash(port, taken) then errors.raise("the port %s is published by the container %s already, as %s", port, name, taken) end
+        end
       end
     end
-  end
-  for _, port in ipairs(wish.ports) do
-    if taken[port] then errors.raise("the port %s is published by the container %s already", port, taken[port]) end
   end
 end
 

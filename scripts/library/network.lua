@@ -11,7 +11,16 @@ local function port(value)
   return nil, "a port from 1 to 65535"
 end
 
---- "8080:80", "127.0.0.1:8080:80/udp" or { host_port =, guest_port =, protocol =, host_address = }.
+--- An address alone, in brackets too, as the kernel writes it; nil for what is none.
+local function plain_address(value)
+  local text = type(value) == "string" and (value:match "^%[(.*:.*)%]$" or value)
+  if not text or text:find("/", 1, true) then return nil, "an address such as \"127.0.0.1\" or \"[::1]\"" end
+  local ok, parts = pcall(sys.net.prefix, text .. (text:find(":", 1, true) and "/128" or "/32"))
+  if not ok then return nil, "an address such as \"127.0.0.1\" or \"[::1]\"" end
+  return (parts.network:match "^[^/]+")
+end
+
+--- "8080:80", "127.0.0.1:8080:80/udp", "[fd00::1]:8080:80" or { host_port =, guest_port =, protocol =, host_address = }.
 local function publish(value)
   if type(value) == "string" then
     local rest, protocol = value:match "^(.-)/(%a+)$"
@@ -23,7 +32,7 @@ local function publish(value)
   end
   if type(value) ~= "table" then return nil, "a port such as \"8080:80\"" end
   local checked = schema.check(value, { host_port = port, guest_port = port, protocol = schema.word("tcp", "udp"),
-    host_address = schema.string }, { what = "publish" })
+    host_address = plain_address }, { what = "publish" })
   if not checked.host_port or not checked.guest_port then return nil, "host_port and guest_port" end
   checked.protocol = checked.protocol or "tcp"
   return checked
@@ -168,10 +177,24 @@ function network.forward(guests)
   end
 end
 
+--- Packets that are forwarded to a neighbour wait for the interface's link-local address, and that for two seconds in which it might turn out to
+--- be a duplicate (ndisc_solicit() in net/ipv6/ndisc.c). On a cable of our own there is none. To be said before the other end is up.
+function network.skip_duplicate_detection(interface)
+  sys.file.set("/proc/sys/net/ipv6/conf/" .. interface .. "/accept_dad", "0")
+end
+
+local function has_ip6(addresses)
+  for _, address in ipairs(addresses) do
+    if address:find(":", 1, true) then return true end
+  end
+  return false
+end
+
 function veth.attach(this)
   local net = this.config.network
   local ok, problem = errors.try(function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
+    if has_ip6(net.guest) then network.skip_duplicate_detection(this.interface) end
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     if this.firewall then
       network.forward(net.guest)

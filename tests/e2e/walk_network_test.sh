@@ -1,6 +1,7 @@
 #!/bin/bash
 # The walks of examples/network, in a little internet of its own: this network namespace plays the host, another the outside.
-[ "$(readlink /proc/self/ns/net)" != "$(readlink /proc/1/ns/net)" ] || exec unshare --net --mount --propagation private bash "$0" "$@"
+# Never in the network that it was started in: whether that is the host's can't be told where /proc/1/ns is closed.
+[ -n "${walk_network_apart:-}" ] || walk_network_apart=1 exec unshare --net --mount --propagation private bash "$0" "$@"
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
 mark=walk-
@@ -74,6 +75,61 @@ box() { script "name = '$mark$1'" "network = bridge { 'web', $2 }" "command = { 
 N="subnet = '10.9.3.0/24', nat = true"
 run() { timeout 30 "$LUABOX" run "$@" 2>&1 < /dev/null; }
 
+# Ports by each family and protocol, from outside: a server that answers with its name, whatever comes.
+cat > rootfs/serve.py <<'P'
+import select, socket
+sockets = []
+for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+    s = socket.socket(socket.AF_INET6, kind)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind(("::", 80))
+    if kind == socket.SOCK_STREAM: s.listen(8)
+    sockets.append(s)
+print("ready", flush=True)
+while True:
+    for s in select.select(sockets, [], [])[0]:
+        if s.type == socket.SOCK_DGRAM: s.sendto(b"server", s.recvfrom(99)[1])
+        else:
+            c = s.accept()[0]
+            c.sendall(b"server")
+            c.close()
+P
+cat > ask.py <<'P'
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET, socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM)
+s.settimeout(2)
+try:
+    s.connect((sys.argv[2], int(sys.argv[3])))
+    if sys.argv[1] == "udp": s.send(b"?")
+    print(s.recv(99).decode())
+except OSError as problem: print("no answer:", problem)
+P
+python=/usr/bin/python3
+if [ -x $python ]; then
+  usr="mounts = { bind { '/usr', '/usr', readonly = true }, bind { '/lib', '/lib', readonly = true }"
+  [ ! -d /lib64 ] || usr+=", bind { '/lib64', '/lib64', readonly = true }"
+  script "name = '${mark}ports'" "$usr }" "command = { '$python', '/serve.py' }" \
+    "network = bridge { 'web', $N, subnet6 = 'fd00:3::/64', publish = { '8080:80', '127.0.0.1:8080:80', '8053:80/udp', '[fd77::1]:8082:80' } }"
+  mv box.lua ports.lua
+  "$LUABOX" run ports.lua < /dev/null > ports.log 2>&1 & serving=$!; jobs+=($serving)
+  within 8 grep -qs ready ports.log || failed "ports: the server runs" "$(cat ports.log)"
+  equal "ports: by IPv4, and by 127.0.0.1 beside it" "server server" "$(out $python ask.py tcp 10.77.0.1 8080) $($python ask.py tcp 127.0.0.1 8080)"
+  equal "network/ipv6: a published port answers by IPv6" "server" "$(out $python ask.py tcp fd77::1 8080)"
+  equal "ports: of an address in brackets" "server" "$(out $python ask.py tcp fd77::1 8082)"
+  holds "ports: and of no other" "no answer" "$(out $python ask.py tcp 10.77.0.1 8082)"
+  equal "network/published: by UDP, of both families" "server server" "$(out $python ask.py udp 10.77.0.1 8053) $(out $python ask.py udp fd77::1 8053)"
+  out ip route add fd00:3::/64 via fd77::1
+  holds "network/ipv6: what isn't published is out of reach, with a route too" "no answer" "$(out $python ask.py tcp fd00:3::2 80)"
+  box clash "$N, publish = { '127.0.0.1:8080:81' }" true
+  holds "ports: one address of a port that another has on all" "clash.lua:4: the port 127.0.0.1:8080/tcp is published by the container ${mark}ports already, as 8080/tcp" "$(run clash.lua)"
+  box other "$N, publish = { '8080:80/udp' }" "echo fine"
+  equal "ports: the same number of another protocol is free" fine "$(run other.lua)"
+  kill -TERM $serving; wait $serving 2>/dev/null
+  succeeds "ports: nothing is left" within 3 none_left
+else
+  skipped "network/published: by UDP, of both families" "no $python for the servers"
+fi
+
 # Twenty at once on one new bridge: each another address.
 box many "$N" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'; sleep 1"
 for i in $(seq 20); do run --name "${mark}many$i" many.lua > many.$i & pids[i]=$!; done
@@ -102,6 +158,8 @@ refuse "refused: a subnet that the host has" "the subnet 10.77.0.0/16 is in use 
 refuse "refused: no subnet for a new bridge" "there is no bridge 'web' yet" "nat = true"
 refuse "refused: a rate without sense" "bridge.bandwidth: expected bits per second" "$N, bandwidth = 'fast'"
 refuse "refused: a misspelt field" "bridge has no field 'subnett' (did you mean 'subnet'?)" "subnett = '10.9.3.0/24'"
+refuse "refused: a port that leads to two" "bridge.publish: 0.0.0.0:80/tcp leads to port 2 and, as 80/tcp, to port 1" "$N, publish = { '80:1', '0.0.0.0:80:2' }"
+refuse "refused: a port of no address" "publish.host_address: expected an address such as" "$N, publish = { '10.77.0.300:80:80' }"
 refuse "refused: a port of IPv6 without one" "publish: the bridge has no subnet6" "$N, publish = { '[::1]:80:80' }"
 script "name = '${mark}free'" "network = bridge { 'web', $N, bandwidth = '1mbit' }" "capabilities = { add = { 'net_admin' } }" "command = { 'true' }"
 holds "refused: a limit on who may lift it" "bandwidth can't be enforced on a container that has net_admin" "$(run box.lua)"
