@@ -38,7 +38,7 @@ end
 
 --- A descriptor of a user namespace with these maps: that of a process which is never let go.
 function volumes.namespace_with(map)
-  local holder = sys.clone({ namespaces = "user" }, function() end)
+  local holder = sys.clone({ namespaces = "user" }, function() sys.exit(0) end)
   local ok, result = errors.try(function()
     sys.user.write_id_maps(holder, map)
     return sys.namespace(holder, "user")

@@ -39,6 +39,10 @@ inside 'touch /mine; chown 1000 /mine' > /dev/null
 equal "users/auto: a layer that is kept is right with the next range" "1000" "$(inside 'stat -c %u /mine')"
 equal "users/auto: no owner or mode on the disk was changed" "$owners" "$(find rootfs -printf '%U:%G %m %p\n' | sort)"
 
+output=$("$LUABOX" explain box.lua 2>&1)
+holds "users/auto: explain tells it" "idmap(descriptor" "$output"
+equal "users/auto: and takes no range" "" "$(ranges)"
+
 # Of what /etc/subuid grants to luabox there are two ranges.
 auto 'image "box"'
 echo "luabox:3000000000:131072" | tee "$work/etc/subuid" > "$work/etc/subgid"
