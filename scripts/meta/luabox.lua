@@ -22,9 +22,9 @@
 ---@field cgroup? luabox.CgroupLimits  limits; { pids = 4096 } holds where nothing else is said
 ---@field cgroup_parent? string  a cgroup made by sys.cgroup.create: its limits hold for all containers in it together
 ---@field accounting? boolean  true: c:stats() has all that this host counts; a start takes 0.2 ms more
----@field network? luabox.Veth|luabox.Bridge|"none"|"host"  "none", a loopback alone, unless said otherwise
+---@field network? luabox.Veth|luabox.Bridge|luabox.Pasta|"none"|"host"  "none", a loopback alone, unless said otherwise
 ---@field namespaces? luabox.NamespaceOptions
----@field users? luabox.UserMap  a user namespace
+---@field users? luabox.UserMap|"auto"  a user namespace; "auto": ids that no other container has
 ---@field user? string|integer  "name", "name:group", a number, "1000:1000"; names are the image's; else root
 ---@field env? table<string, string|number>  beside PATH, HOME, HOSTNAME, and TERM in a terminal
 ---@field cwd? string  an absolute path, found beneath the root; else "/"
@@ -407,6 +407,18 @@ function veth(options) end
 ---@param options luabox.BridgeOptions|string
 ---@return luabox.Bridge
 function bridge(options) end
+
+---@class luabox.Pasta
+
+---@class luabox.PastaOptions
+---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "127.0.0.1:8080:80/udp"
+
+---The network of an ordinary user's container, and what it gets where nothing is said.
+---
+---    network = pasta { publish = { "8080:80" } }
+---@param options? luabox.PastaOptions
+---@return luabox.Pasta
+function pasta(options) end
 
 ---This luabox.
 ---@class luabox.About

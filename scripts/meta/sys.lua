@@ -126,6 +126,10 @@ function sys.helper(arguments) end
 ---@return string? path
 function sys.find_helper(name) end
 
+---Kills this user's processes that have `argument` in their command line: helpers whose luabox was killed.
+---@param argument string
+function sys.end_helpers(argument) end
+
 ---@class luabox.sys.Helper
 local Helper = {}
 
@@ -617,6 +621,7 @@ function sys.cgroup.open(paths, parent) end
 ---@field mount string
 ---@field base string
 ---@field controllers string[]
+---@field writable boolean  whether this process may make cgroups in the base
 
 ---@return luabox.sys.CgroupHierarchy[]
 function sys.cgroup.host() end
@@ -1318,6 +1323,10 @@ function sys.log.warning(text) end
 
 ---@param text string
 function sys.log.info(text) end
+
+---With -v alone.
+---@param text string
+function sys.log.detail(text) end
 
 ---Told with -v alone.
 ---@param text string
