@@ -13,7 +13,9 @@ local DEEPEST = 20
 
 --- A copy that shares no table, without functions and metatables: what a script did to its own can't reach it.
 local function plain(value, depth)
-  if type(value) ~= "table" then return type(value) ~= "function" and type(value) ~= "userdata" and value or nil end
+  local kind = type(value)
+  if kind == "function" or kind == "userdata" or kind == "thread" then return nil end
+  if kind ~= "table" then return value end
   if depth > DEEPEST then errors.raise "container: the table is nested too deeply" end
   local copy = {}
   for key, each in next, value do copy[key] = plain(each, depth + 1) end

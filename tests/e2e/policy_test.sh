@@ -54,6 +54,11 @@ holds "a rule sets the environment" "here" "$(run box.lua)"
 holds "a rule takes capabilities away" "0000000000000001" "$(run box.lua)"
 refused "a change that no container could be is told" 'rule "odd" { on = "run", change = function(c) c.hostname = 5 end }' "container.hostname: expected"
 
+script "init = false" "etc = false" "command = { 'sh', '-c', 'echo \$\$; cat /etc/hostname 2>&1' }"
+policy <<< 'rule "any" { on = "run", change = function(c) c.env.X = "1" end }'
+lacks "what a script switched off stays off" "box-" "$(run box.lua)"
+equal "so does its init" 1 "$(run box.lua | head -1)"
+
 # single primitives
 policy <<P
 rule "mounts" { on = "mount", check = function(m) if m.type == "bind" and under(m.source, "/etc") then return deny("no " .. m.source) end end }
