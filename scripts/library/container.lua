@@ -242,11 +242,13 @@ local function bring_up(self)
   if message == "terminal" then self.master = master end
 end
 
+local start_governed
+
 --- Starts it; its command runs when this returns. Raises what any step raised, and leaves nothing then.
 ---@return luabox.Container
 function Container:start()
   if started(self).process then errors.raise("the container %s was started already", self.name) end
-  if sys.policy.active() then return Container.start_governed(self) end
+  if sys.policy.active() then return start_governed(self) end
   begin(self)
   bring_up(self)
   return self
@@ -340,7 +342,7 @@ local function remade(config, self)
 end
 
 --- Starts a copy as the policies agree to it.
-function Container:start_governed()
+function start_governed(self)
   local policy = require "luabox.policy"
   local lock = policy.needs "running" and policy.lock()
   local ok, result = errors.try(function()

@@ -41,6 +41,7 @@
 ---@field umask? string  octal; else "022"
 ---@field nice? integer
 ---@field oom_score_adj? integer
+---@field labels? table<string, string>  { team = "web" }: for site policies
 ---@field personality? string  "linux32"
 
 ---@class luabox.NamespaceOptions

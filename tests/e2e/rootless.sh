@@ -1,8 +1,7 @@
 # Sourced by tests that need an ordinary user: one that is only in this mount namespace's /etc/passwd. The host's files are not touched.
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root, to make an ordinary user"; exit 77; }
-if [ "$(readlink /proc/self/ns/mnt)" = "$(readlink /proc/1/ns/mnt)" ]; then
-  exec unshare --net --mount --propagation private bash "$0" "$@"
-fi
+[ -n "${OWN_NAMESPACES:-}" ] || OWN_NAMESPACES=yes exec unshare --net --mount --propagation private bash "$0" "$@"
+unset OWN_NAMESPACES
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 mount --make-rshared /  # as on a host with systemd; within this mount namespace
 user_id=$((20000 + $$ % 20000)) first_id=$((1000000000 + ($$ % 10000) * 65536))

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The walks of examples/network, in a little internet of its own: this network namespace plays the host, another the outside.
 # Never in the network that it was started in: whether that is the host's can't be told where /proc/1/ns is closed.
-[ -n "${walk_network_apart:-}" ] || walk_network_apart=1 exec unshare --net --mount --propagation private bash "$0" "$@"
+[ -n "${OWN_NAMESPACES:-}" ] || OWN_NAMESPACES=yes exec unshare --net --mount --propagation private bash "$0" "$@"
+unset OWN_NAMESPACES
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
 mark=walk-
