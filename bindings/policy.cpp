@@ -534,7 +534,7 @@ struct DecideOptions {
 
 bool active() { return site().policies.has_value(); }
 
-/// policy.summary() -> { kinds =, needs =, rules =, audit = }; nil where there are none
+/// policy.summary() -> { kinds =, needs =, allows =, audit = }; nil where there are none
 int summary(lua_State* L) {
   lua::no_more_arguments(L, 0);
   if (!active()) return 0;
@@ -631,9 +631,11 @@ void start() { policy::begin("run"); }
 /// policy.load(folder) -> policies that are not in force, to look at
 Policies load(const std::string& folder) { return Policies(read_policies(folder, PolicyOwner::any)); }
 
-/// policies:summary(): raises what is wrong with them
+/// policies:summary() -> { kinds =, needs =, rules =, words =, audit = }: raises what is wrong with them
 int loaded_summary(lua_State* L) {
-  push_summary(L, lua::argument<Policies>(L, 1));
+  auto& policies = lua::argument<Policies>(L, 1);
+  push_summary(L, policies);
+  push_json(L, policies.ask(R"({"op":"describe","dry":true})"));
   return 1;
 }
 

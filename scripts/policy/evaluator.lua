@@ -21,7 +21,7 @@ local ALLOWED = { ffi = true, popen = true, execute = true, bytecode = true, deb
 local FIELDS = { on = true, check = true, change = true, mode = true, needs = true }
 local NEEDS = { running = true }
 
-local rules, by_kind, needs, allowances = {}, {}, {}, {}
+local rules, by_name, by_kind, needs, allowances = {}, {}, {}, {}, {}
 local audited = false
 local file              -- the one that is being loaded
 local denied            -- the reason of the deny() that the running rule called
@@ -79,9 +79,8 @@ local function define(name, definition)
   end
   local rule = { name = name, file = file, check = definition.check, change = definition.change, shadow = definition.mode == "shadow",
     on = kinds_of(definition.on) }
-  for _, other in ipairs(rules) do
-    if other.name == name then error(("there is a rule '%s' already, in %s"):format(name, other.file), 3) end
-  end
+  if by_name[name] then error(("there is a rule '%s' already, in %s"):format(name, by_name[name].file), 3) end
+  by_name[name] = rule
   local wanted = type(definition.needs) == "table" and definition.needs or { definition.needs }
   for _, each in ipairs(wanted) do
     if not NEEDS[each] then error(("rule.needs: expected \"running\", got '%s'"):format(tostring(each)), 3) end
@@ -202,14 +201,21 @@ local function sorted(set)
   return list
 end
 
+--- What a start needs to know of the policies: whom to ask, and when.
 function evaluator.summary()
+  return { kinds = sorted(by_kind), needs = sorted(needs), audit = audited, allows = #allowances > 0 }
+end
+
+--- What there is to tell of them.
+local function description()
   local list = {}
   for i, rule in ipairs(rules) do
     list[i] = { name = rule.name, file = rule.file, on = rule.on,
       mode = rule.shadow and "shadow" or "enforce", checks = rule.check ~= nil }
   end
-  return { kinds = sorted(by_kind), needs = sorted(needs), rules = list, audit = audited, allows = #allowances > 0,
-    words = sorted(scope) }
+  local described = evaluator.summary()
+  described.rules, described.words = list, sorted(scope)
+  return described
 end
 
 -- ---- a request
@@ -344,6 +350,7 @@ function evaluator.answer(question)
     host.audit_to(audited)
     evaluator.live = true
   end
+  if question.op == "describe" then return description() end
   if question.op == "allowed" then return allowed(question.request) end
   if question.op == "decide" and IS_KIND[question.kind] then return decide(question) end
   error("an unknown question")
