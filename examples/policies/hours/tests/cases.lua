@@ -8,7 +8,7 @@ case "on a Sunday" { container = box, time = at("sun", 12), refused_by = "workin
 case "the night shift" { container = box, time = at("sun", 3), caller = { uid = 1001, name = "backup" }, allowed = true }
 case "root's own timers" { container = box, time = at("sun", 3), caller = { uid = 0, name = "root" }, allowed = true }
 case "a user behind sudo" {
-  container = box, time = at("sun", 3), caller = { uid = 0, name = "root", login = 1000, login_name = "ann" },
+  container = box, time = at("sun", 3), caller = { uid = 0, name = "root", login = 1000, login_name = "deploy" },
   refused_by = "working hours",
 }
 case "a shell in what runs" { on = "exec", request = { name = "x" }, time = at("sun", 3), refused_by = "working hours" }
