@@ -287,7 +287,18 @@ bool needs_link_local(const Veth& pair) {
          std::none_of(all.begin(), all.end(), is_link_local);
 }
 
+/// Whoever is at the other end is no router: an advertisement of a container's would give this namespace its
+/// default route and addresses. To be said before the interface is up. ENOENT is a kernel without IPv6.
+void ignore_routers(const std::string& name) {
+  try {
+    write_file("/proc/sys/net/ipv6/conf/" + name + "/accept_ra", "0");
+  } catch (const Error& error) {
+    if (error.code() != ENOENT) throw;
+  }
+}
+
 void finish_host_end(Netlink& socket, const Veth& pair, uint32_t index) {
+  ignore_routers(pair.host);
   Batch batch;
   if (!pair.link_local) {
     // The kernel ignores this while it creates an interface, and must know it before the interface is up.
@@ -371,8 +382,10 @@ void add(const NewLink& link) {
   Netlink socket(NETLINK_ROUTE);
   std::optional<uint32_t> master;
   if (link.master) master = index_of(socket, *link.master);
+  const bool bridge = link.kind == "bridge";
   Batch batch;
-  begin_link(batch, RTM_NEWLINK, kNew, 0, "add interface", link.name, link.up ? IFF_UP : 0, IFF_UP);
+  begin_link(batch, RTM_NEWLINK, kNew, 0, "add interface", link.name, link.up && !bridge ? IFF_UP : 0,
+             IFF_UP);
   batch.put_text(IFLA_IFNAME, link.name);
   put_mac(batch, link.mac);
   put_mtu(batch, link.mtu);
@@ -382,6 +395,10 @@ void add(const NewLink& link) {
   else
     batch.nest(IFLA_LINKINFO, [&] { batch.put_text(IFLA_INFO_KIND, link.kind); });
   socket.send(batch);
+  if (bridge) {
+    ignore_routers(link.name);
+    if (link.up) up(link.name);
+  }
   if (!link.alias) return;
   change("set alias of", link.name, [&](Netlink&, Batch& message) {
     message.put(IFLA_IFALIAS, link.alias->data(), link.alias->size());
@@ -533,6 +550,9 @@ void configure(const Setup& setup) {
     asked.push_back(link.name);
   }
   const std::vector<uint32_t> found = asked.empty() ? std::vector<uint32_t>{} : indexes(socket, asked);
+
+  for (const auto& link : setup.links)
+    if (link.name != "lo") ignore_routers(link.name);
 
   Batch batch;
   std::map<std::string, uint32_t> devices{{"lo", kLoopback}};

@@ -29,6 +29,8 @@ constexpr size_t kMaxName = 207;
 constexpr uint32_t state_bit(uint32_t state) { return 1U << (state + 1); }
 constexpr uint32_t kKnown = state_bit(IP_CT_ESTABLISHED) | state_bit(IP_CT_RELATED);
 
+constexpr uint8_t kRouterAdvertisement = 134, kRedirect = 137;  // RFC 4861
+
 uint16_t nft(int message) { return static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message); }
 
 nfgenmsg about(int family, uint16_t resource = 0) {
@@ -73,6 +75,12 @@ class Rule {
     const uint16_t wire = htons(port);
     meta(NFT_META_L4PROTO).compare(NFT_CMP_EQ, &number, sizeof number);
     return payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof wire).compare(NFT_CMP_EQ, &wire, sizeof wire);
+  }
+  /// icmpv6 type TYPE
+  Rule& icmp6(uint8_t type) {
+    const uint8_t protocol = IPPROTO_ICMPV6;
+    meta(NFT_META_L4PROTO).compare(NFT_CMP_EQ, &protocol, sizeof protocol);
+    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof type).compare(NFT_CMP_EQ, &type, sizeof type);
   }
   /// fib daddr type local
   Rule& destination_is_ours() {
@@ -271,6 +279,9 @@ class Writer {
     chain("guard", Hook{"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
     rule("guard", [&](Rule r) { r.not_from(firewall_.interface).accept(); });
     rule("guard", [&](Rule r) { r.destination(local).drop(); });
+    // No container is this host's router.
+    rule("guard", [&](Rule r) { r.icmp6(kRouterAdvertisement).drop(); });
+    rule("guard", [&](Rule r) { r.icmp6(kRedirect).drop(); });
     for (const auto& prefix : behind()) rule("guard", [&](Rule r) { r.source(prefix).accept(); });
     // Neighbour discovery needs its link-local and its unspecified address.
     rule("guard", [&](Rule r) { r.source(link).accept(); });

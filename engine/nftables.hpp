@@ -10,7 +10,7 @@
 //
 //   guard     prerouting, before connection tracking: drops what comes from the container under an address
 //   that isn't its own, or
-//             is addressed to 127.0.0.0/8
+//             is addressed to 127.0.0.0/8, or would make it this host's router
 //   publish   prerouting and output: sends connections to a published port of this host on to the container
 //   isolate   forward: lets in answers, published connections, and nothing else
 //   translate postrouting: masquerade, so that the world sees the host's address; also where the container

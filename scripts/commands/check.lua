@@ -112,17 +112,18 @@ function parse_table(context, at, class, name)
   local found = { items = {}, constant = true, class = class, name = name }
   local i = at + 1
   while tokens[i] and tokens[i].text ~= "}" do
-    local item, value = { from = i }, i
+    local item, value, computed = { from = i }, i, false
     if tokens[i].kind == "name" and tokens[i + 1] and tokens[i + 1].text == "=" then
       item.key, item.at, value = tokens[i].text, tokens[i], i + 2
     elseif tokens[i].text == "[" and tokens[i + 1].kind == "string" and tokens[i + 2].text == "]" then
       value = i + 4
     elseif tokens[i].text == "[" then
-      value = expression_end(tokens, i + 1) + 3
+      value, computed = expression_end(tokens, i + 1) + 3, true  -- the key would be run
     end
     item.to = expression_end(tokens, value)
     local inner = item.key and class and reference.class_of_field(class, item.key)
     item.constant, item.inner = parse_value(context, value, item.to, inner, inner and name .. "." .. item.key)
+    item.constant = item.constant and not computed
     found.items[#found.items + 1] = item
     found.constant = found.constant and item.constant
     i = item.to + 1

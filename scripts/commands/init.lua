@@ -48,6 +48,8 @@ end
 function init.run(arguments)
   local options = cli.parse(init.parser(), arguments)
   local folder = options.directory
+  local there = sys.file.status(folder .. "/.luabox")
+  if there and there.kind ~= "directory" then errors.raise("%s/.luabox is no folder: it is left as it is", folder) end
   sys.file.make_directories(folder .. "/.luabox")
   for _, name in ipairs { "luabox", "sys" } do
     sys.file.write(("%s/.luabox/%s.lua"):format(folder, name), require("luabox.meta." .. name))

@@ -91,7 +91,7 @@ function bridge.step.resources(this)
   this.interface = "lb" .. this.id
   local resources = { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface } }
   if net.publish then
-    this.firewall = "luabox-" .. this.name
+    this.firewall = network.firewall_of(this)
     resources[3] = { kind = "firewall", name = this.firewall }
   end
   return resources

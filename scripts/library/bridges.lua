@@ -105,7 +105,7 @@ end
 local function make(name, settings)
   local interface = bridges.interface(name)
   if settings.ready and sys.net.find(interface) then return end
-  if sys.net.find(interface) then sys.net.remove(interface) end
+  state.remove_interface(interface)
   for _, existing in ipairs(sys.net.firewalls()) do
     if existing == table_of(name) then sys.net.remove_firewall(existing) end
   end
@@ -133,7 +133,7 @@ local function remove(name)
   for _, existing in ipairs(sys.net.firewalls()) do
     if existing == table_of(name) then sys.net.remove_firewall(existing) end
   end
-  if sys.net.find(interface) then sys.net.remove(interface) end
+  state.remove_interface(interface)
   sys.mount.remove_tree(folder_of(name))
 end
 
@@ -143,6 +143,9 @@ local function or_none(value) return value == nil and "none" or tostring(value) 
 local function settle(name, wish)
   local settings = settings_of(name)
   if not settings then
+    if sys.net.find(bridges.interface(name)) then
+      errors.raise("the interface %s exists already; its bridge may have its state in another folder", bridges.interface(name))
+    end
     if not wish.subnet then errors.raise("there is no bridge '%s' yet; expected subnet = \"10.9.0.0/24\"", name) end
     settings = { subnet = wish.subnet, subnet6 = wish.subnet6, nat = wish.nat or false }
     sys.file.make_directories(folder_of(name) .. "/members", FOLDER)

@@ -74,6 +74,12 @@ end
 function limits.step.resources(this)
   local options = options_of(this)
   local paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(this.name, this.cgroup_keys, options) end)
+  -- What is there and in no record of ours is another's, and not ours to remove.
+  for _, path in ipairs(paths) do
+    if sys.file.kind(path) then
+      errors.raise_at(this.where, "the cgroup %s exists already; its container may have its state in another folder", path)
+    end
+  end
   return { { kind = "cgroup", paths = paths, parent = options.parent } }
 end
 

@@ -113,6 +113,18 @@ end
 
 local function address_of(text) return (text:match "^[^/]+") end
 
+--- The name of the container's own table. One that is there and in no record of ours is another's, and not ours to remove.
+function network.firewall_of(this)
+  local name = "luabox-" .. this.name
+  for _, existing in ipairs(sys.net.firewalls()) do
+    if existing == name then
+      errors.raise_at(this.config.network.where, "the nftables table %s exists already; its container may have its state in another folder",
+        name)
+    end
+  end
+  return name
+end
+
 -- ---- loopback only
 
 network.loopback = { namespaces = "net", key = "network" }
@@ -132,7 +144,7 @@ function veth.resources(this)
   this.address = address_of(net.guest[1])
   local resources = { { kind = "interface", name = this.interface } }
   if net.nat or net.publish then
-    this.firewall = "luabox-" .. this.name
+    this.firewall = network.firewall_of(this)
     resources[2] = { kind = "firewall", name = this.firewall }
   end
   return resources

@@ -352,6 +352,7 @@ steps["net.firewall"] = function(self, step)
   chain("guard", "type filter hook prerouting priority raw; policy accept;")
   rule("guard", "iifname != \"%s\" accept", interface)
   rule("guard", "ip daddr 127.0.0.0/8 drop")
+  for _, kind in ipairs { "nd-router-advert", "nd-redirect" } do rule("guard", "icmpv6 type %s drop", kind) end
   for _, address in ipairs(firewall.addresses) do rule("guard", "%s saddr %s accept", family_of(address), address) end
   for _, address in ipairs { "fe80::/10", "::" } do rule("guard", "ip6 saddr %s accept", address) end
   rule("guard", "drop")

@@ -28,9 +28,16 @@ function removers.firewall(resource)
   if not ok and problem.code ~= "ENOENT" then error(problem, 0) end  -- recorded, but never made
 end
 
+--- Fine where it isn't there, or goes while it is looked for.
+function state.remove_interface(name)
+  if not sys.net.find(name) then return end
+  local ok, problem = errors.try(sys.net.remove, name)
+  if not ok and problem.code ~= "ENODEV" then error(problem, 0) end
+end
+
 --- The end of a network namespace takes its veth away; a host end that is still there is of a container that never came to life.
 function removers.interface(resource)
-  if resource.leftover and sys.net.find(resource.name) then sys.net.remove(resource.name) end
+  if resource.leftover then state.remove_interface(resource.name) end
 end
 
 function removers.bridge(resource) require("luabox.bridges").leave(resource.name, resource.member) end

@@ -7,9 +7,18 @@ local schema = require "luabox.schema"
 
 local trace = {}
 
---- From here on everything is kept; finish() writes `file`. Raises at once where that can't be.
+-- Arguments may hold what is nobody else's business.
+local PRIVATE = { mode = 384 }
+
+--- From here on everything is kept; finish() writes `file`. Raises at once where that can't be, or where something else than a trace is
+--- there: a file is replaced as a whole.
 function trace.begin(file)
-  sys.file.write(file, "")
+  local there = sys.file.status(file)
+  if there and there.kind ~= "file" then errors.raise("--trace %s: it is no regular file", file) end
+  if there and sys.file.read(file):find "%S" and not pcall(trace.read, file) then
+    errors.raise("--trace %s: the file is there already, and is no trace", file)
+  end
+  if not there then sys.file.write(file, "", PRIVATE) end
   trace.file = sys.file.absolute(file)
   sys.gate.trace()
 end
@@ -81,7 +90,7 @@ function trace.finish()
   local file = trace.file
   trace.file = nil
   local events, dropped = sys.gate.events()
-  sys.file.write(file, sys.json.encode(trace.chrome(events, dropped or 0)))
+  sys.file.write(file, sys.json.encode(trace.chrome(events, dropped or 0)), PRIVATE)
   if dropped and dropped > 0 then sys.log.warning(("%d events found no room in the trace"):format(dropped)) end
 end
 

@@ -35,6 +35,21 @@ for script in "$top"/examples/*.lua "$top"/examples/*/*.lua; do
   equal "nothing but images is wrong with $(basename "$script")" "" "$("$LUABOX" check "$script" | grep -v -e "there is no image" -e "warning:")"
 done
 
+# What is checked is never run, wherever in a table it stands.
+cat > sly.lua <<L
+return container {
+  rootfs = directory { "$work/rootfs", [os.execute "touch $work/ran"] = 1 },
+  mounts = { tmpfs { "/tmp", [(function() io.open("$work/ran", "w"):close() return "size" end)()] = "1MiB" } },
+  tmpfs { "/a", [container { rootfs = "$work/rootfs", terminal = false, mounts = { bind { "$work", "/mnt" } }, command = { "touch", "/mnt/ran" } }:run()] = 1 },
+}
+L
+timeout 5 "$LUABOX" check sly.lua > /dev/null 2>&1
+equal "a computed key is not run" absent "$([ -e ran ] && echo present || echo absent)"
+
+mkdir linked victim; echo keep > victim/sys.lua; ln -s ../victim linked/.luabox
+holds "init writes through no symlink" ".luabox is no folder" "$("$LUABOX" init linked 2>&1)"
+equal "and leaves what it leads to" keep "$(cat victim/sys.lua)"
+
 succeeds "init makes a folder" "$LUABOX" init first
 tar -C rootfs -cf box.tar . && "$LUABOX" image import --quiet box.tar box
 equal "with which nothing is wrong" "" "$("$LUABOX" check first/box.lua)"

@@ -183,6 +183,49 @@ equal "a port published by IPv6 answers at once" "seven fd77::2" "$(outside_asks
 holds "isolation by IPv6" "no answer" "$(ask six.lua tcp fd98::2 80)"
 end $child
 
+# ---- one name, two states: the second is refused, and takes nothing of the first's away
+
+serving web.lua web 80; web=$child
+holds "a name that another state has is told" "exists already" "$(LUABOX_STATE=$work/other run web.lua -- true 2>&1)"
+box alike "host = '172.16.95.1/24', guest = '172.16.95.2/24', nat = true" "cgroup = { pids = 'max' }"
+holds "so is a table that another state has" "the nftables table luabox-$mark-web exists already" "$(LUABOX_STATE=$work/other run --name "$mark-web" alike.lua -- true 2>&1)"
+equal "and the first is as it was" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
+end $web
+
+# ---- a container is no router: its advertisements give nobody a route
+
+cat > rootfs/advertise.py <<'P'
+import socket, struct
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xc0, 1800, 1800, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
+for _ in range(3): s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix, ("ff02::1", 0, 0, socket.if_nametoindex("eth0")))
+print("advertised")
+P
+routers() { ip -6 route | grep -c 'proto ra'; ip -6 address | grep -c 2001:db8:bad; }
+# Its advertisement is out when router.log says so; whoever heeds it does so at once.
+advertising() {
+  rm -f router.log; run router.lua -- sh -c 'sleep 2; /usr/bin/python3 /advertise.py; sleep 2' > router.log 2>&1 & router=$!
+  within 10 grep -qs advertised router.log || failed "a container advertises itself" "$(cat router.log)"
+  sleep 0.3
+}
+forwarding=$(cat /proc/sys/net/ipv6/conf/all/forwarding); echo 0 > /proc/sys/net/ipv6/conf/all/forwarding  # a router heeds none anyway
+for nat in true false; do
+  box router "host = '172.16.94.1/24', guest = '172.16.94.2/24', nat = $nat" "capabilities = { add = { 'net_raw' } }"
+  advertising
+  equal "the host heeds no container's advertisement (nat = $nat)" "0 0" "$(routers | xargs)"
+  wait $router
+done
+script "name = '$mark-neighbour'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" "command = { 'sh', '-c', 'sleep 4.5; ip -6 route | grep -c 2001:db8:bad' }"
+run box.lua > neighbour.log 2>&1 & neighbour=$!; sleep 0.5
+script "name = '$mark-router'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" "$SYSTEM" "capabilities = { add = { 'net_raw' } }" "command = { 'true' }"
+mv box.lua router.lua
+advertising
+equal "nor does the host of a bridge" "0 0" "$(routers | xargs)"
+wait $neighbour; equal "nor a neighbour on it" 0 "$(cat neighbour.log)"
+wait $router
+echo "$forwarding" > /proc/sys/net/ipv6/conf/all/forwarding
+
 # ---- the ends that no one plans
 
 serving web.lua web 80

@@ -57,6 +57,13 @@ END
 equal "each child has a track of its own" 3 "$(ask 'len({x["pid"] for x in inside})')"
 
 holds "a file that can't be written is told before anything runs" "/no/such/dir" "$("$LUABOX" run --trace /no/such/dir/x many.lua 2>&1)"
+equal "a trace is its owner's alone" 600 "$(stat -c %a trace.json)"
+mknod null c 1 3; ln -s /nowhere link; cp many.lua mine.lua; mkfifo fifo
+for file in null link mine.lua fifo; do
+  before=$(stat -c '%F %s' $file)
+  holds "a trace does not replace $file" "--trace $file: " "$("$LUABOX" run --trace $file many.lua 2>&1)"
+  equal "$file stays" "$before" "$(stat -c '%F %s' $file)"
+done
 echo '{"a": 1}' > other.json
 holds "a file that is no trace is told" "no trace" "$("$LUABOX" trace other.json 2>&1)"
 holds "a file that is no JSON is told" "other.txt" "$(echo nonsense > other.txt; "$LUABOX" trace other.txt 2>&1)"

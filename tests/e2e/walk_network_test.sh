@@ -165,6 +165,14 @@ refuse "refused: a port of IPv6 without one" "publish: the bridge has no subnet6
 script "name = '${mark}free'" "network = bridge { 'web', $N, bandwidth = '1mbit' }" "capabilities = { add = { 'net_admin' } }" "command = { 'true' }"
 holds "refused: a limit on who may lift it" "bandwidth can't be enforced on a container that has net_admin" "$(run box.lua)"
 
+# Another state's bridge of that name is not ours to change, nor to take away.
+box stay "$N" "sleep 3"
+run stay.lua & staying=$!; within 5 eval 'ip link show lbr-web > /dev/null 2>&1 && ip link show master lbr-web | grep -q lb'
+index=$(ip -o link show lbr-web | cut -d: -f1)
+holds "another state: its bridge is told" "the interface lbr-web exists already" "$(LUABOX_STATE=$work/other run many.lua)"
+equal "another state: and stays" "$index" "$(ip -o link show lbr-web | cut -d: -f1)"
+wait $staying
+
 # A killed luabox's member: its address is free for its successor, and gc takes the bridge away.
 box killed "$N, address = '10.9.3.9'" "sleep 60"
 "$LUABOX" run killed.lua < /dev/null > /dev/null 2>&1 & victim=$!; jobs+=($victim)
