@@ -37,7 +37,7 @@ TEST_CASE("a helper that fails tells its status and what it said") {
 TEST_CASE("a helper that says too much is not held up, and ends with its object") {
   int pid = 0;
   {
-    Helper helper = Helper::start({"sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; sleep 1000"});
+    Helper helper = Helper::start({"sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exec sleep 1000"});
     pid = helper.pid();
     CHECK_FALSE(helper.wait(0.2));
     CHECK(helper.output().size() <= 4096);
