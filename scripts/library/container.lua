@@ -23,15 +23,6 @@ local function name_like(pattern, expected)
   end
 end
 
-local function environment(value)
-  local checked, expected, complete = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
-  if expected then return nil, expected, complete end
-  for name, text in pairs(checked) do
-    if name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes", true end
-  end
-  return checked
-end
-
 local function rlimit(value)
   if value == "unlimited" or type(value) == "number" then return value end
   if type(value) == "table" and value.soft and value.hard then return { soft = value.soft, hard = value.hard } end
@@ -60,12 +51,7 @@ local function device(value)
   return nil, "a device of the host such as \"/dev/fuse\""
 end
 
-local function absolute(value)
-  if type(value) == "string" and value:sub(1, 1) == "/" then return value end
-  return nil, "an absolute path"
-end
-
-local NAMESPACE = schema.either(schema.word("new", "host"), absolute)
+local NAMESPACE = schema.either(schema.word("new", "host"), schema.absolute)
 
 local FIELDS = {
   name = name_like("^[%w][%w_.-]*$", "letters, digits, '_', '.' and '-', at most 64"),
@@ -73,7 +59,7 @@ local FIELDS = {
   domainname = name_like("^[%w][%w.-]*$", "letters, digits, '.' and '-', at most 64"),
   rootfs = rootfs.check,
   mounts = schema.list(mounts.is_mount), default_mounts = schema.boolean,
-  masked = schema.list(absolute), readonly_paths = schema.list(absolute),
+  masked = schema.list(schema.absolute), readonly_paths = schema.list(schema.absolute),
   etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(schema.string),
   cgroup = schema.map(function(value) return value end),
   cgroup_parent = name_like("^[%w][%w_./-]*$", "the name of a cgroup that sys.cgroup.create made"),
@@ -82,7 +68,7 @@ local FIELDS = {
   namespaces = schema.fields { net = NAMESPACE, ipc = NAMESPACE, uts = NAMESPACE, pid = schema.word("new", "host"),
     cgroup = schema.word("new", "host") },
   users = users.check, user = schema.either(schema.string, schema.integer),
-  command = schema.list(schema.string), env = environment, cwd = absolute,
+  command = schema.list(schema.string), env = schema.environment, cwd = schema.absolute,
   init = schema.boolean, terminal = schema.boolean,
   capabilities = confinement.check_capabilities, seccomp = schema.either(schema.word("default", "unconfined"), schema.table),
   no_new_privs = schema.boolean, apparmor = schema.string, keyring = schema.boolean,

@@ -21,22 +21,8 @@ Execution.__index = Execution
 
 local execution = {}
 
-local function absolute(value)
-  if type(value) == "string" and value:sub(1, 1) == "/" then return value end
-  return nil, "an absolute path"
-end
-
-local function environment(value)
-  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
-  if expected then return nil, expected end
-  for name, text in pairs(checked) do
-    if name == "" or name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes" end
-  end
-  return checked
-end
-
 local FIELDS = {
-  env = environment, cwd = absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,
+  env = schema.environment, cwd = schema.absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,
   stdin = schema.string, capture = schema.either(schema.boolean, schema.word "all"),
 }
 

@@ -89,6 +89,22 @@ function schema.either(...)
   end
 end
 
+--- A path that starts at "/".
+function schema.absolute(value)
+  if type(value) == "string" and value:sub(1, 1) == "/" then return value end
+  return nil, "an absolute path"
+end
+
+--- A table of variables, as execve(2) can take them.
+function schema.environment(value)
+  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
+  if expected then return nil, expected end
+  for name, text in pairs(checked) do
+    if name == "" or name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes" end
+  end
+  return checked
+end
+
 --- A value made by one of the library's constructors, such as bind { ... }.
 function schema.made(kinds, expected)
   return function(value)
