@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <optional>
 #include <set>
@@ -72,10 +73,10 @@ namespace {
 struct Site {
   std::optional<Policies> policies;
   bool settled = false;
-  bool allows = false;         ///< some script may have more than others
+  bool may_allow = false;      ///< the files have the word `allow`: without it no script has more than others
   bool asks_in_child = false;  ///< a rule is about single primitives
   bool cleaning = false;       ///< the library removes what was made: nothing of a script's runs
-  std::set<std::string, std::less<>> kinds;
+  std::set<std::string, std::less<>> kinds, needs;
   struct Script {
     std::string path, device, inode;
     int owner = -1;
@@ -103,14 +104,15 @@ void push_summary(lua_State* L, Policies& policies) {
   if (!problem.empty()) throw Refusal("", "", problem);
 }
 
+/// Takes over what the policies said of themselves. As late as can be: they are loaded while the script is.
 void settle(lua_State* L) {
   Site& here = site();
   if (here.settled) return;
   push_summary(L, *here.policies);
   lua_getfield(L, -1, "kinds");
   for (const auto& kind : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.kinds.insert(kind);
-  lua_getfield(L, -2, "allows");
-  here.allows = lua_toboolean(L, -1) != 0;
+  lua_getfield(L, -2, "needs");
+  for (const auto& need : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.needs.insert(need);
   lua_pop(L, 3);
   for (const auto& kind : here.kinds)
     here.asks_in_child |= kind != "run" && kind != "exec" && kind != "update" && kind != "import";
@@ -318,6 +320,8 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"net.firewall", "nftables"},
                              {"net.remove_firewall", "nftables"},
                              {"net.", "interface"},
+                             {"terminal.forward_signals", nullptr},
+                             {"terminal.supervise", nullptr},
                              {"file.", "file"},
                              {"user.", "user"},
                              {"terminal.", "terminal"},
@@ -534,21 +538,30 @@ struct DecideOptions {
 
 bool active() { return site().policies.has_value(); }
 
-/// policy.summary() -> { kinds =, needs =, allows =, audit = }; nil where there are none
-int summary(lua_State* L) {
-  lua::no_more_arguments(L, 0);
-  if (!active()) return 0;
+/// policy.needs(word): some rule has it in `needs`
+int needs(lua_State* L) {
+  const auto word = lua::argument<std::string>(L, 1);
+  lua::no_more_arguments(L, 1);
   settle(L);
-  push_summary(L, *site().policies);
+  lua_pushboolean(L, site().needs.count(word) != 0);
+  return 1;
+}
+
+/// policy.concerns(kind): some rule is about it
+int concerns(lua_State* L) {
+  const auto kind = lua::argument<std::string>(L, 1);
+  lua::no_more_arguments(L, 1);
+  settle(L);
+  lua_pushboolean(L, site().kinds.count(kind) != 0);
   return 1;
 }
 
 /// policy.allowed() -> { primitives = true, ... }: what the script that was read may have
 int allowed(lua_State* L) {
   lua::no_more_arguments(L, 0);
-  settle(L);
   lua_newtable(L);
-  if (!site().allows) return 1;
+  if (!site().may_allow) return 1;
+  settle(L);
   add_facts(L);
   const std::string text = question(L, "allowed", "", false);
   push_answer(L, *site().policies, text);
@@ -657,6 +670,16 @@ bool trusted(const std::string& path) { return only_root_writes(path); }
 /// policy.verify(folder): raises when somebody else could have written what is in it
 void verify(const std::string& folder) { read_policies(folder, PolicyOwner::root); }
 
+/// Whether `text` has the word as a name of its own: what it does not have it can't call.
+bool has_name(const std::string& text, std::string_view word) {
+  const auto part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    if ((at == 0 || !part(text[at - 1])) && (end == text.size() || !part(text[end]))) return true;
+  }
+  return false;
+}
+
 /// What would put something else in the place of what the policies rely on.
 void refuse_environment(std::initializer_list<const char*> names) {
   for (const char* name : names)
@@ -683,6 +706,7 @@ void policy::begin(const char* command) {
   }
   if (files.empty()) return;
   refuse_environment({"LUABOX_SCRIPTS"});
+  for (const auto& file : files) site().may_allow |= has_name(file.text, "allow");
   site().policies.emplace(std::move(files));
   gate::govern(govern);
 }
@@ -694,19 +718,14 @@ void policy::enter_child() {
 }
 
 int open_policy(lua_State* L) {
-  static constexpr lua::Entry functions[] = {{"active", lua::fn<&active>, false},
-                                             {"summary", lua::fn<&summary>, false},
-                                             {"allowed", lua::fn<&allowed>, false},
-                                             {"caller", lua::fn<&caller>, false},
-                                             {"cleaning", lua::fn<&set_cleaning>, false},
-                                             {"decide", lua::fn<&decide>, false},
-                                             {"read_script", lua::fn<&read_script>, false},
-                                             {"place", lua::fn<&place>, false},
-                                             {"hold", lua::fn<&hold>, false},
-                                             {"start", lua::fn<&start>, false},
-                                             {"load", lua::fn<&load>, false},
-                                             {"trusted", lua::fn<&trusted>, false},
-                                             {"verify", lua::fn<&verify>, false}};
+  static constexpr lua::Entry functions[] = {
+      {"active", lua::fn<&active>, false},     {"needs", lua::fn<&needs>, false},
+      {"concerns", lua::fn<&concerns>, false}, {"allowed", lua::fn<&allowed>, false},
+      {"caller", lua::fn<&caller>, false},     {"cleaning", lua::fn<&set_cleaning>, false},
+      {"decide", lua::fn<&decide>, false},     {"read_script", lua::fn<&read_script>, false},
+      {"place", lua::fn<&place>, false},       {"hold", lua::fn<&hold>, false},
+      {"start", lua::fn<&start>, false},       {"load", lua::fn<&load>, false},
+      {"trusted", lua::fn<&trusted>, false},   {"verify", lua::fn<&verify>, false}};
   return lua::module(L, "policy.", functions);
 }
 

@@ -238,6 +238,24 @@ int run(lua_State* L) {
   });
 }
 
+/// function(file): calls evaluator.load { name =, path =, text = }, returns its problem or nil. A file is not
+/// a request: it crosses as it is, not as JSON.
+int load_file(lua_State* L) {
+  const auto& file = *static_cast<const PolicyFile*>(lua_touserdata(L, 1));
+  lua_getfield(L, LUA_REGISTRYINDEX, "evaluator");
+  lua_getfield(L, -1, "load");
+  lua_createtable(L, 0, 3);
+  const auto set = [L](const char* name, const std::string& text) {
+    lua_pushlstring(L, text.data(), text.size());
+    lua_setfield(L, -2, name);
+  };
+  set("name", file.name);
+  set("path", file.path);
+  set("text", file.text);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
 std::string quoted(lua_State* L, const std::string& text) {
   lua_settop(L, 0);
   lua_pushlstring(L, text.data(), text.size());
@@ -260,20 +278,26 @@ std::string at_work(lua_State* L) {
 
 }  // namespace
 
+bool PolicyState::run_limited(int arguments, std::string& why) {
+  lua_sethook(state_, spent, LUA_MASKCOUNT, kInstructions);
+  const bool failed = lua_pcall(state_, arguments, 1, 0) != 0;
+  lua_sethook(state_, nullptr, 0, 0);
+  if (!failed) return true;
+  why = raised(state_);
+  const std::string where = at_work(state_);
+  if (!where.empty()) why = where + ": " + why;
+  // Garbage of a policy that ran out of memory is not the next question's.
+  lua_gc(state_, LUA_GCCOLLECT, 0);
+  return false;
+}
+
 std::string PolicyState::call(const char* function, const std::string& argument) {
   lua_settop(state_, 0);
   lua_pushcfunction(state_, run);
   lua_pushstring(state_, function);
   lua_pushlstring(state_, argument.data(), argument.size());
-  lua_sethook(state_, spent, LUA_MASKCOUNT, kInstructions);
-  const bool failed = lua_pcall(state_, 2, 1, 0) != 0;
-  lua_sethook(state_, nullptr, 0, 0);
-  if (!failed) return lua_tostring(state_, -1);
-  std::string why = raised(state_);
-  const std::string where = at_work(state_);
-  if (!where.empty()) why = where + ": " + why;
-  // Garbage of a policy that ran out of memory is not the next question's.
-  lua_gc(state_, LUA_GCCOLLECT, 0);
+  std::string why;
+  if (run_limited(2, why)) return lua_tostring(state_, -1);
   return R"({"allow":false,"error":)" + quoted(state_, why) + R"(,"reason":)" + quoted(state_, why) + "}";
 }
 
@@ -286,15 +310,13 @@ std::string PolicyState::load() {
     return R"({"error":)" + quoted(state_, raised(state_)) + "}";
   for (const auto& file : files_) {
     lua_settop(state_, 0);
-    lua_newtable(state_);
-    lua_pushlstring(state_, file.text.data(), file.text.size());
-    lua_setfield(state_, 1, "text");
-    lua_pushlstring(state_, file.name.data(), file.name.size());
-    lua_setfield(state_, 1, "name");
-    lua_pushlstring(state_, file.path.data(), file.path.size());
-    lua_setfield(state_, 1, "path");
-    std::string answer = call("load", json_of(state_, 1));
-    if (answer.find("\"error\"") != std::string::npos) return answer;
+    lua_pushcfunction(state_, load_file);
+    lua_pushlightuserdata(state_, const_cast<PolicyFile*>(&file));
+    std::string problem;
+    if (run_limited(1, problem) && lua_isnil(state_, -1)) continue;
+    if (problem.empty())
+      problem = lua_isstring(state_, -1) ? lua_tostring(state_, -1) : "an error without a text";
+    return R"({"error":)" + quoted(state_, problem) + "}";
   }
   return call("summary", "{}");
 }

@@ -29,6 +29,7 @@ class PolicyState {
 
  private:
   std::string call(const char* function, const std::string& argument);
+  bool run_limited(int arguments, std::string& why);
 
   std::vector<PolicyFile> files_;
   lua_State* state_ = nullptr;

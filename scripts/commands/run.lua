@@ -60,8 +60,10 @@ function run.set_scope(script, arguments)
   local folder = script:match "^(.*/)[^/]*$" or "./"
   local sys = require "luabox.sys"
   if sys.policy.active() then
+    jit.off()  -- what runs once is not worth compiling; the script is
     local scope = require("luabox.sandbox").scope(vocabulary, folder, sys.policy.allowed())
     scope.arg = { [0] = script, unpack(arguments) }
+    jit.on()
     return scope
   end
   _G.arg = { [0] = script, unpack(arguments) }

@@ -192,7 +192,6 @@ local function settle(self)
   if config.users == "auto" then config.users, config.auto_users = {}, true end
   local root = config.rootfs
   if root.kind == "directory" and not root.where then root.path = mounts.resolve(root.path, self.where) end
-  self.named_host = config.hostname ~= nil
   self.granted = confinement.capabilities(config, self.where)
   self.devices, config.device_rules = host_devices(config, self.where)
   -- Nodes that it can make, or was given, are governed by a devices cgroup; a container with neither has no use for one.
@@ -313,8 +312,12 @@ local container = {}
 
 --- The container that the checked table `config` stands for.
 local function made_of(config, where, steps)
-  local self = setmetatable({ config = config, where = where, own_steps = steps }, Container)
+  local self = setmetatable({ config = config, where = where, own_steps = steps, named_host = config.hostname ~= nil }, Container)
   check_together(config, where)
+  return self
+end
+
+local function settled(self)
   settle(self)
   return self
 end
@@ -324,18 +327,22 @@ local function remade(config, self)
   local where = type(self.where) == "string" and self.where or "luabox"
   config.device_rules = nil
   if not self.named_host then config.hostname = nil end
-  return made_of(schema.check(config, FIELDS, { what = "container", where = where }), where, self.own_steps)
+  return settled(made_of(schema.check(config, FIELDS, { what = "container", where = where }), where, self.own_steps))
 end
 
 --- Starts a copy as the policies agree to it.
 function start_governed(self)
   local policy = require "luabox.policy"
-  local lock = policy.needs "running" and policy.lock()
+  local compiles = jit.status()
+  jit.off()  -- what runs once is not worth compiling
+  local lock = sys.policy.needs "running" and policy.lock()
   local ok, result = errors.try(function()
     local copy = policy.admit(self, remade, begin)
+    if compiles then jit.on() end
     bring_up(copy)
     return copy
   end)
+  if compiles then jit.on() end
   if lock then lock:release() end
   if not ok then error(result, 0) end
   admitted[self] = result
@@ -354,7 +361,9 @@ function container.new(options)
   local config = schema.check(options, FIELDS, { what = "container", where = where })
   local steps = {}
   for i, step in ipairs(options) do steps[i] = own_step(step, where) end
-  return made_of(config, where, steps)
+  local self = made_of(config, where, steps)
+  -- Under policies it is started as a copy, which is completed then.
+  return sys.policy.active() and self or settled(self)
 end
 
 return container

@@ -206,26 +206,10 @@ local function running(uid, login)
   return list
 end
 
-local function needs(what)
-  local summary = sys.policy.summary()
-  for _, each in ipairs(summary.needs) do
-    if each == what then return true end
-  end
-  return false
-end
-policy.needs = needs
-
-function policy.concerns(kind)
-  for _, each in ipairs(sys.policy.summary().kinds) do
-    if each == kind then return true end
-  end
-  return false
-end
-
 --- Asks about a container as a whole. Returns the answer; raises the refusal, at the line that made the container.
 ---@return { request?: table, report?: table[] }
 function policy.ask(kind, request, where, options)
-  if needs "running" then
+  if sys.policy.needs "running" then
     local caller = sys.policy.caller()
     request.running = running(caller.uid, caller.login)
   end

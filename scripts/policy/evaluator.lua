@@ -181,17 +181,17 @@ local strict = {
   __metatable = "policy",
 }
 
+--- Runs a file { name =, path =, text = }; returns what is wrong with it, or nothing.
 function evaluator.load(policy)
-  if policy.text:sub(1, 1) == "\27" then return { error = policy.name .. " is bytecode, expected a policy in text" } end
+  if policy.text:sub(1, 1) == "\27" then return policy.name .. " is bytecode, expected a policy in text" end
   file = policy.name
   evaluator.at_work = policy.name
   local chunk, problem = host.chunk(policy.text, "@" .. policy.name)
-  if not chunk then return { error = problem } end
+  if not chunk then return problem end
   host.set_scope(chunk, setmetatable({}, strict))
   local ok, raised = pcall(chunk)
-  if not ok then return { error = tostring(raised):find(policy.name, 1, true) and tostring(raised) or policy.name .. ": " .. tostring(raised) } end
+  if not ok then return tostring(raised):find(policy.name, 1, true) and tostring(raised) or policy.name .. ": " .. tostring(raised) end
   evaluator.at_work = nil
-  return {}
 end
 
 local function sorted(set)
