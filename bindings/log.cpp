@@ -2,6 +2,7 @@
 //
 // Errors are told on standard error as "luabox: ...". `-v` adds a line for each primitive that passes the
 // gate, in parent and child.
+#include <fcntl.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -11,6 +12,7 @@
 
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
+#include "engine/fd.hpp"
 
 namespace luabox {
 namespace {
@@ -62,6 +64,8 @@ void set_up(Setup setup) {
   format = setup.format;
   verbose = setup.verbose;
   if (setup.file) {
+    // spdlog's own error is no sentence, and it would make the folder.
+    Fd::open(*setup.file, O_WRONLY | O_CREAT | O_APPEND, 0644);
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(*setup.file);
     logger() = std::make_shared<spdlog::logger>("luabox", std::move(sink));
     logger()->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");

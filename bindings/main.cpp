@@ -49,6 +49,8 @@ int main(int argc, char** argv) {
     luabox::policy::end();
     return status;
   } catch (const luabox::Error& error) {
+    if (::access("/proc/self/exe", F_OK) != 0)
+      return fail("/proc is not mounted here, and luabox can't work without it");
     return fail(error.what());
   }
 }

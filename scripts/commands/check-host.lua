@@ -7,8 +7,12 @@ local DESCRIPTION = [[
 Tries what containers need, in processes that are thrown away, and tells for root and for an ordinary user (this one, or 'nobody' when root asks) what
 works, and for what doesn't what to do. '-' is not tried, or no matter of theirs.]]
 
+local EXAMPLES = [[
+luabox check-host                      as root it asks for an ordinary user too
+luabox check-host --json               for programs]]
+
 function check.parser()
-  local parser = cli.parser("check-host", DESCRIPTION)
+  local parser = cli.parser("check-host", DESCRIPTION, EXAMPLES)
   parser:flag("--json", "As JSON.")
   return parser
 end

@@ -15,8 +15,12 @@ Tells what is wrong with SCRIPT without running it: what is no Lua; globals that
 the wrong type, unit or combination, where they are written as constants; files, images and modules that are missing. What a script
 computes is not checked. The exit status is 1 when there is an error; warnings alone are 0.]]
 
+local EXAMPLES = [[
+luabox check box.lua                   one line for each mistake
+luabox check --json *.lua              for editors]]
+
 function check.parser()
-  local parser = cli.parser("check", DESCRIPTION)
+  local parser = cli.parser("check", DESCRIPTION, EXAMPLES)
   parser:argument("scripts", "The scripts."):args "+":argname "SCRIPT"
   parser:flag("--json", "As JSON: a list of { file, line, column, severity, kind, message }.")
   return parser
@@ -343,8 +347,9 @@ end
 
 local function check_script(file)
   local report = new_report(file)
-  local text = sys.file.read(file):gsub("^#[^\n]*", "")
+  local text = require("luabox.commands.run").read(file, sys.file.read)
   local chunk, problem = loadstring(text, "@" .. file)
+  if not chunk and text:find("\0", 1, true) then errors.raise("%s is a binary file, expected a script in text", file) end
   if not chunk then
     local line, message = problem:match ":(%d+): (.*)$"
     report.add("error", "syntax", tonumber(line) or 1, nil, message or problem)

@@ -12,8 +12,13 @@ ends with luabox exec, and with the container.]]
 local VALUED = { ["-u"] = true, ["--user"] = true, ["-e"] = true, ["--env"] = true, ["-w"] = true, ["--cwd"] = true, ["--log-file"] = true,
   ["--log-format"] = true }
 
+local EXAMPLES = [[
+luabox exec web ps                     a process beside the others
+luabox exec -u user -w /tmp web sh     as the image's user, in its /tmp
+luabox exec -e DEBUG=1 web env | sort  its streams are this shell's]]
+
 function exec.parser()
-  local parser = cli.parser("exec", DESCRIPTION)
+  local parser = cli.parser("exec", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox exec [OPTIONS] NAME COMMAND..."
   parser:option("-u --user", "Run as USER: a name or number, with :GROUP if wanted; the container's own unless said."):argname "USER"
   parser:option("-e --env", "Set NAME=VALUE beside the container's environment."):argname "NAME=VALUE":count "*"

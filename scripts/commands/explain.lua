@@ -8,8 +8,13 @@ local DESCRIPTION = [[
 Runs SCRIPT without touching anything, and prints what 'luabox run SCRIPT' would do, step by step, on the host and inside, each with the line of
 the script that asks for it. Needs no privilege. Commands are taken to succeed.]]
 
+local EXAMPLES = [[
+luabox explain box.lua                 what would be done, step by step
+luabox explain --shell box.lua         as unshare, mount, ip, nft, echo ...
+luabox explain --diff a.lua b.lua      what the second does differently]]
+
 function explain.parser()
-  local parser = cli.parser("explain", DESCRIPTION)
+  local parser = cli.parser("explain", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox explain [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]\n       luabox explain --diff A B"
   parser:option("--name", "As if the container were called NAME."):argname "NAME"
   parser:flag("--json", "As JSON.")

@@ -4,8 +4,12 @@ local state = require "luabox.state"
 
 local gc = { summary = "Remove what killed luabox processes left behind." }
 
+local EXAMPLES = [[
+luabox gc                              prints the names of what was removed]]
+
 function gc.parser()
-  return cli.parser("gc", "Removes what luabox processes that were killed left behind: cgroups, interfaces, firewall tables, folders.")
+  return cli.parser("gc", "Removes what luabox processes that were killed left behind: cgroups, interfaces, firewall tables, folders.",
+    EXAMPLES)
 end
 
 function gc.run(arguments)

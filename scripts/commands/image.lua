@@ -134,14 +134,19 @@ end
 
 -- ---- the command line
 
+local EXAMPLES = [[
+docker export web | luabox image import - web
+luabox image import --replace web.tar.zst web
+luabox image rm web]]
+
 function image.parser()
-  local parser = cli.parser("image", "Imports, lists and removes images: root file systems for containers.")
+  local parser = cli.parser("image", "Imports, lists and removes images: root file systems for containers.", EXAMPLES)
   parser:command_target "command"
   parser:require_command(true)
 
   local import = parser:command("import", "Make an image of a tar, plain or compressed by gzip, bzip2, xz or zstd.")
-  import:argument("file", "The archive, for example from 'docker export'; - is standard input.")
-  import:argument("name", "What the image is to be called.")
+  import:argument("file", "The archive, for example from 'docker export'; - is standard input."):argname "FILE"
+  import:argument("name", "What the image is to be called."):argname "NAME"
   import:flag("--replace", "Put it in the place of an image of that name.")
   import:option("--devices", "Device nodes: keep where allowed, skip, or refuse the archive.")
     :choices { "keep", "skip", "refuse" }

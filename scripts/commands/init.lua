@@ -9,8 +9,11 @@ local DESCRIPTION = [[
 Writes into DIR (this folder unless said otherwise): box.lua, a first script; .luabox/, the definitions of the vocabulary for editors that
 read LuaCATS, such as those with lua-language-server; .luarc.json, which tells them so. Nothing that is there is replaced but the definitions.]]
 
+local EXAMPLES = [[
+luabox init web                        web/box.lua, and what editors need]]
+
 function init.parser()
-  local parser = cli.parser("init", DESCRIPTION)
+  local parser = cli.parser("init", DESCRIPTION, EXAMPLES)
   parser:argument("directory", "The folder; it is made if it is not there."):args "?":default ".":argname "DIR"
   return parser
 end

@@ -3,10 +3,16 @@ local cli = require "luabox.cli"
 
 local kill = { summary = "Send a signal to a container's command." }
 
+local EXAMPLES = [[
+luabox kill web                        asks it to end
+luabox kill web KILL                   ends it
+luabox kill web HUP                    whatever its command makes of that]]
+
 function kill.parser()
-  local parser = cli.parser("kill", "Sends SIGNAL, TERM if none is said, to the command of the container NAME. KILL ends the container.")
-  parser:argument "name"
-  parser:argument("signal", "TERM, SIGTERM or 15."):default "TERM":args "?"
+  local parser = cli.parser("kill", "Sends SIGNAL, TERM if none is said, to the command of the container NAME. KILL ends the container.",
+    EXAMPLES)
+  parser:argument("name", "The container."):argname "NAME"
+  parser:argument("signal", "TERM, SIGTERM or 15."):argname "SIGNAL":default "TERM":args "?"
   return parser
 end
 

@@ -4,9 +4,13 @@ local state = require "luabox.state"
 
 local list = { summary = "List the containers." }
 
+local EXAMPLES = [[
+luabox list                            name, state, first process, command
+luabox list --json                     all that is known, for programs]]
+
 function list.parser()
   local parser = cli.parser("list",
-    "Lists the containers of this user; with the pid of the first process in each; 'dead' are those that 'luabox gc' would remove.")
+    "Lists the containers of this user; with the pid of the first process in each; 'dead' are those that 'luabox gc' would remove.", EXAMPLES)
   parser:flag("--json", "As JSON.")
   return parser
 end

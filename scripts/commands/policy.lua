@@ -7,17 +7,22 @@ local policy = { summary = "Check, test and explain site policies." }
 
 local FOLDER = "/etc/luabox/policy.d"
 
+local EXAMPLES = [[
+luabox policy check                    what is wrong with the site's own
+luabox policy test ./web               the cases in ./web/tests/*.lua
+luabox policy explain box.lua          what each rule makes of it]]
+
 function policy.parser()
-  local parser = cli.parser("policy", "Looks at a site's policies. See docs/policy.md.")
+  local parser = cli.parser("policy", "Looks at a site's policies. See docs/policy.md.", EXAMPLES)
   parser:command_target "command"
   parser:require_command(true)
   local check = parser:command("check", "Tell what is wrong with the policies of a folder.")
-  check:argument("folder", "The folder of *.lua files; by default the site's own."):args "?"
+  check:argument("folder", "The folder of *.lua files; by default the site's own."):args "?":argname "FOLDER"
   local test = parser:command("test", "Run the cases in FOLDER/tests/*.lua against the policies of FOLDER.")
-  test:argument("folder", "The folder of *.lua files.")
+  test:argument("folder", "The folder of *.lua files."):argname "FOLDER"
   local explain = parser:command("explain", "Tell what each rule makes of the containers of SCRIPT. Nothing is started.")
-  explain:argument("script", "The container script.")
-  explain:argument("arguments", "Its arguments."):args "*"
+  explain:argument("script", "The container script."):argname "SCRIPT"
+  explain:argument("arguments", "Its arguments."):args "*":argname "ARG"
   return parser
 end
 

@@ -15,9 +15,15 @@ Runs what is typed, line by line, with the vocabulary of a container script and 
 returns is `c` (or `containers`), not started. What was started here ends with the prompt. Without a terminal the standard input is run
 as a script; -e runs CODE. The exit status is 1 when something failed there.]]
 
+local EXAMPLES = [[
+luabox repl                            a prompt
+luabox repl box.lua                    with the script's container as c
+luabox repl --container web            with a container that runs as c
+luabox -e 'sys.version()'              one line of Lua]]
+
 function repl.parser()
-  local parser = cli.parser("repl", DESCRIPTION)
-  parser:argument("script", "Run this script first."):args "?"
+  local parser = cli.parser("repl", DESCRIPTION, EXAMPLES)
+  parser:argument("script", "Run this script first."):args "?":argname "SCRIPT"
   parser:argument("arguments", "Its arguments."):args "*":argname "ARG"
   parser:option("-e --execute", "Run CODE, print what it returns, and end."):argname "CODE"
   parser:option("--container", "Have the running container NAME as c."):argname "NAME"
@@ -59,9 +65,12 @@ local function class_of(value)
   return type(meta) == "string" and "luabox.sys." .. meta:sub(1, 1):upper() .. meta:sub(2) or nil
 end
 
+local LUAS_OWN = "%s is Lua's own: https://www.lua.org/manual/5.1/manual.html#pdf-%s"
+
 --- doc "veth": the reference of a name.
 local function print_reference(name)
   local reference = require "luabox.reference"
+  if type(name) ~= "string" then errors.raise("doc: expected a name such as \"veth\", got %s", values.show(name)) end
   local entry = reference.find(name)
   if not entry then errors.raise("there is no reference of '%s'%s", name, errors.suggestion(name, reference.names())) end
   print(reference.text(entry))
@@ -74,7 +83,9 @@ local function help(scope, ...)
   elseif type(value) == "string" then
     print_reference(value)
   else
-    local name = name_of(value, scope) or class_of(value)
+    local name = value == sys and "luabox.sys" or name_of(value, scope) or class_of(value)
+    local in_lua = not name and type(value) == "function" and values.name_in_lua(value)
+    if in_lua then return print(LUAS_OWN:format(in_lua, in_lua)) end
     if not name then errors.raise("there is no reference of %s", values.show(value)) end
     print_reference(name)
   end
@@ -127,7 +138,9 @@ local function collect(...) return { n = select("#", ...), ... } end
 --- An expression is no tail call: an error in what it calls has the line.
 local function compile(text, name, scope)
   texts[name] = text
-  local chunk = loadstring("local keep = ... return keep(" .. text .. "\n)", "@" .. name)
+  -- The bracket stands on the text's last line, which is what an error's line would otherwise be beyond, unless a comment ends it.
+  local call = "local keep = ... return keep(" .. text
+  local chunk = loadstring(call .. ")", "@" .. name) or loadstring(call .. "\n)", "@" .. name)
   local problem
   if not chunk then
     -- A name that is made local at the prompt would be gone with its line: it becomes the prompt's own.
@@ -143,15 +156,15 @@ end
 --- Runs a chunk; shows what it gives. Returns whether it went well, and the error.
 local function run_chunk(chunk, name, scope)
   errors.script = { name = name, text = texts[name] }
-  local ok, result = errors.try(function() return collect(chunk(keep)) end)
-  if not ok then return false, errors.from(result) end
-  if result.n > 0 then
+  local ok, problem = errors.try(function()
+    local result = collect(chunk(keep))
+    if result.n == 0 then return end
     scope.own._ = result[1]
     local shown = {}
     for i = 1, result.n do shown[i] = values.show(result[i]) end
     if result.n > 1 or result[1] ~= nil then print(table.concat(shown, "\t")) end
-  end
-  return true
+  end)
+  return ok, not ok and errors.from(problem) or nil
 end
 
 -- ---- errors, with their line
@@ -334,7 +347,7 @@ function repl.run(arguments)
   if options.container then scope.own.c = running(options.container) end
   if options.script then run_script(options.script, options.arguments, scope) end
   if options.execute then return run_text(options.execute, "-e", scope) end
-  if not (sys.file.is_terminal(0) and sys.file.is_terminal(1)) then return run_text(io.read "*a", "input", scope) end
+  if not (sys.file.is_terminal(0) and sys.file.is_terminal(1)) then return run_text(io.read "*a" or "", "input", scope) end
   return converse(scope)
 end
 

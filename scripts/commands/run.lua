@@ -9,8 +9,13 @@ Runs SCRIPT, a Lua script, and the container or list of containers that it retur
 replaces the container's command. The exit status is the command's, 128 + N if signal N ended it; 125 when luabox itself fails, 126 when
 the command can't be executed, 127 when it isn't found.]]
 
+local EXAMPLES = [[
+luabox run box.lua                     the container that the script returns
+luabox run box.lua -- /bin/sh -c id    with another command in it
+luabox run -v --name web box.lua 8080  each primitive told; 8080 is the script's]]
+
 function run.parser()
-  local parser = cli.parser("run", DESCRIPTION)
+  local parser = cli.parser("run", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]"
   parser:option("--name", "Call the container NAME."):argname "NAME"
   parser:option("--trace", "Write what each primitive did, and when, to FILE: see 'luabox trace'."):argname "FILE"
@@ -70,18 +75,26 @@ function run.set_scope(script, arguments)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
 end
 
+--- The text of a script; raises when it can be none. A first line "#!/usr/bin/env luabox run" is no Lua; the line stays, empty, so that the
+--- others keep their numbers.
+function run.read(script, read)
+  local sys = require "luabox.sys"
+  if script == "" then errors.raise "expected the name of a script, got ''" end
+  if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
+  local text = script == "-" and (io.read "*a" or "") or script ~= "-" and read(script)
+  if text:match "^%s*$" then errors.raise("%s is empty, expected a script", script) end
+  if text:sub(1, 1) == "\27" then errors.raise("%s is bytecode, expected a script in text", script) end
+  return (text:gsub("^\239\187\191", ""):gsub("^#[^\n]*", ""))
+end
+
 --- The script as a function; raises at the line where it is no Lua.
 function run.load(script)
   local sys = require "luabox.sys"
-  if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
-  local read = sys.policy.active() and sys.policy.read_script or sys.file.read
-  local text = script == "-" and io.read "*a" or read(script)
-  if text:match "^%s*$" then errors.raise("%s is empty, expected a script", script) end
-  if text:sub(1, 1) == "\27" then errors.raise("%s is bytecode, expected a script in text", script) end
+  local text = run.read(script, sys.policy.active() and sys.policy.read_script or sys.file.read)
   errors.script = { name = script, text = text }
-  -- A first line "#!/usr/bin/env luabox run" is no Lua; the line stays, so that the others keep their numbers.
-  local chunk, problem = loadstring((text:gsub("^#[^\n]*", "")), "@" .. script)
+  local chunk, problem = loadstring(text, "@" .. script)
   if chunk then return chunk end
+  if text:find("\0", 1, true) then errors.raise("%s is a binary file, expected a script in text", script) end
   local where, message = problem:match "^(.-:%d+): (.*)$"
   errors.raise_at(where, "%s", message)
 end
@@ -139,7 +152,7 @@ function run.run(arguments)
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end
   if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end
   if command then containers[1].config.command = command end
-  if chosen.name then containers[1].config.name = chosen.name end
+  if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end
   if #containers == 0 then return 0 end
   return run_all(containers)
 end

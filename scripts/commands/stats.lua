@@ -3,10 +3,14 @@ local cli = require "luabox.cli"
 
 local stats = { summary = "Show what a container has used." }
 
+local EXAMPLES = [[
+luabox stats web                       one value a line
+luabox stats --json web                for programs]]
+
 function stats.parser()
   local parser = cli.parser("stats",
-    "Shows the CPU time (seconds), memory and io (bytes) and processes of the container NAME, as far as they are counted.")
-  parser:argument "name"
+    "Shows the CPU time (seconds), memory and io (bytes) and processes of the container NAME, as far as they are counted.", EXAMPLES)
+  parser:argument("name", "The container."):argname "NAME"
   parser:flag("--json", "As JSON.")
   return parser
 end

@@ -7,9 +7,13 @@ local DESCRIPTION = [[
 Shows a FILE that 'luabox run --trace FILE' wrote: the slowest primitives, and all of them as bars on one line of time, those of the parent and
 those inside the container. ui.perfetto.dev opens the same FILE.]]
 
+local EXAMPLES = [[
+luabox run --trace start.json box.lua
+luabox trace --slowest 3 start.json    where that start's time went]]
+
 function command.parser()
-  local parser = cli.parser("trace", DESCRIPTION)
-  parser:argument("file"):args "?"
+  local parser = cli.parser("trace", DESCRIPTION, EXAMPLES)
+  parser:argument("file", "What 'luabox run --trace' wrote."):args "?":argname "FILE"
   parser:option("--slowest", "How many of the slowest to list.", "10"):argname "N":convert(tonumber)
   parser:option("--width", "Columns of the picture.", "60"):argname "N":convert(tonumber)
   return parser

@@ -18,6 +18,14 @@ local function set_limit(container, group, key, value)
   group:write { [key] = value }
 end
 
+local function names_of_limits()
+  local reference, names = require "luabox.reference", {}
+  for _, field in ipairs(reference.fields_of(reference.find "CgroupLimits")) do
+    if field.name:match "^%a" then names[#names + 1] = field.name end
+  end
+  return names
+end
+
 --- Its limits as a table: reading a key asks the kernel, setting one tells it.
 local function limits_of(container)
   local group = container:cgroup()
@@ -25,6 +33,7 @@ local function limits_of(container)
   return setmetatable({}, {
     __index = function(_, key) return group:read(key) end,
     __newindex = function(_, key, value) set_limit(container, group, key, value) end,
+    names = names_of_limits(),
     __tostring = function() return "<limits " .. table.concat(group:paths(), " ") .. ">" end,
   })
 end
@@ -70,7 +79,7 @@ function attachment.to(name)
     __tostring = function()
       return ("<container %s, process %d, %s>"):format(found.name, found.process:pid(), found:alive() and "running" or "ended")
     end,
-    names = { "cgroup", "mounts", "exec", "stats", "kill", "alive" },
+    views = VIEWS, names = { "cgroup", "mounts", "exec", "stats", "kill", "alive" },
   })
 end
 

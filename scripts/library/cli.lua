@@ -5,21 +5,60 @@ local cli = {}
 
 cli.FAILED = 125
 
+local WIDTH = 80  -- columns of a help
+
 --- A usage error: one sentence, and where help is.
 function cli.refuse(command, message, ...)
-  local text = message:format(...):gsub("%s*\n%s*", "; ")
+  local text = message:format(...):gsub("\n[Dd]id you mean (.-)%?$", " (did you mean %1?)"):gsub("%s*\n%s*", "; ")
   errors.raise("%s; see 'luabox help%s'", text, command and " " .. command or "")
 end
 
---- An argparse parser for `luabox NAME`, with the options that all commands share.
-function cli.parser(name, description)
+local SHARED = { verbose = true, debug = true, log_file = true, log_format = true, help = true }
+
+--- As it is read: the command's own options first, and arguments by the names that the usage has for them.
+function cli.for_reading(parser)
+  local own, shared = {}, {}
+  for _, option in ipairs(parser._options) do
+    local list = SHARED[option._aliases[#option._aliases]:gsub("^%-+", ""):gsub("%-", "_")] and shared or own
+    list[#list + 1] = option
+  end
+  for _, option in ipairs(shared) do own[#own + 1] = option end
+  parser._options = own
+  for _, argument in ipairs(parser._arguments) do argument._name = argument._argname or argument._name end
+  for _, command in ipairs(parser._commands) do cli.for_reading(command) end
+end
+
+--- "luabox NAME [OPTIONS] ARGUMENT...": the options are told below it.
+local function usage_of(parser)
+  if parser._usage then return parser._usage end
+  local words = { "Usage: " .. parser:_get_fullname() .. " [OPTIONS]" }
+  for _, argument in ipairs(parser._arguments) do words[#words + 1] = argument:_get_usage() end
+  if #parser._commands > 0 then words[#words + 1] = "COMMAND ..." end
+  return table.concat(words, " ")
+end
+
+local function dress(parser)
+  parser.get_usage = usage_of
+  parser.get_help = function(self)
+    cli.for_reading(self)
+    return getmetatable(self).__index.get_help(self)
+  end
+  return parser
+end
+
+--- An argparse parser for `luabox NAME`, with the options that all commands share. `examples` are lines, "luabox NAME ...  what that does".
+function cli.parser(name, description, examples)
   local argparse = require "argparse"
-  local parser = argparse("luabox " .. name):description(description):add_help "-h --help"
+  description = description:gsub("(%S)\n(%S)", "%1 %2")
+  local parser = argparse("luabox " .. name):description(description):add_help "-h --help":help_max_width(WIDTH):usage_max_width(WIDTH)
   parser:flag("-v --verbose", "Tell each primitive that is called.")
   parser:flag("--debug", "Add tracebacks to errors.")
   parser:option("--log-file", "Write what is told to FILE instead of standard error."):argname "FILE"
   parser:option("--log-format", "How it is told: text or json."):choices { "text", "json" }:argname "FORMAT"
   parser.error = function(_, message) cli.refuse(name, "%s", message) end
+  dress(parser)
+  parser.command = function(self, ...) return dress(getmetatable(self).__index.command(self, ...)) end
+  if examples then parser:epilog("Examples:\n" .. examples:gsub("[^\n]+", "   %0")) end
   return parser
 end
 

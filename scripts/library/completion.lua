@@ -91,7 +91,7 @@ local function names_in(value, methods)
   return names
 end
 
---- The value of a dotted path such as "sys.mount"; modules of luabox.sys are opened for it, nothing else is.
+--- The value of a dotted path such as "sys.mount"; modules of luabox.sys are opened for it, and `views` of a metatable, nothing else is.
 local function value_of(path, scope)
   local value
   for name in path:gmatch "[^.:]+" do
@@ -103,7 +103,8 @@ local function value_of(path, scope)
         local meta = debug.getmetatable(value)
         local index = type(meta) == "table" and rawget(meta, "__index")
         if type(index) == "table" then found = rawget(index, name) end
-        if type(index) == "function" and value == package.loaded["luabox.sys"] then
+        local opens = value == package.loaded["luabox.sys"] or index and (rawget(meta, "views") or {})[name]
+        if type(index) == "function" and opens then
           local ok, opened = pcall(function() return value[name] end)
           found = ok and opened or nil
         end

@@ -350,6 +350,13 @@ function start_governed(self)
   return self
 end
 
+--- Gives a container that was not started another name than its script does: `luabox run --name`.
+function container.rename(self, name)
+  local checked, expected = FIELDS.name(name)
+  if not checked then errors.raise_at("--name", "expected %s, got '%s'", expected, name) end
+  self.config.name = checked
+end
+
 --- Whether `value` was made by container { ... }.
 function container.is(value) return getmetatable(value) == Container end
 

@@ -33,7 +33,7 @@ local function line_that_calls(word)
   local number = 0
   for text in (errors.script.text .. "\n"):gmatch "([^\n]*)\n" do
     number = number + 1
-    if text:find("%f[%w_]" .. word .. "%f[^%w_]") then return errors.script.name .. ":" .. number end
+    if text:gsub("%-%-.*", ""):find("%f[%w_]" .. word .. "%f[^%w_]") then return errors.script.name .. ":" .. number end
   end
   return errors.script.name .. ":1"
 end
@@ -77,9 +77,23 @@ end
 function errors.from(raised)
   if getmetatable(raised) == class then return raised end
   if type(raised) == "table" and raised.message then return setmetatable(raised, class) end
-  local text = tostring(raised)
+  local plain_table = type(raised) == "table" and debug.getmetatable(raised) == nil
+  local text = plain_table and require("luabox.values").show(raised) or tostring(raised)
   local where, message = text:match("^(.-:%d+): (.*)$")
   return setmetatable({ op = "script", where = where, message = message or text }, class)
+end
+
+--- A mistake that showed only in luabox's own code is told at the user's line, which is where he can look.
+local function at_users_line(problem)
+  local place = type(problem.where) == "string" and problem.where:match "^luabox:(.*)$"
+  if not place then return end
+  local name = problem.message:match "^attempt to index local '(%l+)' %(a nil value%)$"
+  if name == "self" or name == "this" then
+    problem.message = "a method is called with ':', as in c:stats()"
+  else
+    problem.message = ("internal error (%s: %s)"):format(place, problem.message)
+  end
+  problem.where = errors.users_line(3)
 end
 
 --- Calls `f`; what it raises comes back as nil and an error table with a traceback.
@@ -87,14 +101,15 @@ function errors.try(f, ...)
   local arguments, count = { ... }, select("#", ...)
   return xpcall(function() return f(unpack(arguments, 1, count)) end, function(raised)
     local problem = errors.from(raised)
+    at_users_line(problem)
     problem.traceback = problem.traceback or debug.traceback("", 2)
     return problem
   end)
 end
 
---- " (did you mean 'x'?)" for the nearest of `known` to `name`, or "".
+--- " (did you mean 'x'?)" for the nearest of `known` to `name`, or "". A name of which no letter would stay is near to nothing.
 function errors.suggestion(name, known)
-  local best, least = nil, math.max(2, math.floor(#name / 3)) + 1
+  local best, least = nil, math.min(math.max(2, math.floor(#name / 3)) + 1, #name)
   for _, candidate in ipairs(known) do
     local row = {}
     for j = 0, #candidate do row[j] = j end

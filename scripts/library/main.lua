@@ -108,7 +108,9 @@ return setmetatable(main, {
     end
     if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
     if package.loaded["luabox.trace"] then require("luabox.trace").finish() end
-    io.stdout:flush()
-    return status
+    local written, problem_of_output = io.stdout:flush()
+    if written then return status end
+    require("luabox.sys").log.error("standard output: " .. problem_of_output)
+    return status == 0 and 125 or status
   end,
 })

@@ -9,6 +9,17 @@ local function escaped(text)
   return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("\n([.'])", "\n\\&%1"):gsub("^([.'])", "\\&%1"))
 end
 
+--- Prose in lines of at most 76 columns.
+local function prose(text)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    if #line + 1 + #word > 76 then lines[#lines + 1], line = line, "" end
+    line = line == "" and word or line .. " " .. word
+  end
+  lines[#lines + 1] = line
+  return escaped(table.concat(lines, "\n"))
+end
+
 local function add(lines, format, ...) lines[#lines + 1] = format:format(...) end
 
 --- .TP entries: what an option or argument is called, and what it does.
@@ -22,7 +33,7 @@ local function add_elements(lines, title, elements)
   for _, element in ipairs(shown) do
     local usages = {}
     for _, label in ipairs(element:_get_label_lines()) do usages[#usages + 1] = (label:gsub("^%s+", "")) end
-    add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(usages, ", ")), escaped(element:_get_description()))
+    add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(usages, ", ")), prose(element:_get_description()))
   end
 end
 
@@ -32,30 +43,34 @@ end
 
 --- What a command's page holds beside its head; commands below it are sections.
 local function add_parser(lines, parser)
+  require("luabox.cli").for_reading(parser)
   add(lines, ".SH SYNOPSIS\n\\fB%s\\fR", escaped(usage_of(parser)))
   for _, command in ipairs(parser._commands) do
     if not command._is_help_command then add(lines, ".br\n\\fB%s\\fR", escaped(usage_of(command))) end
   end
-  add(lines, ".SH DESCRIPTION\n%s", escaped(parser._description or ""))
+  add(lines, ".SH DESCRIPTION\n%s", prose(parser._description or ""))
   add_elements(lines, "ARGUMENTS", parser._arguments)
   add_elements(lines, "OPTIONS", parser._options)
   for _, command in ipairs(parser._commands) do
     add(lines, ".SH %s", escaped(command._name:upper()))
-    add(lines, "%s", escaped(command._description or ""))
+    add(lines, "%s", prose(command._description or ""))
     for _, list in ipairs { command._arguments, command._options } do
       for _, element in ipairs(list) do
         if not element._hidden then
-          add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(element:_get_label_lines(), ", ")), escaped(element:_get_description()))
+          add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(element:_get_label_lines(), ", ")), prose(element:_get_description()))
         end
       end
     end
   end
+  local examples = (parser._epilog or ""):match "^Examples:\n(.*)$"
+  if examples then add(lines, ".SH EXAMPLES\n.nf\n%s\n.fi", escaped(examples:gsub("%f[^\n%z]   ", ""))) end
 end
 
 local STATUS = [[
 .SH EXIT STATUS
-The container's command's where there is one, 128 + N when signal N ended it; 125 when luabox itself fails; 126 and 127 when the command can't be
-executed or isn't found.]]
+The container's command's where there is one, 128 + N when signal N ended it;
+125 when luabox itself fails; 126 and 127 when the command can't be executed or
+isn't found.]]
 
 local function head(name, summary)
   return ('.TH "%s" "1" "" "luabox %s" "luabox"\n.SH NAME\n%s \\- %s'):format(name:upper(), sys.version(), escaped(name),
@@ -68,7 +83,7 @@ function manual.page(name, command)
   if command.parser then
     add_parser(lines, command.parser())
   else
-    add(lines, ".SH SYNOPSIS\n\\fBluabox %s\\fR\n.SH DESCRIPTION\n%s", name, escaped(command.summary or ""))
+    add(lines, ".SH SYNOPSIS\n\\fBluabox %s\\fR\n.SH DESCRIPTION\n%s", name, prose(command.summary or ""))
   end
   add(lines, "%s\n.SH SEE ALSO\n.BR luabox (1)", STATUS)
   return table.concat(lines, "\n") .. "\n"
@@ -78,16 +93,16 @@ end
 function manual.overview(commands)
   local lines = { head("luabox", "a container runtime that is programmed in Lua") }
   add(lines, ".SH SYNOPSIS\n\\fBluabox\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n.br\n\\fBluabox \\-e\\fR \\fICODE\\fR")
-  add(lines, ".SH DESCRIPTION\nA container is a Lua script that composes the kernel's own pieces: namespaces, mounts, cgroups, networks,\n%s",
-    "capabilities and system call filters.")
+  add(lines, ".SH DESCRIPTION\n%s", prose [[A container is a Lua script that composes the kernel's own pieces: namespaces,
+    mounts, cgroups, networks, capabilities and system call filters.]])
   add(lines, ".SH COMMANDS")
   local also = {}
   for _, each in ipairs(commands) do
-    add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(each.name), escaped(each.command.summary or ""))
+    add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(each.name), prose(each.command.summary or ""))
     also[#also + 1] = (".BR luabox\\-%s (1)"):format(escaped(each.name))
   end
   add(lines, ".SH ENVIRONMENT\n.TP\n\\fBLUABOX_STATE\\fR\nThe folder of the state: /run/luabox, or $XDG_RUNTIME_DIR/luabox.")
-  add(lines, ".TP\n\\fBLUABOX_IMAGES\\fR\nThe folder of the images: /var/lib/luabox/images, or $XDG_DATA_HOME/luabox/images.")
+  add(lines, ".TP\n\\fBLUABOX_IMAGES\\fR\nThe folder of the images: /var/lib/luabox/images,\nor $XDG_DATA_HOME/luabox/images.")
   add(lines, ".TP\n\\fBLUABOX_PATH\\fR\nFolders of further commands, separated by colons.")
   add(lines, ".SH FILES\n.TP\n\\fI/etc/luabox/commands\\fR, \\fI~/.config/luabox/commands\\fR\nFurther commands.")
   add(lines, ".TP\n\\fI/etc/luabox/policy.d\\fR\nThe site's policies.")

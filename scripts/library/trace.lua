@@ -98,8 +98,9 @@ end
 
 --- The complete events of `file`; raises when it is no trace of luabox's.
 function trace.read(file)
-  local ok, data = errors.try(function() return sys.json.decode(sys.file.read(file)) end)
-  if not ok then errors.raise("%s: %s", file, data.message) end
+  local text = sys.file.read(file)
+  local ok, data = pcall(sys.json.decode, text)
+  if not ok then errors.raise("%s is no trace, which 'luabox run --trace' writes: it is no JSON", file) end
   if type(data) ~= "table" or type(data.traceEvents) ~= "table" then errors.raise("%s is no trace: it has no traceEvents", file) end
   local events, names = {}, {}
   for _, event in ipairs(data.traceEvents) do

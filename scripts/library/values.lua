@@ -1,10 +1,11 @@
 -- values.lua: any Lua value as text for a person.
 --
 -- Tables are written as a script would write them, names sorted, over several lines where one is too short; a table inside itself is "<cycle>".
--- An object of luabox.sys is told by its kind and what is cheap to ask it.
+-- An object of luabox.sys is told by its kind and what is cheap to ask it. What is too long is cut, and says by how much. Showing a value raises
+-- nothing but an interrupt: what a script made of its __tostring is told instead.
 local values = {}
 
-local DEEPEST, MOST = 6, 200
+local DEEPEST, MOST, MOST_IN_ALL, LONGEST = 6, 200, 500, 4000
 local WIDTH = 100
 
 local KEYWORDS = {}
@@ -14,8 +15,29 @@ end
 
 local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"' }
 
+local function escape(byte) return ESCAPES[byte] or ("\\%03d"):format(byte:byte()) end
+
+-- A character of UTF-8 by its first byte, as far as that tells: a control character that a terminal obeys, U+0080 to U+009F, is none.
+local CHARACTERS = {
+  "^\194[\160-\191]", "^[\195-\223][\128-\191]", "^[\224-\239][\128-\191][\128-\191]", "^[\240-\244][\128-\191][\128-\191][\128-\191]",
+}
+
+--- Bytes above 127 that are no character.
+local function escape_rest(text)
+  if not text:find "[\128-\255]" then return text end
+  local parts, at = {}, 1
+  while at <= #text do
+    local plain = text:match("^[%z\1-\127]+", at)
+    for _, pattern in ipairs(CHARACTERS) do plain = plain or text:match(pattern, at) end
+    parts[#parts + 1] = plain or escape(text:sub(at, at))
+    at = at + (plain and #plain or 1)
+  end
+  return table.concat(parts)
+end
+
 local function quoted(text)
-  return '"' .. text:gsub('[%c\\"\127]', function(byte) return ESCAPES[byte] or ("\\%03d"):format(byte:byte()) end) .. '"'
+  local cut = #text > LONGEST and (" ... %d bytes more"):format(#text - LONGEST) or ""
+  return '"' .. escape_rest(text:sub(1, LONGEST):gsub('[%c\\"\127]', escape)) .. '"' .. cut
 end
 
 local function number(value)
@@ -48,11 +70,23 @@ local function userdata(value)
   return "<" .. kind .. (facts and facts ~= "" and " " .. facts or "") .. ">"
 end
 
+--- "string.find" of a function of Lua's own.
+function values.name_in_lua(value)
+  for name, each in pairs(_G) do
+    if rawequal(each, value) then return name end
+  end
+  for _, library in ipairs { "string", "table", "math", "io", "os", "debug", "coroutine", "package", "bit", "jit" } do
+    for name, each in pairs(rawget(_G, library) or {}) do
+      if rawequal(each, value) then return library .. "." .. name end
+    end
+  end
+end
+
 local function code(value)
   local about = debug.getinfo(value, "S")
   if about.what == "C" then
     local _, name = debug.getupvalue(value, 2)  -- what the gate calls it
-    return type(name) == "string" and ("<function sys.%s>"):format(name) or "<function of Lua>"
+    return type(name) == "string" and ("<function sys.%s>"):format(name) or ("<function %s>"):format(values.name_in_lua(value) or "of Lua")
   end
   return ("<function %s:%d>"):format(about.short_src:gsub("^luabox:", ""), about.linedefined)
 end
@@ -83,18 +117,36 @@ end
 --- The items of a table, as texts.
 local function items_of(value, state, depth)
   local items = {}
+  local function full()
+    state.shown = state.shown + 1
+    return #items >= MOST or state.shown > MOST_IN_ALL
+  end
   for i = 1, #value do
-    if #items >= MOST then break end
+    if full() then break end
     items[#items + 1] = show(rawget(value, i), state, depth + 1)
   end
   for _, key in ipairs(sorted_keys(value)) do
-    if #items >= MOST then break end
+    if full() then break end
     items[#items + 1] = key_text(key, state) .. " = " .. show(rawget(value, key), state, depth + 1)
   end
   local count = 0
   for _ in next, value do count = count + 1 end
   if count > #items then items[#items + 1] = ("... %d more"):format(count - #items) end
   return items
+end
+
+--- Items that fit are put side by side: a long list of numbers takes few lines.
+local function lines_of(items, width)
+  local lines, line = {}, ""
+  for i, item in ipairs(items) do
+    local text = item .. (i < #items and "," or "")
+    local short = #item <= 20 and not item:find("\n", 1, true) and not item:find("= ", 1, true)
+    if line ~= "" and (not short or #line + 1 + #text > width) then lines[#lines + 1], line = line, "" end
+    line = line == "" and text or line .. " " .. text
+    if not short then lines[#lines + 1], line = line, "" end
+  end
+  if line ~= "" then lines[#lines + 1] = line end
+  return lines
 end
 
 local function table_text(value, state, depth)
@@ -107,7 +159,7 @@ local function table_text(value, state, depth)
   local line = "{ " .. table.concat(items, ", ") .. " }"
   if #line + depth * 2 <= state.width and not line:find "\n" then return line end
   local indent = ("  "):rep(depth + 1)
-  return "{\n" .. indent .. table.concat(items, ",\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
+  return "{\n" .. indent .. table.concat(lines_of(items, state.width - #indent), "\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
 end
 
 --- A container by its name and what it does; what it is made of is in c.config.
@@ -115,6 +167,14 @@ local function container(value)
   local name = value.name or value.config.name or "(not started)"
   local process = value.process and FACTS.process(value.process)
   return ("<container %s%s>"):format(name, process and ", process " .. process or "")
+end
+
+--- What its own __tostring says.
+local function described(value)
+  local ok, text = pcall(tostring, value)
+  if ok then return text end
+  if type(text) == "table" and rawget(text, "code") == "EINTR" then error(text, 0) end  -- Ctrl-C
+  return ("<table, __tostring failed: %s>"):format(tostring(text))
 end
 
 function show(value, state, depth)
@@ -126,11 +186,11 @@ function show(value, state, depth)
   if kind ~= "table" then return tostring(value) end
   local meta = getmetatable(value)
   if package.loaded["luabox.container"] and require("luabox.container").is(value) then return container(value) end
-  if type(meta) == "table" and rawget(meta, "__tostring") then return tostring(value) end
+  if type(meta) == "table" and rawget(meta, "__tostring") then return described(value) end
   return table_text(value, state, depth)
 end
 
 --- `value` as text of at most `width` columns where that is possible (100).
-function values.show(value, width) return show(value, { open = {}, width = width or WIDTH }, 0) end
+function values.show(value, width) return show(value, { open = {}, width = width or WIDTH, shown = 0 }, 0) end
 
 return values

@@ -26,6 +26,18 @@ holds "help(x) is the reference of a function" 'the container reaches the outsid
 holds "of a primitive" 'sys.mount.bind(source, target, options)' "$("$LUABOX" -e 'help(sys.mount.bind)')"
 holds "doc finds a field" 'container.cgroup: luabox.CgroupLimits' "$("$LUABOX" -e 'doc "container.cgroup"')"
 holds "objects are told by their kind" '<process ' "$("$LUABOX" -e 'p = sys.clone({}, function() sys.exec { "/bin/true" } end) p:release() return p')"
+equal "a long list takes few lines" "{ 1, 2, 3 } 12 ... 800 more" \
+  "$("$LUABOX" -e '{ 1, 2, 3 }') $("$LUABOX" -e 'local t = {} for i = 1, 1000 do t[i] = i end return t' | wc -l) $("$LUABOX" -e 'local t = {} for i = 1, 1000 do t[i] = i end return t' | grep -o '\.\.\..*')"
+equal "a long string is cut" "4019 bytes more" "$("$LUABOX" -e '("x"):rep(8019)' | grep -o '[0-9]* bytes more')"
+equal "what is no UTF-8 is escaped" '"é\255\194\133"' "$("$LUABOX" -e '"é\255\194\133"')"
+equal "functions are told by name" "<function print> <function string.find> <function sys.clone>" "$("$LUABOX" -e 'print, string.find, sys.clone' | tr '\t' ' ')"
+equal "a __tostring that fails ends nothing" $'<table, __tostring failed: -e:1: x>' "$("$LUABOX" -e 'setmetatable({}, { __tostring = function() error "x" end })')"
+equal "a table that was raised is shown" '{ a = 1 }' "$("$LUABOX" -e 'error { a = 1 }' 2>&1)"
+holds "an expression's line is its own" '-e:1: luabox.sys nosuch' "$("$LUABOX" -e 'sys.nosuch' 2>&1)"
+holds "help of Lua's own is the manual" 'manual.html#pdf-string.find' "$("$LUABOX" -e 'help(string.find)')"
+holds "help(sys) lists the primitives" 'clone(options, body)' "$("$LUABOX" -e 'help(sys)')"
+holds "doc of no name is told" 'doc: expected a name such as "veth", got 5' "$("$LUABOX" -e 'doc(5)' 2>&1)"
+holds "doc of a name that is near" "(did you mean 'veth'?)" "$("$LUABOX" -e 'doc "vet"' 2>&1)"
 cat > box.lua <<END
 return container { name = "$mark", rootfs = "$work/rootfs", command = { "/bin/sleep", "4321" } }
 END
@@ -82,6 +94,7 @@ fresh; type "c = container { name = '$mark', rootfs = '$work/rootfs', command = 
 type 'c:start()'; appears "a container is shown by its name" "^<container $mark, process [0-9]+, running>"
 fresh; put 'c:sto'; keys Tab; appears "a method of an object" '^luabox> c:stop$'
 fresh; put 'running "e2e'; keys Tab; appears "a container's name" "^luabox> running \"$mark"
+fresh; type "r = running '$mark'"; put 'r.cgroup.swapp'; keys Tab; appears "a limit's name" '^luabox> r.cgroup.swappiness$'
 fresh; type "r = running '$mark'"; type 'r.cgroup.memory = "64MiB"'; type 'r.cgroup.memory'; appears "a limit of a container that runs is set and read" '67108864'
 fresh; type 'r:exec { "/bin/sh", "-c", "echo in $(tty); cat /proc/self/status | head -1" }'; appears "a process joins it, in the terminal" '^in /dev/'
 fresh; type 'r.mounts[1].target'; appears "its mounts are listed" '^"/"$'
@@ -90,6 +103,7 @@ fresh; type 'while true do pcall(function() while true do end end) end'; sleep 0
 appears "a second one a loop around pcall" 'interrupted'
 fresh; type 'c:wait()'; sleep 0.3; keys C-c; appears "and what waits" 'interrupted|Interrupted'
 fresh; type 'c.process:status() == nil'; appears "its container does not hear of it" '^true$'; type '"still " .. "here"'; appears "the prompt lives" '^"still here"$'
+fresh; type 'setmetatable({}, { __tostring = function() while true do end end })'; sleep 0.3; keys C-c; appears "and what a value says of itself" 'interrupted'
 fresh; type 'sys.sleep(100)'; sleep 0.2; keys C-c; type '6 * 7'; appears "and lives" '^42$'
 fresh; put 'half a line'; keys C-c; type '1 + 2'; appears "Ctrl-C gives a line up" '^3$'
 fresh; put 'error'; keys C-a; put '"'; keys C-e; put '" .. "日本"'; keys Enter; appears "a line is edited, in UTF-8 too" '^"error日本"$'

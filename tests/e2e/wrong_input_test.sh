@@ -1,0 +1,101 @@
+#!/bin/bash
+# What a user gets wrong at the command line, and what an environment withholds: one sentence, the right status, nothing left behind.
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=e2e-wrong
+script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
+
+# tells NAME STATUS TEXT COMMAND...: all that it says, and its exit status.
+tells() {
+  local name=$1 wanted=$2 text=$3 got output; shift 3
+  output=$("$@" 2>&1 < /dev/null); got=$?
+  equal "$name" "$text" "$output"
+  equal "$name: the exit status" "$wanted" $got
+}
+# shell COMMAND: with redirections of its own.
+shell() { LUABOX_TOLD=1 bash -c "$1"; }
+
+# ---- the command line
+tells "an unknown command" 125 "luabox: there is no command 'rnu' (did you mean 'run'?); see 'luabox help'" "$LUABOX" rnu
+tells "a name that is like none" 125 "luabox: there is no command '-x'; see 'luabox help'" "$LUABOX" -x
+tells "no name" 125 "luabox: there is no command ''; see 'luabox help'" "$LUABOX" ""
+tells "an unknown option" 125 "luabox: unknown option '--nmae' (did you mean '--name'?); see 'luabox help run'" "$LUABOX" run --nmae x box.lua
+tells "an argument too many" 125 "luabox: too many arguments; see 'luabox help version'" "$LUABOX" version x
+tells "help of what is not there" 125 "luabox: there is no command 'nosuch'; see 'luabox help'" "$LUABOX" help nosuch
+tells "and below a command" 125 "luabox: 'image' has no command 'ipmort' (did you mean 'import'?); see 'luabox help image'" "$LUABOX" help image ipmort
+for name in "" "a b" x/y ../../x "$(printf 'a%.0s' {1..65})"; do
+  tells "the name '$name'" 125 "luabox: --name: expected letters, digits, '_', '.' and '-', at most 64, got '$name'" "$LUABOX" run --name "$name" box.lua
+done
+tells "a log where no folder is" 125 "luabox: open none/log: No such file or directory" "$LUABOX" run --log-file none/log box.lua
+tells "a folder as the log" 125 "luabox: open rootfs: Is a directory" "$LUABOX" run --log-file rootfs box.lua
+tells "what is no trace" 125 "luabox: box.lua is no trace, which 'luabox run --trace' writes: it is no JSON" "$LUABOX" trace box.lua
+for command in run exec explain check repl image "image import" "image rm" policy kill stats trace init gc list help version check-host; do
+  wide=$("$LUABOX" help $command | awk 'length > 80')
+  equal "the help of $command fits 80 columns" "" "$wide"
+  holds "and begins with its usage" "Usage: luabox $command " "$("$LUABOX" help $command) "
+done
+holds "with examples" "luabox run box.lua -- /bin/sh" "$("$LUABOX" run --help)"
+
+# ---- scripts
+: > empty.lua
+printf '\177ELF\0\0' > binary
+head -c 100000000 /dev/zero > huge.lua
+printf 'return container {\n  rootfs = \n' > cut.lua
+cp box.lua secret.lua; chmod 000 secret.lua
+for command in run check explain; do
+  tells "$command: no such script" 125 "luabox: open nosuch.lua: No such file or directory" "$LUABOX" $command nosuch.lua
+  tells "$command: a folder" 125 "luabox: rootfs is a folder, not a script" "$LUABOX" $command rootfs
+  tells "$command: no name" 125 "luabox: expected the name of a script, got ''" "$LUABOX" $command ""
+  tells "$command: an empty script" 125 "luabox: empty.lua is empty, expected a script" "$LUABOX" $command empty.lua
+  tells "$command: a binary file" 125 "luabox: binary is a binary file, expected a script in text" "$LUABOX" $command binary
+  tells "$command: a huge file" 125 "luabox: read huge.lua: File too large" "$LUABOX" $command huge.lua
+done
+tells "run: unfinished Lua" 125 "luabox: cut.lua:3: unexpected symbol near '<eof>'" "$LUABOX" run cut.lua
+tells "check: unfinished Lua" 1 "cut.lua:3: unexpected symbol near '<eof>'" "$LUABOX" check cut.lua
+chmod 755 .
+if [ "$(id -u)" = 0 ]; then
+  tells "run: a script that may not be read" 125 "luabox: open secret.lua: Permission denied" setpriv --reuid 65534 --clear-groups "$LUABOX" run secret.lua
+else
+  skipped "run: a script that may not be read" "nobody to be but this user"
+fi
+for how in '\357\273\277return' '#!/usr/bin/env -S luabox run\nreturn' '\357\273\277#!/usr/bin/env -S luabox run\nreturn'; do
+  printf "$how container { rootfs = '%s/rootfs', command = { '/bin/echo', 'hi' } }" "$work" > marked.lua
+  tells "a script that begins with ${how%return}" 0 hi "$LUABOX" run marked.lua
+  tells "checked too" 0 "" "$LUABOX" check marked.lua
+done
+sed 's/$/\r/' box.lua > crlf.lua
+tells "a script with CR LF" 0 hi "$LUABOX" run crlf.lua
+printf -- '-- a container\n--\nreturn container {\n  command = { "x" },\n}\n' > late.lua
+tells "a comment is no call" 125 "luabox: late.lua:3: container: expected the field 'rootfs', a folder or image \"name\"" "$LUABOX" run late.lua
+printf 'local box = container { rootfs = "%s/rootfs", command = { "x" } }\n\nbox.stats()\n' "$work" > dot.lua
+tells "a method called with a dot" 125 "luabox: dot.lua:3: a method is called with ':', as in c:stats()" "$LUABOX" run dot.lua
+
+# ---- streams
+tells "standard input closed: run" 125 "luabox: - is empty, expected a script" shell '"$LUABOX" run - <&-'
+tells "standard input closed: repl" 0 "" shell '"$LUABOX" repl <&-'
+tells "standard input closed: a container" 0 hi shell '"$LUABOX" run box.lua <&-'
+for command in version help "explain box.lua" "list --json" "-e 1" "check empty.lua box.lua" "help --man run" "help --completion zsh"; do
+  [ "$command" = "check empty.lua box.lua" ] && printf 'x = 1\n' > empty.lua
+  tells "a full output: $command" 125 "luabox: standard output: No space left on device" shell "\"\$LUABOX\" $command > /dev/full"
+done
+tells "standard output closed" 125 "luabox: standard output: Bad file descriptor" shell '"$LUABOX" version >&-'
+tells "standard error full" 125 "" shell '"$LUABOX" nosuch 2> /dev/full'
+tells "a reader that has gone" 141 "" shell 'set -o pipefail; "$LUABOX" -e "for i = 1, 1e5 do print(i) end" | head -c 0'
+
+# ---- the environment
+tells "no environment at all" 0 hi env -i LUABOX_STATE="$LUABOX_STATE" "$LUABOX" run box.lua
+tells "LC_ALL=C" 0 '"日本"' env LC_ALL=C "$LUABOX" -e '"日本"'
+tells "a state where no folder can be" 125 "luabox: mkdir /proc/none: No such file or directory" env LUABOX_STATE=/proc/none "$LUABOX" run box.lua
+tells "a state that is no folder" 125 "luabox: open /dev/null/.lock: Not a directory" env LUABOX_STATE=/dev/null "$LUABOX" run box.lua
+if [ "$(id -u)" = 0 ]; then
+  mkdir ro && mount -t tmpfs -o ro none ro
+  tells "a state that can't be written" 125 "luabox: open $work/ro/.lock: Read-only file system" env LUABOX_STATE="$work/ro" "$LUABOX" run box.lua
+  tells "images that can't be written" 125 "luabox: mkdir $work/ro/x: Read-only file system" env LUABOX_IMAGES="$work/ro/x" "$LUABOX" image import - x
+  umount ro
+  tells "no /proc" 125 "luabox: /proc is not mounted here, and luabox can't work without it" \
+    unshare --mount sh -c 'umount -l /proc; exec "$LUABOX" run box.lua'
+else
+  skipped "what root can take away" "not root"
+fi
+leaves_nothing "nothing is left behind"
+finish
