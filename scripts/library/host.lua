@@ -71,26 +71,7 @@ function probes.namespaces(root)
   return list
 end
 
-function probes.cgroups(root)
-  local list = {}
-  for _, hierarchy in ipairs(sys.cgroup.host()) do
-    for _, controller in ipairs(hierarchy.controllers) do
-      local each = { name = controller, detail = ("version %d, %s"):format(hierarchy.version, hierarchy.mount) }
-      if root then
-        each.root = hierarchy.writable
-      else
-        each.user = hierarchy.writable
-        each.todo = "delegate it: systemd-run --user --scope -p Delegate=yes luabox ...; without systemd root makes a cgroup and gives it to the user"
-      end
-      list[#list + 1] = each
-    end
-  end
-  if #list == 0 then
-    list[1] = { name = "any controller", [root and "root" or "user"] = false,
-      todo = "mount cgroup2 on /sys/fs/cgroup, and give this cgroup controllers" }
-  end
-  return list
-end
+function probes.cgroups(root) return require("luabox.controllers").probe(root) end
 
 --- Calls `body` with a folder of its own on a tmpfs.
 local function with_folders(body)
@@ -195,6 +176,7 @@ local ORDER = { "namespaces", "cgroups", "file systems", "security", "ids", "net
 ---@field user? boolean   nil where it is no matter of the user's
 ---@field detail? string
 ---@field todo? string    where one of the two is false: what would change that
+---@field commands? string[]  and as lines for root's shell; where a line has $PID, it is one of the shell that starts luabox
 ---@field optional? boolean
 
 --- What this host offers. Nothing of the host is changed.
@@ -208,7 +190,7 @@ function host.check()
   for _, group in ipairs(ORDER) do
     for _, each in ipairs(probes[group](root)) do
       each.group = group
-      if each.root ~= false and each.user ~= false then each.todo = nil end
+      if each.root ~= false and each.user ~= false then each.todo, each.commands = nil, nil end
       result.checks[#result.checks + 1] = each
     end
   end

@@ -91,6 +91,15 @@ function limits.step.prepare(this)
   end)
 end
 
+--- Whether its cgroup lies in one that may have limits of its own: the script's, or one that was delegated.
+local function is_below_others(this)
+  if this.config.cgroup_parent then return true end
+  for _, hierarchy in ipairs(sys.cgroup.host()) do
+    if hierarchy.base ~= hierarchy.mount then return true end
+  end
+  return false
+end
+
 --- Which limit was reached. A kill is counted where the process was, whichever limit was the cause: if the cgroup's own was never nearly
 --- reached, it was another.
 local function memory_limit(this)
@@ -98,7 +107,7 @@ local function memory_limit(this)
   local bytes = ok and tonumber(text)
   local memory = this.cgroup:stats().memory
   if not bytes or bytes >= 2 ^ 60 or memory and memory.peak and memory.peak < 0.9 * bytes then
-    return this.config.cgroup_parent and "of a cgroup above" or "of the host"
+    return is_below_others(this) and "of a cgroup above" or "of the host"
   end
   -- The kernel keeps whole pages: of 100000000 it makes 99999744.
   local asked = math.ceil(bytes / 1e6) * 1e6

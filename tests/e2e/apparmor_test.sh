@@ -1,6 +1,6 @@
 # apparmor = "PROFILE": the container's command is confined by it from its first instruction on, beside everything else.
 . "$(dirname "$0")/common.sh"
-mark=aa-
+mark=aa-$$
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || { echo "skipped: this kernel has no AppArmor (tools/test-vm has one)"; exit 77; }
 command -v apparmor_parser > /dev/null || { echo "skipped: no apparmor_parser to load a profile (package apparmor)"; exit 77; }
 [ "$(id -u)" = 0 ] || { echo "skipped: only root loads profiles"; exit 77; }
@@ -24,7 +24,7 @@ RULES
 apparmor_parser -K -r profile || { failed "the profile loads"; finish; }
 trap 'cd /; apparmor_parser -R "$work/profile" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
 
-script "mounts = { tmpfs { '/tmp', mode = '1777' } }" "apparmor = '$profile'" "command = { '/bin/sh' }"
+script "name = '$mark'" "mounts = { tmpfs { '/tmp', mode = '1777' } }" "apparmor = '$profile'" "command = { '/bin/sh' }"
 sed "/apparmor/d" box.lua > free.lua
 with() { "$LUABOX" run "$1.lua" -- /bin/sh -c "$2" 2>&1; }
 

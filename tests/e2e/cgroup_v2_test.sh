@@ -1,6 +1,6 @@
 # A container's cgroup on version 2: born in it, counted, confined and killed by it, and removed after a luabox that was killed.
 . "$(dirname "$0")/common.sh"
-mark=v2-
+mark=v2-$$-
 if [ "$cgroup_version" != v2 ]; then echo "skipped: the cgroups of this host are of version 1 (tools/test-vm has the other)"; exit 77; fi
 make_rootfs rootfs
 
@@ -19,17 +19,17 @@ field() { sed -n "s/^$2[ =]//p" "$base/$1"; }
 sleeps="command = { '/bin/sh', '-c', 'cat /proc/self/cgroup; ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/own 2>&1; echo ready; sleep 1000' }"
 script "cgroup = { memory = '64MiB', cpu = '50%', cpuset = '0', pids = 20, io_weight = 50, memory_high = '60MiB', swap = 0, oom_group = true }" "$sleeps"
 sed -i 's/ io_weight = 50,//' box.lua
-started v2-born; outer=$!
+started ${mark}born; outer=$!
 inner=$(pgrep -fx 'sleep 1000')
-equal "a container is in a cgroup of its own name" "0::/luabox/v2-born" "$(cat "/proc/$inner/cgroup")"
-holds "which is the root of what it sees" $'0::/\n' "$(cat v2-born.out)"
-holds "its files are there inside" "memory.max" "$(cat v2-born.out)"
-holds "and can't be changed" "Read-only file system" "$(cat v2-born.out)"
+equal "a container is in a cgroup of its own name" "0::/luabox/${mark}born" "$(cat "/proc/$inner/cgroup")"
+holds "which is the root of what it sees" $'0::/\n' "$(cat ${mark}born.out)"
+holds "its files are there inside" "memory.max" "$(cat ${mark}born.out)"
+holds "and can't be changed" "Read-only file system" "$(cat ${mark}born.out)"
 equal "each limit is in the kernel's file" "67108864 50000 100000 0 20 62914560 0 1" \
-  "$(cd $base/v2-born; cat memory.max cpu.max cpuset.cpus pids.max memory.high memory.swap.max memory.oom.group | xargs)"
+  "$(cd $base/${mark}born; cat memory.max cpu.max cpuset.cpus pids.max memory.high memory.swap.max memory.oom.group | xargs)"
 if [ "$(id -u)" = 0 ]; then
   finished $outer
-  strace -f -o trace -e trace=clone3,openat,write "$LUABOX" run --name v2-trace box.lua -- /bin/true > /dev/null 2>&1
+  strace -f -o trace -e trace=clone3,openat,write "$LUABOX" run --name ${mark}trace box.lua -- /bin/true > /dev/null 2>&1
   holds "by CLONE_INTO_CGROUP" "CLONE_INTO_CGROUP" "$(cat trace)"
   lacks "and not by writing a pid" "cgroup.procs\", O_WR" "$(cat trace)"
 fi
@@ -44,10 +44,10 @@ holds "a fork beyond the limit of processes fails" "can't fork" "$(run box.lua)"
 
 # ---- a limit of a cgroup above is not called the container's own
 cat > above.lua <<LUA
-local parent = require("luabox.sys").cgroup.create "v2-above"
+local parent = require("luabox.sys").cgroup.create "${mark}above"
 parent:write { memory = "50MB", swappiness = 0 }
 local box = container {
-  rootfs = "$work/rootfs", cgroup_parent = "v2-above", cgroup = { memory = "1GB" },
+  rootfs = "$work/rootfs", cgroup_parent = "${mark}above", cgroup = { memory = "1GB" },
   command = { "/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1" },
 }
 print(box:run())
@@ -59,7 +59,7 @@ holds "the limit of a cgroup above ends it too" $'137\tmemory limit of a cgroup 
 cat > stats.lua <<LUA
 local sys = require "luabox.sys"
 local box = container {
-  name = "v2-stats", rootfs = "$work/rootfs", accounting = true, cgroup = { cpu = "20%", memory = "100MB", pids = 30 },
+  name = "${mark}stats", rootfs = "$work/rootfs", accounting = true, cgroup = { cpu = "20%", memory = "100MB", pids = 30 },
   mounts = { bind { "$work/data", "/data" }, tmpfs "/tmp" },
   command = { "/bin/sh", "-c", "dd if=/dev/zero of=/tmp/keep bs=1M count=20; dd if=/data/file of=/dev/null bs=1M iflag=direct; while :; do :; done" },
 }
@@ -71,7 +71,7 @@ for _, path in ipairs { "cpu.usage", "cpu.throttled", "memory.usage", "memory.pe
   print(path .. "=" .. (stats[group] and stats[group][name] and ("%.9g"):format(stats[group][name]) or "nothing"))
 end
 for _, file in ipairs { "cpu.stat", "cpu.pressure", "memory.peak", "pids.current", "io.stat" } do
-  print("kernel " .. file .. ": " .. (io.open("$base/v2-stats/" .. file):read "*a"):gsub("\n", ";"))
+  print("kernel " .. file .. ": " .. (io.open("$base/${mark}stats/" .. file):read "*a"):gsub("\n", ";"))
 end
 box:stop(1)
 box:destroy()
@@ -115,29 +115,29 @@ fi
 
 # ---- a luabox that was killed, and processes that outlive it
 script "cgroup = { memory = '64MiB', pids = 20 }" "command = { '/bin/sh', '-c', 'echo ready; sleep 1000' }"
-started v2-killed; outer=$!
+started ${mark}killed; outer=$!
 kill -9 $outer; wait $outer 2>/dev/null
-holds "gc: the cgroup of a killed luabox is still there" "$base/v2-killed" "$(ls -d $base/v2-killed 2>&1)"
-mkdir -p $base/v2-killed/below/deeper
+holds "gc: the cgroup of a killed luabox is still there" "$base/${mark}killed" "$(ls -d $base/${mark}killed 2>&1)"
+mkdir -p $base/${mark}killed/below/deeper
 sleep 1000 & stray=$!
-echo $stray > $base/v2-killed/below/deeper/cgroup.procs
+echo $stray > $base/${mark}killed/below/deeper/cgroup.procs
 "$LUABOX" gc > gc.out 2>&1
-equal "gc: it is removed, with cgroups that were made below it" "" "$(ls -d $base/v2-killed 2>/dev/null)"
+equal "gc: it is removed, with cgroups that were made below it" "" "$(ls -d $base/${mark}killed 2>/dev/null)"
 wait $stray; equal "gc: and what was in it is killed" 137 $?
 script "cgroup = { memory = '64MiB' }" "namespaces = { pid = 'host' }" "command = { '/bin/sh', '-c', 'sleep 999 & sleep 998 & echo ready; wait' }"
-started v2-host; outer=$!
+started ${mark}host; outer=$!
 kill -9 $outer; wait $outer 2>/dev/null
 "$LUABOX" gc > gc.out 2>&1
-equal "gc: processes without a pid namespace of their own are killed too" "" "$(pgrep -fx 'sleep 99[89]')$(ls -d $base/v2-host 2>/dev/null)"
+equal "gc: processes without a pid namespace of their own are killed too" "" "$(pgrep -fx 'sleep 99[89]')$(ls -d $base/${mark}host 2>/dev/null)"
 
 # ---- the start's own failures leave no cgroup
 script "cgroup = { memory = '64MiB' }" "command = { '/bin/nosuch' }"
-run --name v2-nosuch box.lua > /dev/null
+run --name ${mark}nosuch box.lua > /dev/null
 script "cgroup = { ['memory.max'] = 'lots' }" "command = { '/bin/true' }"
-holds "a value that is none is an error at its line" "box.lua:3: " "$(run --name v2-lots box.lua)"
+holds "a value that is none is an error at its line" "box.lua:3: " "$(run --name ${mark}lots box.lua)"
 for key in "net_cls.classid = 1" "net_prio.ifpriomap = 'lo 5'" "memory.kmem.limit_in_bytes = 1" "cpu.rt_runtime_us = 1000" "memory.oom_control = 1"; do
   script "cgroup = { ['${key%% =*}'] =${key#*=} }" "command = { '/bin/true' }"
-  seen=$(run --name v2-key box.lua)
+  seen=$(run --name ${mark}key box.lua)
   equal "what version 2 has not is refused at its line, in one sentence: ${key%% =*}" "1 box.lua:3" "$(wc -l <<< "$seen") $(grep -o 'box.lua:3' <<< "$seen" | head -1)"
 done
 leaves_nothing "nothing is left behind"

@@ -38,6 +38,21 @@ if command -v newuidmap > /dev/null; then
 else
   skipped "check-host: a user with ids is told so" "newuidmap is not installed (package uidmap)"
 fi
+# The commands that it tells for a controller are run as they are: the folder is this user's own.
+pids=$(awk '$3 == "cgroup" && index("," $4 ",", ",pids,") { print $2; exit }' /proc/mounts)
+if [ -n "$pids" ]; then
+  output=$(as_user $check)
+  equal "check-host: a controller that is not given to the user is told" no "$(is 2 pids)"
+  as_user $check --json > host.json
+  commands=$(python3 -c 'import json, sys
+print("\n".join([c for c in json.load(open("host.json"))["checks"] if c["name"] == "pids"][0]["commands"]))')
+  holds "check-host: how root gives it is in the text too" "$(head -1 <<< "$commands"); chown $user_id" "$output"
+  output=$(PID=$BASHPID; eval "$commands"; as_user $check)
+  equal "check-host: what it says is enough" "yes no" "$(is 2 pids) $(is 2 memory)"
+  rmdir "$pids/luabox-$user_id"
+else
+  skipped "check-host: a controller that is not given to the user is told" "no controllers of version 1 here (delegation_test.sh has those of version 2)"
+fi
 # A limit of a user namespace's own: nothing of the host's.
 output=$(as_user unshare --user --map-root-user sh -c "echo 0 > /proc/sys/user/max_user_namespaces; $check" 2>&1)
 equal "check-host: a host without user namespaces is found out by trying" "no no" "$(is 1 user) $(is 2 user)"

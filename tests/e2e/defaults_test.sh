@@ -2,7 +2,7 @@
 # What container { rootfs, command } is like, seen from inside and from outside; then each default opened by its name, and volumes.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-defaults
+mark=e2e-defaults-$$
 
 run() { timeout 20 "$LUABOX" run "$@" < /dev/null; }
 # with FIELD... SHELL-TEXT: what the text prints in a container with these fields

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; exit 77; }
 make_rootfs rootfs
-mark=e2e-exec-terminal
+mark=e2e-exec-terminal-$$
 socket=luabox-exec-$$
 unset TMUX
 pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }

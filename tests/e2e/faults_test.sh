@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.sh"
 command -v strace > /dev/null || { echo "skipped: no strace to make system calls fail"; exit 77; }
 make_rootfs rootfs
-mark=e2e-faults
+mark=e2e-faults-$$
 RANDOM=${LUABOX_SEED:-20}
 KILLS=${LUABOX_KILLS:-40} FAULTS=${LUABOX_FAULTS:-170} LONGEST=${LUABOX_FAULT_SECONDS:-150}
 trap 'cd /; rm -rf --one-file-system "$work"' EXIT

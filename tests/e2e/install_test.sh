@@ -5,7 +5,7 @@ build=$(dirname "$LUABOX")
 [ -e "$build/CMakeCache.txt" ] || { echo "skipped: $LUABOX lies in no build folder"; exit 77; }
 for program in man groff cmake; do command -v $program > /dev/null || { echo "skipped: there is no $program"; exit 77; }; done
 make_rootfs rootfs
-mark=e2e-install
+mark=e2e-install-$$
 script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
 
 succeeds "cmake --install" cmake --install "$build" --prefix "$work/usr"

@@ -2,7 +2,7 @@
 # Site policies: what a rule refuses, changes and logs; what luabox does with policies that it can't trust; what a script has under them.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-policy
+mark=e2e-policy-$$
 mkdir policies
 export LUABOX_POLICY=$work/policies
 

@@ -2,7 +2,7 @@
 # The prompt: without a terminal, and in a real one, a tmux pane driven by keys and judged by what it shows.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-repl
+mark=e2e-repl-$$
 export HOME=$work XDG_STATE_HOME=$work/xdg
 
 # ---- -e and piped input

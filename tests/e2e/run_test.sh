@@ -2,7 +2,7 @@
 # `luabox run` as a user types it: exit statuses, arguments, signals, streams, names, and wrong input.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-run
+mark=e2e-run-$$
 
 run() { "$LUABOX" run "$@"; }
 status_of() { "$@" >/dev/null 2>&1; echo $?; }

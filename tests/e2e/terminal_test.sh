@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; exit 77; }
 make_rootfs rootfs
-mark=e2e-terminal
+mark=e2e-terminal-$$
 socket=luabox-test-$$
 unset TMUX
 pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }

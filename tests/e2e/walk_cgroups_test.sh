@@ -1,6 +1,6 @@
 # The walks of examples/cgroups, on whichever version of cgroups is here, with the effect looked up in the kernel's own files.
 . "$(dirname "$0")/common.sh"
-mark=walk-
+mark=$(sed -nE 's/.*create[ (]"(walk-[^"/]*)".*/\1/p' "$top"/examples/cgroups/*.lua)  # what the walks call their cgroups
 make_rootfs rootfs
 root() { [ "$(id -u)" = 0 ]; }
 if root; then ip link set lo up; fi

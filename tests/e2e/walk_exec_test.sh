@@ -1,7 +1,7 @@
 #!/bin/bash
 # luabox exec, and c:exec in a script: what joins a container is confined as the container's own command, in everything that the kernel tells.
 . "$(dirname "$0")/common.sh"
-mark=walk-exec
+mark=walk-exec-$$
 make_rootfs rootfs
 chmod 711 "$work"
 ip link set lo up
