@@ -85,7 +85,7 @@ equal "exec: an option" "1000 /tmp c" "$(status_of -u user -w /tmp -e A=b -e B=c
 equal "exec: an unknown user is told" "125 luabox: exec: lookup user nobody-here: No such file or directory (the image's /etc/passwd doesn't have it)" "$(status_of -u nobody-here "$mark" true) $(cat out)"
 equal "exec: a folder that is not there too" "125 luabox: exec: cwd: open /nowhere: No such file or directory" "$(status_of -w /nowhere "$mark" true) $(cat out)"
 equal "exec: no way to a descriptor of luabox's by the working directory" 125 "$(for n in 3 4 5 6 7 8 9; do for p in self thread-self 1; do status_of -w /proc/$p/fd/$n "$mark" ls; done; done | sort -u)"
-equal "exec: an unknown name names the nearest" "125 luabox: there is no container 'walk-exce' (did you mean '$mark'?)" "$(status_of walk-exce true) $(cat out)"
+equal "exec: an unknown name names the nearest" "125 luabox: there is no container 'walk-exce-$$' (did you mean '$mark'?)" "$(status_of walk-exce-$$ true) $(cat out)"
 equal "exec: a name that leads elsewhere is none" "125 luabox: '../$mark' can't be a container's name" "$(status_of "../$mark" true) $(cat out)"
 equal "exec: no command" "125 luabox: expected a command behind the name; see 'luabox help exec'" "$(status_of "$mark") $(cat out)"
 equal "exec: what is piped in comes out" "one two" "$(printf 'one\ntwo\n' | "$LUABOX" exec "$mark" cat | xargs)"
