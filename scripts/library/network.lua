@@ -150,15 +150,32 @@ function veth.resources(this)
   return resources
 end
 
---- The address may still be held by a container that has just ended: the kernel takes a namespace's interfaces away a moment later.
+--- Raises when a container that lives has the interface; one that was killed is ended as gc would.
+local function settle_holder(address, device, where)
+  local state = require "luabox.state"
+  local holder = state.holder("interface", device)
+  if holder and state.collect_named(holder) ~= "removed" then
+    errors.raise_at(where, "the address %s is in use by the container %s", address, holder)
+  end
+end
+
+local SOON, AT_LAST = 0.05, 10
+
+--- The address may still be held by a container that has just ended: the kernel takes a namespace's interfaces away a moment later, and where many
+--- end at once, one after the other.
 local function wait_until_free(address, where)
-  local deadline = sys.monotonic() + 1
+  local started, settled = sys.monotonic(), false
   while true do
     local ok, device = errors.try(sys.net.local_device, address)
     if not ok and device.code ~= "ENODEV" then error(device, 0) end  -- it went while it was asked for
     if not device then return end
-    if ok and device:sub(1, 2) ~= "lb" or sys.monotonic() > deadline then
+    local waited = sys.monotonic() - started
+    if ok and device:sub(1, 2) ~= "lb" or waited > AT_LAST then
       errors.raise_at(where, "the address %s is in use on this host, by the interface %s", address, device)
+    end
+    if ok and waited > SOON and not settled then
+      settled = true
+      settle_holder(address, device, where)
     end
     sys.sleep(0.002)
   end

@@ -248,6 +248,15 @@ function state.find(name)
   return { name = name, alive = lock == nil, record = sys.json.decode(sys.file.read(path .. "/record.json")) }
 end
 
+--- The name of the container whose record lists a resource of this kind and name, alive or not; nil where there is none.
+function state.holder(kind, name)
+  for _, container in ipairs(state.list()) do
+    for _, resource in ipairs(container.record.resources or {}) do
+      if resource.kind == kind and resource.name == name then return container.name end
+    end
+  end
+end
+
 --- The containers, as find gives them.
 function state.list()
   local containers = {}

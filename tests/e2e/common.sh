@@ -37,10 +37,11 @@ lacks() { if [[ $3 != *"$2"* ]]; then ok "$1"; else failed "$1" "'$2' is in '$3'
 succeeds() { local name=$1 output; shift; if output=$("$@" 2>&1); then ok "$name"; else failed "$name" "status $?: $output"; fi; }
 
 # within SECONDS CONDITION...: waits until it holds. LUABOX_SLOW: how much slower processes start here than on a real machine.
+microseconds() { echo "${EPOCHREALTIME//[!0-9]/}"; }
 within() {
-  local deadline=$((SECONDS + $1 * ${LUABOX_SLOW:-1}))
+  local deadline=$(($(microseconds) + $1 * 1000000 * ${LUABOX_SLOW:-1}))
   shift
-  until "$@"; do [ $SECONDS -lt $deadline ] || return 1; sleep 0.05; done
+  until "$@"; do [ "$(microseconds)" -lt $deadline ] || return 1; sleep 0.05; done
 }
 
 # A root file system of busybox in $1.

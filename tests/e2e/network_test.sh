@@ -2,7 +2,7 @@
 # A little internet of its own: this network namespace plays the host, another the outside, with a server that answers with the address that it saw.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-net
+mark=e2e-net-$$
 python=$(PATH=/usr/bin:/bin:$PATH command -v python3) || { echo "skipped: no python3 for the servers"; exit 77; }
 [[ $python == /usr/bin/* ]] || { echo "skipped: the servers need the system's python3"; exit 77; }
 jobs=()
@@ -56,14 +56,14 @@ SYSTEM="mounts = { bind { '/usr', '/usr', readonly = true }, bind { '/lib', '/li
 ip link set lo up
 unshare --net sleep 600 & outside=$!; jobs+=($outside)
 other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
-within 3 other_net $outside
+within 10 other_net $outside || { failed "the outside is there"; finish; }
 out() { timeout 10 nsenter --net=/proc/$outside/ns/net "$@"; }
 ip link add up0 type veth peer name up0 netns $outside
 ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
 out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
 ip route add default via 10.77.0.2
 nsenter --net=/proc/$outside/ns/net "$python" server.py outside 80 > outside.log & jobs+=($!)
-within 5 grep -qs ready outside.log
+within 20 grep -qs ready outside.log || { failed "the outside's server runs" "$(cat outside.log)"; finish; }
 # what the host's administrator has there already, on every hook that luabox uses
 nft -f - <<'N'
 table inet site {
@@ -87,6 +87,9 @@ rules() { nft -s list ruleset; }
 rules > rules.before
 interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
 before=$(interfaces)
+# The kernel takes a container's interface away a moment after its end.
+as_before() { [ "$(interfaces)" = "$before" ]; }
+no_interface() { if within 10 as_before; then ok "$1"; else failed "$1" "$(interfaces)"; fi; }
 
 run() { timeout 30 "$LUABOX" run "$@" < /dev/null; }
 # box NAME VETH-FIELDS [FIELD...]: NAME.lua
@@ -101,7 +104,7 @@ serving() {
   local script=$1 name=$2; shift 2
   rm -f "$name.log"
   "$LUABOX" run "$script" -- /usr/bin/python3 /server.py "$name" "$@" < /dev/null > "$name.log" 2>&1 & child=$!; jobs+=($child)
-  within 8 grep -qs ready "$name.log" || failed "$name serves" "$(cat "$name.log")"
+  within 20 grep -qs ready "$name.log" || failed "$name serves" "$(cat "$name.log")"
 }
 end() { kill -TERM $1; wait $1 2>/dev/null; }
 
@@ -153,11 +156,11 @@ equal "a spoofed source doesn't get out" "$sent 2" "$(grep -c datagram outside.l
 sent=$(grep -c datagram outside.log); ask liar.lua udp 10.77.0.2 80 > output
 equal "while its own does" $((sent + 1)) "$(grep -c datagram outside.log)"
 holds "a service of the host's loopback is out of reach" "no answer" \
-  "$("$python" server.py loopback 7070 > loopback.log & echo $! > loopback.pid; within 3 grep -q ready loopback.log
+  "$("$python" server.py loopback 7070 > loopback.log & echo $! > loopback.pid; within 20 grep -q ready loopback.log
      run liar.lua -- sh -c 'ip link set lo down; ip route add 127.0.0.0/8 via 172.16.97.1 dev eth0; ip address flush dev lo; /usr/bin/python3 /ask.py tcp 127.0.0.1 7070' 2>&1)"
 kill "$(cat loopback.pid)"
 
-holds "an address in use is told, with the line" "bare2.lua:4: the address 172.16.98.1 is in use" \
+holds "an address in use is told, with the line and who has it" "bare2.lua:4: the address 172.16.98.1 is in use by the container $mark-web" \
   "$(sed 's/172.16.99/172.16.98/g' bare.lua > bare2.lua; run bare2.lua -- true 2>&1)"
 run bare2.lua -- true > /dev/null 2>&1; equal "with status 125" 125 $?
 rules | grep -v "$mark" > rules.during
@@ -165,7 +168,7 @@ succeeds "the rules of others are untouched while containers run" \
   "$python" -c 'import sys; b, d = open("rules.before").read(), open("rules.during").read(); sys.exit(any(l not in d for l in b.split("\n")))'
 end $web
 rules > rules.after; succeeds "and byte for byte the same when they have ended" cmp rules.before rules.after
-equal "no interface is left" "$before" "$(interfaces)"
+no_interface "no interface is left"
 serving web.lua web 80; end $child; serving web.lua web 80
 equal "the same address is free again at once" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
 end $child
@@ -195,19 +198,26 @@ end $web
 # ---- a container is no router: its advertisements give nobody a route
 
 cat > rootfs/advertise.py <<'P'
-import socket, struct
+import socket, struct, time
 s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
 prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xc0, 1800, 1800, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
-for _ in range(3): s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix, ("ff02::1", 0, 0, socket.if_nametoindex("eth0")))
-print("advertised")
+def advertise(): s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix, ("ff02::1", 0, 0, socket.if_nametoindex("eth0")))
+# Not before duplicate address detection, of up to two seconds, has given it a link-local address.
+for _ in range(200):
+    try: advertise()
+    except OSError: time.sleep(0.1)
+    else: break
+advertise()
+print("advertised", flush=True)
+time.sleep(2)
 P
 routers() { ip -6 route | grep -c 'proto ra'; ip -6 address | grep -c 2001:db8:bad; }
 # Its advertisement is out when router.log says so; whoever heeds it does so at once.
 advertising() {
-  rm -f router.log; run router.lua -- sh -c 'sleep 2; /usr/bin/python3 /advertise.py; sleep 2' > router.log 2>&1 & router=$!
-  within 10 grep -qs advertised router.log || failed "a container advertises itself" "$(cat router.log)"
-  sleep 0.3
+  rm -f router.log; run router.lua -- /usr/bin/python3 /advertise.py > router.log 2>&1 & router=$!
+  within 25 grep -qs advertised router.log || failed "a container advertises itself" "$(cat router.log)"
+  sleep 0.5
 }
 forwarding=$(cat /proc/sys/net/ipv6/conf/all/forwarding); echo 0 > /proc/sys/net/ipv6/conf/all/forwarding  # a router heeds none anyway
 for nat in true false; do
@@ -216,25 +226,28 @@ for nat in true false; do
   equal "the host heeds no container's advertisement (nat = $nat)" "0 0" "$(routers | xargs)"
   wait $router
 done
-script "name = '$mark-neighbour'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" "command = { 'sh', '-c', 'sleep 4.5; ip -6 route | grep -c 2001:db8:bad' }"
-run box.lua > neighbour.log 2>&1 & neighbour=$!; sleep 0.5
+script "name = '$mark-neighbour'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" \
+  "command = { 'sh', '-c', 'echo there; until [ -e /advertised ]; do sleep 0.1; done; ip -6 route | grep -c 2001:db8:bad' }"
+mv box.lua neighbour.lua; run neighbour.lua > neighbour.log 2>&1 & neighbour=$!
+within 20 grep -qs there neighbour.log || failed "the neighbour is there" "$(cat neighbour.log)"
 script "name = '$mark-router'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" "$SYSTEM" "capabilities = { add = { 'net_raw' } }" "command = { 'true' }"
 mv box.lua router.lua
 advertising
 equal "nor does the host of a bridge" "0 0" "$(routers | xargs)"
-wait $neighbour; equal "nor a neighbour on it" 0 "$(cat neighbour.log)"
+touch rootfs/advertised; wait $neighbour; equal "nor a neighbour on it" "there 0" "$(xargs < neighbour.log)"
 wait $router
 echo "$forwarding" > /proc/sys/net/ipv6/conf/all/forwarding
 
 # ---- the ends that no one plans
 
 serving web.lua web 80
+inside=$(pgrep -P $child | head -1)
 kill -9 $child; wait $child 2>/dev/null
-ends_with() { ! pgrep -f "server.py web 80" > /dev/null; }
-succeeds "the container of a killed luabox ends" within 2 ends_with
+ended() { [ ! -e /proc/$inside ]; }
+succeeds "the container of a killed luabox ends" within 5 ended
 succeeds "gc tidies up" "$LUABOX" gc
 rules > rules.after; succeeds "no rule is left of a killed luabox" cmp rules.before rules.after
-equal "no interface is left of it" "$before" "$(interfaces)"
+no_interface "no interface is left of it"
 serving web.lua web 80; kill -9 $child; wait $child 2>/dev/null
 serving web.lua web 80
 equal "a killed one is no obstacle to its successor, without gc" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
@@ -242,6 +255,6 @@ end $child
 box broken "host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true, publish = { '8080:80' }" "cwd = '/no/such'"
 run broken.lua > output 2>&1; equal "a start that fails after the network was made is told" "125 1" "$? $(wc -l < output)"
 rules > rules.after; succeeds "and leaves no rule" cmp rules.before rules.after
-equal "and no interface" "$before" "$(interfaces)"
+no_interface "and no interface"
 leaves_nothing "nothing is left behind"
 finish

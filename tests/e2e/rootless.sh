@@ -27,5 +27,14 @@ as_user() {
 }
 # box FIELDS...: writes box.lua in the user's home, a container of the image "box" with these fields.
 box() { printf 'return container {\n  rootfs = image "box",\n%s\n}\n' "$(printf '  %s,\n' "$@")" > "$user_home/box.lua"; }
-# inside TEXT: what the shell TEXT prints in box.lua's container, errors too.
-inside() { as_user timeout -s KILL 60 "$work/luabox" run box.lua -- sh -c "$1" < /dev/null 2>&1; }
+# inside TEXT: what the shell TEXT prints in box.lua's container, errors too. One that has to be killed fails the test at its end, whatever it printed.
+inside() {
+  as_user timeout -s KILL 60 "$work/luabox" run box.lua -- sh -c "$1" < /dev/null 2>&1
+  local result=$?
+  [ $result != 137 ] || echo "$1" >> "$work/hung"
+  return $result
+}
+finish() {
+  [ ! -e "$work/hung" ] || failed "no container hangs" "killed after 60 seconds: $(cat "$work/hung")"
+  exit $status
+}
