@@ -124,7 +124,7 @@ struct lua::Options<CloneRequest> {
 
 struct ExecRequest {
   std::vector<std::string> environment;
-  bool session = false, terminal = false, joined = false;
+  bool session = false, terminal = false, joined = false, small = false;
   Filter* filter = nullptr;
 };
 template <>
@@ -132,7 +132,7 @@ struct lua::Options<ExecRequest> {
   static constexpr auto fields =
       std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
                  field("terminal", &ExecRequest::terminal), field("joined", &ExecRequest::joined),
-                 field("filter", &ExecRequest::filter));
+                 field("small", &ExecRequest::small), field("filter", &ExecRequest::filter));
 };
 struct SetnsRequest {
   std::optional<Namespaces> namespaces;
@@ -172,7 +172,8 @@ int clone(lua_State* L) {
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
   return {std::move(arguments), std::move(request.environment),
           request.session,      request.terminal,
-          request.joined,       request.filter};
+          request.joined,       request.small,
+          request.filter};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));

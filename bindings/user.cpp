@@ -49,9 +49,9 @@ struct lua::Options<MapOptions> {
 };
 template <>
 struct lua::Options<Ids> {
-  static constexpr auto fields =
-      std::tuple(field("uid", &Ids::uid), field("gid", &Ids::gid), field("groups", &Ids::groups),
-                 field("keep_capabilities", &Ids::keep_capabilities));
+  static constexpr auto fields = std::tuple(
+      field("uid", &Ids::uid), field("gid", &Ids::gid), field("groups", &Ids::groups),
+      field("keep_groups", &Ids::keep_groups), field("keep_capabilities", &Ids::keep_capabilities));
 };
 template <>
 struct lua::Options<IdRange> {

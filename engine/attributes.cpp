@@ -129,7 +129,7 @@ int nice_level() {
 
 void set_oom_score_adj(int score) {
   require_range("oom_score_adj", score, -1000, 1000);
-  write_proc("self/oom_score_adj", std::to_string(score));
+  write_own_proc("oom_score_adj", std::to_string(score));
 }
 
 unsigned set_umask(unsigned mask) {

@@ -13,25 +13,14 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
+#include "engine/bare_call.hpp"
+
 namespace {
 
 constexpr long kReadOnly = 1;  // ST_RDONLY
 
-[[gnu::always_inline]] inline long call(long number, long a, long b = 0, long c = 0, long d = 0, long e = 0) {
-  long result;
-  register long r10 __asm__("r10") = d;
-  register long r8 __asm__("r8") = e;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-template <class T>
-[[gnu::always_inline]] inline long address(const T* pointer) {
-  return reinterpret_cast<long>(pointer);
-}
+using luabox::bare::address;
+using luabox::bare::call;
 
 }  // namespace
 

@@ -17,6 +17,8 @@
 
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
+#include "engine/init.hpp"
+#include "engine/init_loop.hpp"
 #include "engine/process.hpp"
 #include "engine/seccomp.hpp"
 
@@ -215,45 +217,6 @@ void close_others() {
   if (::close_range(kept + 1, ~0U, 0) < 0) throw Error("close_range");
 }
 
-/// What tells a process of its own fault, not of somebody's wish.
-bool is_fault(int signal) {
-  switch (signal) {
-    case SIGSEGV:
-    case SIGBUS:
-    case SIGILL:
-    case SIGFPE:
-    case SIGABRT:
-    case SIGTRAP:
-    case SIGSYS:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/// Reaps everything that has ended; the status of `program` once it is among them.
-bool reap(pid_t program, int& status) {
-  bool ended = false;
-  int one;
-  for (pid_t pid; (pid = ::waitpid(-1, &one, WNOHANG)) > 0;)
-    if (pid == program) ended = true, status = one;
-  return ended;
-}
-
-[[noreturn]] void serve_as_init(pid_t program) {
-  sigset_t all;
-  ::sigfillset(&all);
-  for (int status = 0;;) {
-    siginfo_t info;
-    const int signal = ::sigwaitinfo(&all, &info);
-    if (signal == SIGCHLD) {
-      if (reap(program, status)) ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    } else if (signal > 0 && !is_fault(signal)) {
-      ::kill(program, signal);  // gone already: then SIGCHLD is next
-    }
-  }
-}
-
 }  // namespace
 
 void remember_command_line(int argc, char** argv) {
@@ -306,6 +269,7 @@ void exec_below_init(const ExecOptions& options) {
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
   ::close_range(0, ~0U, 0);
+  if (options.small_init) enter_small_init(program);
   serve_as_init(program);
 }
 

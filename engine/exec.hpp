@@ -20,6 +20,9 @@ struct ExecOptions {
   /// exec_below_init only: this process stands outside of the program's pid namespace, which it has joined
   /// for its children. The program ends when this process does.
   bool joined = false;
+  /// exec_below_init only: once the program runs the init becomes a small program (engine/init.hpp), so that
+  /// the ordinary user who made the user namespace can join it.
+  bool small_init = false;
   /// The program's own system call filter, the last thing before execve: an init is not behind it. Borrowed.
   const Filter* filter = nullptr;
 };

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "engine/dumpable.hpp"
 #include "engine/interrupt.hpp"
 
 namespace luabox {
@@ -34,27 +35,6 @@ int errno_of(const std::map<std::string, std::string>& fields) {
   const std::string text = field(fields, "errno");
   return text.empty() ? EINVAL : std::atoi(text.c_str());
 }
-
-/// The /proc files of a process that is not dumpable are root's, so an ordinary user could not write the id
-/// maps of the child (user_namespaces(7), newuidmap(1)). While this stands the process is dumpable, and so is
-/// a child that is made meanwhile. Nothing but the user's own processes outside can make use of it: to those
-/// in another user namespace ptrace_may_access is closed all the same (ptrace(2)).
-class Dumpable {
- public:
-  explicit Dumpable(bool wanted) : raised_(wanted && ::prctl(PR_GET_DUMPABLE) == 0) {
-    if (raised_) ::prctl(PR_SET_DUMPABLE, 1);
-  }
-  Dumpable(const Dumpable&) = delete;
-  Dumpable& operator=(const Dumpable&) = delete;
-  ~Dumpable() { end(); }
-  void end() {
-    if (raised_) ::prctl(PR_SET_DUMPABLE, 0);
-    raised_ = false;
-  }
-
- private:
-  bool raised_;
-};
 
 /// The child's first steps, before the parent's word: its own death with the parent's, its cgroups, its
 /// cgroup namespace.

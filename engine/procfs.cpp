@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "engine/dumpable.hpp"
 #include "engine/error.hpp"
 
 namespace luabox {
@@ -41,6 +42,16 @@ void write_proc(const std::string& file, std::string_view text) {
   const ssize_t written = ::write(fd.get(), text.data(), text.size());
   if (written < 0) throw Error("write", "/proc/" + file);
   if (static_cast<size_t>(written) != text.size()) throw Error("write", "/proc/" + file, EIO, "short write");
+}
+
+void write_own_proc(const std::string& file, std::string_view text) {
+  try {
+    return write_proc("self/" + file, text);
+  } catch (const Error& error) {
+    if (error.op() != "open" || error.code() != EACCES) throw;
+  }
+  const Dumpable own_files;
+  write_proc("self/" + file, text);
 }
 
 }  // namespace luabox

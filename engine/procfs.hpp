@@ -19,4 +19,8 @@ Fd open_proc(const std::string& file, int flags);
 /// One write(2) of `text` to /proc/`file`, opened by open_proc.
 void write_proc(const std::string& file, std::string_view text);
 
+/// write_proc to /proc/self/`file`, which is root's while this process is not dumpable: an ordinary user's
+/// becomes dumpable for it (engine/dumpable.hpp).
+void write_own_proc(const std::string& file, std::string_view text);
+
 }  // namespace luabox

@@ -46,6 +46,26 @@ void limit_self(size_t resource, const rlimit64& limits) {
     throw Error("setrlimit", "resource " + std::to_string(resource));
 }
 
+/// An ordinary user can't undo a limit of his own: then it stays, and is the narrower one.
+template <class Action>
+void where_allowed(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    if (::geteuid() == 0 || (error.code() != EPERM && error.code() != EACCES)) throw;
+  }
+}
+
+/// Raises this process's hard limit to that of `wanted`, or lowers `wanted` to it.
+void make_room(size_t resource, rlimit64& wanted) {
+  rlimit64 own = {};
+  if (::getrlimit64(static_cast<__rlimit_resource>(resource), &own) < 0) throw Error("getrlimit");
+  if (wanted.rlim_max <= own.rlim_max) return;
+  where_allowed([&] { limit_self(resource, {own.rlim_cur, wanted.rlim_max}); });
+  if (::getrlimit64(static_cast<__rlimit_resource>(resource), &own) < 0) throw Error("getrlimit");
+  wanted = {std::min(wanted.rlim_cur, own.rlim_max), std::min(wanted.rlim_max, own.rlim_max)};
+}
+
 bool same_inode(int a, const std::string& b) {
   struct stat one = {}, other = {};
   if (::fstat(a, &one) < 0 || ::stat(b.c_str(), &other) < 0) throw Error("stat", b);
@@ -120,21 +140,19 @@ Root Running::root() const {
 
 void Running::raise_limits() {
   limits_ = limits_of(pid_);
-  for (size_t resource = 0; resource < limits_.size(); ++resource) {
-    rlimit64 own = {};
-    if (::getrlimit64(static_cast<__rlimit_resource>(resource), &own) < 0) throw Error("getrlimit");
-    if (limits_[resource].rlim_max <= own.rlim_max) continue;
-    own.rlim_max = limits_[resource].rlim_max;
-    limit_self(resource, own);
-  }
+  for (size_t resource = 0; resource < limits_.size(); ++resource) make_room(resource, limits_[resource]);
   const std::string file = "/oom_score_adj";
-  write_proc("self" + file,
-             read_all(open_proc(std::to_string(pid_) + file, O_RDONLY).get(), folder_of(pid_) + file));
+  const std::string theirs =
+      read_all(open_proc(std::to_string(pid_) + file, O_RDONLY).get(), folder_of(pid_) + file);
+  if (theirs != read_all(open_proc("self" + file, O_RDONLY).get(), "/proc/self" + file))
+    where_allowed([&] { write_own_proc("oom_score_adj", theirs); });
   errno = 0;
   const int nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid_));
   if (errno != 0) throw Error("getpriority", std::to_string(pid_));
-  if (nice != ::getpriority(PRIO_PROCESS, 0) && ::setpriority(PRIO_PROCESS, 0, nice) < 0)
-    throw Error("setpriority", std::to_string(nice));
+  if (nice != ::getpriority(PRIO_PROCESS, 0))
+    where_allowed([&] {
+      if (::setpriority(PRIO_PROCESS, 0, nice) < 0) throw Error("setpriority", std::to_string(nice));
+    });
   still_there();
 }
 

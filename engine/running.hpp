@@ -40,7 +40,7 @@ class Running {
   /// Gives this process its resource limits, nice value and oom_score_adj. raise_limits() reads them all and
   /// makes room for the hard ones, while this process still has the right to; adopt_limits() sets them, when
   /// nothing is left to be opened. They are the process's own values: one that changed them since decides for
-  /// what joins it.
+  /// what joins it. An ordinary user who may not raise one of his own keeps it: it is the narrower.
   void raise_limits();
   void adopt_limits() const;
 

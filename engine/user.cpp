@@ -200,7 +200,7 @@ void set_ids(const Ids& ids) {
   if (ids.uid == kIds || ids.gid == kIds) throw Error::invalid("set_ids", "4294967295", "it is no id");
   if (ids.keep_capabilities && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
     throw Error("prctl", "keep capabilities");
-  set_groups(ids.groups);
+  if (!ids.keep_groups) set_groups(ids.groups);
   // The raw calls: glibc's would signal other threads, and in the child of a raw clone its idea of them is
   // the parent's.
   if (::syscall(SYS_setresgid, ids.gid, ids.gid, ids.gid) != 0)

@@ -1,6 +1,6 @@
 -- A second process in a container that runs: in all its namespaces and its cgroup, with its user, its few capabilities and its filter.
 -- Prints what the two see of each other, what the second may not do either, its exit status, and that it ends with the container.
--- Needs root. Argument: the folder of a root file system with a shell, such as ./rootfs.
+-- Argument: the folder of a root file system with a shell, such as ./rootfs; an ordinary user's must be his own.
 local root = ... or "./rootfs"
 
 local c = container {
@@ -19,7 +19,7 @@ show("the host's name", { "hostname" })
 show("the environment", { "sh", "-c", "echo $COLOUR $SHAPE", env = { SHAPE = "round" } })
 show("the first's note", { "sh", "-c", "until [ -s /tmp/note ]; do sleep 0.01; done; cat /tmp/note" })
 show("processes", { "sh", "-c", "ls -d /proc/[0-9]* | wc -l" })
-show("another user", { "id", "-u", user = 1000 })
+show("another user", { "id", "-u", user = require("luabox.sys").uid() == 0 and 1000 or 0 })
 show("a folder", { "pwd", cwd = "/tmp" })
 show("what it reads", { "tr", "a-z", "A-Z", stdin = "text from the script" })
 show("mount", { "mount", "-t", "tmpfs", "none", "/tmp" })

@@ -2,6 +2,7 @@
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local schema = require "luabox.schema"
+local users = require "luabox.users"
 
 local confinement = {}
 
@@ -107,7 +108,7 @@ function confinement.narrow(this)
   -- Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it is about to go.
   if config.no_new_privs == false and this.filter then this.filter:load() end
   if config.no_new_privs ~= false then sys.security.no_new_privs() end
-  sys.user.set_ids { uid = user.uid, gid = user.gid, groups = user.groups, keep_capabilities = true }
+  sys.user.set_ids { uid = user.uid, gid = user.gid, groups = user.groups, keep_groups = users.keeps_groups(config), keep_capabilities = true }
   local ambient = type(config.capabilities) == "table" and config.capabilities.ambient or {}
   sys.security.apply(user.uid, this.granted, ambient)
   if config.no_new_privs ~= false and this.filter then this.filter:load() end

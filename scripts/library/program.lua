@@ -59,7 +59,8 @@ function program.enter_folder(this)
 end
 
 function program.step.enter(this)
-  local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter }
+  local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
+    small = this.rootless }
   if this.config.init == false then
     sys.exec(this.config.command, options)
   else

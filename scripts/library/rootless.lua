@@ -72,6 +72,8 @@ local function is_own(lines, id)
   return #lines == 1 and lines[1]:match("^%s*%d+%s+" .. id .. "%s+1%s*$") ~= nil
 end
 
+local function only_own(maps) return is_own(maps.uid, sys.uid()) and is_own(maps.gid or maps.uid, sys.gid()) end
+
 local function run_mapper(program, pid, lines)
   local arguments = { program, tostring(pid) }
   for _, line in ipairs(lines) do
@@ -92,7 +94,7 @@ end
 --- Writes the maps of `process`, which waits in its new user namespace and is dumpable.
 function rootless.write_maps(process, maps)
   local gid = maps.gid or maps.uid
-  if is_own(maps.uid, sys.uid()) and is_own(gid, sys.gid()) then
+  if only_own(maps) then
     return sys.user.write_id_maps(process:pid(), { uid = maps.uid, gid = gid, setgroups = "deny" })
   end
   run_mapper("newuidmap", process:pid(), maps.uid)
@@ -180,6 +182,8 @@ function rootless.settle(self)
   local function refuse(key, message, ...) errors.raise_at(schema.line_of_key(self.where, key), message, ...) end
   self.rootless = true
   if not config.users or config.users == "auto" then config.users, self.why_own_id = rootless.maps() end
+  local maps = config.users
+  if only_own(maps) then maps.setgroups = "deny" end
   if self.why_own_id then sys.log.detail("rootless: only the user's own id is mapped: " .. self.why_own_id) end
   if type(config.network) == "table" and (config.network.kind == "veth" or config.network.kind == "bridge") then
     refuse("network", "a veth pair, a bridge, NAT and published ports on them take root: as an ordinary user leave network out, or say "

@@ -95,12 +95,23 @@ function schema.absolute(value)
   return nil, "an absolute path"
 end
 
+local function printable(name) return (name:gsub("%c", "?")) end
+
 --- A table of variables, as execve(2) can take them.
 function schema.environment(value)
-  local checked, expected = schema.map(schema.either(schema.string, schema.is "number"))(value, "env")
-  if expected then return nil, expected end
-  for name, text in pairs(checked) do
-    if name == "" or name:find "[=%z]" or tostring(text):find "%z" then return nil, "names without '=' and values without NUL bytes" end
+  if type(value) ~= "table" then return nil, "a table such as { NAME = \"value\" }" end
+  local checked = {}
+  for name, text in pairs(value) do
+    if type(name) ~= "string" then
+      return nil, ("names and values such as { NAME = \"value\" }; %s has no name"):format(show(text)), true
+    elseif name == "" or name:find "[=%z]" then
+      return nil, ("names without '='; '%s' can't be one"):format(printable(name)), true
+    elseif type(text) ~= "string" and type(text) ~= "number" then
+      return nil, ("a string or number as the value of %s, got %s"):format(printable(name), show(text)), true
+    elseif tostring(text):find "%z" then
+      return nil, ("values without NUL bytes; that of %s has one"):format(printable(name)), true
+    end
+    checked[name] = text
   end
   return checked
 end

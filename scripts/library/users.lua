@@ -32,8 +32,11 @@ function step.attach(this)
   at_line_of(this, "users", sys.user.write_id_maps, this.process:pid(), { uid = maps.uid, gid = maps.gid or maps.uid })
 end
 
-function step.enter()
-  sys.user.set_ids { uid = 0, gid = 0, groups = {}, keep_capabilities = true }
+--- With the own id alone the kernel leaves the caller's own groups, whatever is asked.
+function users.keeps_groups(config) return config.users ~= nil and config.users.setgroups == "deny" end
+
+function step.enter(this)
+  sys.user.set_ids { uid = 0, gid = 0, groups = {}, keep_groups = users.keeps_groups(this.config), keep_capabilities = true }
 end
 
 function step.failed(this, problem)
@@ -67,8 +70,7 @@ local function check_mapped(this, found)
   for _, gid in ipairs(found.groups) do
     if not gids or is_mapped(gids, gid) then groups[#groups + 1] = gid end
   end
-  -- Without setgroups the kernel leaves the caller's own groups, whatever is asked.
-  found.groups = maps.setgroups == "deny" and {} or groups
+  found.groups = groups
 end
 
 --- Who `config.user` is, by the image's own passwd and group files, which are hostile input: { uid, gid, groups, home }.

@@ -28,6 +28,7 @@ function sys.clone(options, body) end
 ---@field terminal? boolean  descriptor 0 becomes its controlling terminal
 ---@field filter? luabox.sys.Filter  for system calls of the program alone
 ---@field joined? boolean  of init, for a process that has joined a pid namespace: the program ends with it
+---@field small? boolean  of init, in a user namespace: once the program runs a program of a few pages takes the init's place, and the ordinary user who made the namespace can join it
 
 ---In place of this process. Nothing is inherited but descriptors 0 to 2. Returns only by raising.
 ---@param arguments string[]
@@ -1035,6 +1036,7 @@ function sys.user.write_id_maps(process, maps) end
 ---@field uid? integer
 ---@field gid? integer
 ---@field groups? integer[]
+---@field keep_groups? boolean  setgroups is known to be denied: nothing is asked
 ---@field keep_capabilities? boolean
 
 ---@param ids luabox.sys.Ids

@@ -1,33 +1,34 @@
 #!/bin/bash
 # luabox exec into containers that turn on it: from inside nothing of the runtime can be reached, stopped for good or overwritten, and what joins is
 # confined whatever the container has done to its /proc, its /etc and its processes.
-. "$(dirname "$0")/../e2e/common.sh"
+. "$(dirname "$0")/../e2e/rootless.sh"
 command -v "${CC:-cc}" > /dev/null || { echo "skipped: no C compiler to make the attacker"; exit 77; }
 make_rootfs rootfs
 mark=own-exec
 chmod 711 "$work"
 "${CC:-cc}" -O1 -static -o rootfs/bin/watcher "$here/../attacks/watcher.c" || { echo "skipped: no static C library"; exit 77; }
 runtime=
-trap 'kill -9 $runtime 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+trap 'kill -9 $runtime 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
+luabox=("$LUABOX")
 host=$work/host; mkdir "$host"; echo classified > "$host/secret"
 sum=$(sha256sum < "$LUABOX")
 
 # start COMMAND FIELD...: a container that runs COMMAND with sh.
 start() {
   script "name = '$mark'" "command = { 'sh', '-c', [==[$1]==] }" "${@:2}"
-  "$LUABOX" run box.lua < /dev/null > run.out 2>&1 & runtime=$!
-  up() { "$LUABOX" list | grep -q "^$mark .*running"; }
+  "${luabox[@]}" run "$work/box.lua" < /dev/null > run.out 2>&1 & runtime=$!
+  up() { "${luabox[@]}" list | grep -q "^$mark .*running"; }
   within 5 up || failed "(the container runs)" "$(cat run.out)"
 }
-stop() { "$LUABOX" kill "$mark" KILL 2>/dev/null; wait $runtime 2>/dev/null; }
-inside() { timeout -s KILL 10 "$LUABOX" exec "$mark" "$@" < /dev/null 2>&1; }
+stop() { "${luabox[@]}" kill "$mark" KILL 2>/dev/null; wait $runtime 2>/dev/null; }
+inside() { timeout -s KILL 10 "${luabox[@]}" exec "$mark" "$@" < /dev/null 2>&1; }
 ready() { within 5 inside test -e /tmp/ready || failed "(the trap is set)" "$(cat run.out)"; }
 times() { for _ in $(seq "$1"); do inside true > /dev/null; echo $?; done | sort | uniq -c | xargs; }
 seconds() { local begin=$SECONDS; "$@" > /dev/null 2>&1; echo $((SECONDS - begin)); }
 less() { if [ "$2" -lt "$3" ]; then ok "$1"; else failed "$1" "$2"; fi; }
 # confined NAME: a process that joins now has no more than the container's first command would.
 confined() {
-  "$LUABOX" exec "$mark" busybox sleep 7676 < /dev/null > joined.out 2>&1 & local runner=$! found
+  "${luabox[@]}" exec "$mark" busybox sleep 7676 < /dev/null > joined.out 2>&1 & local runner=$! found
   within 5 pgrep -fx 'busybox sleep 7676' > /dev/null; found=$(pgrep -fx 'busybox sleep 7676' | head -1)
   equal "$1: its capabilities, filter and no_new_privs are the container's" "$2" \
     "$(grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$found/status" 2>/dev/null | cut -f2 | xargs) $(cat joined.out)"
@@ -39,19 +40,24 @@ closed="00000000800405fb 00000000800405fb 1 2 "
 
 # ---- an attacker that waits for what joins
 
-for way in stop look; do
-  start "exec watcher $way"; sleep 0.3
-  equal "a process that is $([ $way = stop ] && echo stopped || echo looked at) while it joins gets through" "40 0" "$(times 40)"
+# attacked WHOSE FIELD...
+attacked() {
+  local whose=$1 way; shift
+  for way in stop look; do
+    start "exec watcher $way" "$@"; sleep 0.3
+    equal "a process that is $([ $way = stop ] && echo stopped || echo looked at) while it joins gets through$whose" "40 0" "$(times 40)"
+    stop
+    seen=$(grep -c ^seen run.out)
+    if [ "$seen" -gt 0 ]; then ok "it was seen before its exec ($way)$whose"; else failed "it was seen before its exec ($way)$whose" "never, so this shows nothing"; fi
+    equal "nothing of the runtime is reached then ($way)$whose" "" "$(grep ESCAPED run.out | sort | uniq -c | head -5)"
+  done
+  start "exec watcher kill" "$@"; sleep 0.3
+  output=$(times 20); lacks "a process that is killed while it joins holds nobody up$whose" 124 "$output"; holds "and is told as killed$whose" 137 "$output"
   stop
-  seen=$(grep -c ^seen run.out)
-  if [ "$seen" -gt 0 ]; then ok "it was seen before its exec ($way)"; else failed "it was seen before its exec ($way)" "never, so this shows nothing"; fi
-  equal "nothing of the runtime is reached then ($way)" "" "$(grep ESCAPED run.out | sort | uniq -c | head -5)"
-done
-start "exec watcher kill"; sleep 0.3
-output=$(times 20); lacks "a process that is killed while it joins holds nobody up" 124 "$output"; holds "and is told as killed" 137 "$output"
-stop
-no_rest() { ! pgrep -x exec > /dev/null; }
-succeeds "no process that joined is left" within 3 no_rest
+  no_rest() { ! pgrep -x exec > /dev/null; }
+  succeeds "no process that joined is left$whose" within 3 no_rest
+}
+attacked ""
 start 'touch /tmp/ready; while :; do sleep 1000; done' "cgroup = { pids = 4 }"; within 5 test -e rootfs/tmp/ready
 output=$(inside true); got=$?
 less "a container with no process to spare doesn't hold it up" "$(seconds inside true)" 5
@@ -64,7 +70,7 @@ rm -f rootfs/tmp/ready
 printf '#!/proc/self/exe run\nlocal begin = os.time() while os.time() - begin < 2 do end\n' > rootfs/bin/self; chmod 755 rootfs/bin/self
 start 'while :; do for p in /proc/[0-9]*; do (exec 9> $p/exe) 2>/dev/null && echo OPENED $p; (echo overwritten > $p/exe) 2>/dev/null && echo WRITTEN $p; done; done'
 for command in /proc/self/exe /bin/self /proc/1/exe /proc/self/fd/3; do
-  timeout -s KILL 10 "$LUABOX" exec "$mark" $command version < /dev/null > out 2>&1; got=$?
+  timeout -s KILL 10 "${luabox[@]}" exec "$mark" $command version < /dev/null > out 2>&1; got=$?
   lacks "the command $command doesn't hold exec up" "$got" 137
 done
 stop
@@ -118,6 +124,42 @@ rm -f rootfs/tmp/ready; mkdir -p rootfs/sub/etc; cp -r rootfs/bin rootfs/sub/; e
 start 'touch /tmp/ready; exec chroot /sub sh -c "while :; do sleep 1000; done"' "init = false" "capabilities = { add = { 'sys_chroot' } }"; ready
 confined "a first process in a chroot of its own" "$closed"; stop
 rm -rf rootfs/tmp/ready
+
+# ---- an ordinary user's container: its processes have the uid of luabox's own, and its init is within the reach of its user
+
+luabox=("${user[@]}" CLASSIFIED=classified-outside "$work/luabox")
+LUABOX_STATE=$work/run/luabox
+chown -hR $user_id:$user_id rootfs; chmod 755 rootfs
+sum=$(sha256sum < "$work/luabox")
+attacked ", of an ordinary user" "network = 'none'"
+look='for file in environ maps auxv cmdline fd/0 fd/3; do echo "$file: $(cat /proc/1/$file 2>&1 | tr "\\0" " ")"; done; for link in exe cwd root fd/0 fd/3; do echo "$link -> $(readlink /proc/1/$link)"; done; ls /proc/1/fd 2>&1
+  grep -v vsyscall /proc/1/maps 2>/dev/null | while read -r range rest; do
+    from=$((0x${range%-*} / 4096)); dd if=/proc/1/mem bs=4096 skip=$from count=$((0x${range#*-} / 4096 - from)) 2>/dev/null | strings | head -c 20000
+  done
+  for file in exe mem; do (echo overwritten > /proc/1/$file) 2>/dev/null; done'
+# From its first moment on, when the init may still be luabox's, it looks.
+start "for i in \$(seq 40); do $look; done; echo looked; exec sleep 1000" "network = 'none'"; ready() { grep -aq ^looked run.out; }
+within 20 ready || failed "(it has looked)" "$(tail -3 run.out)"
+equal "its init shows nothing to its processes" "" "$(grep -avE "Permission denied|^cmdline: init|^(environ|maps|auxv|fd/.): *$|can't open|^looked|-> $" run.out | sort | uniq -c | head -3)"
+stop
+start "for i in \$(seq 40); do $look; done; echo looked; exec sleep 1000" "network = 'none'" "capabilities = { add = { 'sys_ptrace' } }"
+within 20 ready || failed "(it has looked)" "$(tail -3 run.out)"
+if grep -aq /memfd:init run.out; then ok "given the right to trace, they see the init's program"; else failed "given the right to trace, they see the init's program"; fi
+equal "and nothing of luabox's environment or scripts" 0 "$(grep -acE 'classified-outside|luabox' run.out)"
+equal "nor a descriptor of it" "" "$(grep -aE '^fd/[03] -> .|^[0-9]+$' run.out | sort | uniq -c | head -3)"
+stop
+equal "the user's binary is as it was" "$sum" "$(sha256sum < "$work/luabox")"
+# What an ordinary user may join is his own: not root's container, nor another user's.
+LUABOX_STATE=$work/state luabox=("$LUABOX")
+start 'sleep 1000'
+chmod -R a+rX "$work/state"
+other=$("${user[@]}" LUABOX_STATE="$work/state" "$work/luabox" exec "$mark" id < /dev/null 2>&1)
+holds "an ordinary user joins no container of root's" "belongs to another user (uid 0)" "$other"
+mkdir -p "$work/run/luabox/$mark"; cp "$work/state/$mark/record.json" "$work/run/luabox/$mark/"; chown -R $user_id "$work/run/luabox"
+flock -x "$work/run/luabox/$mark" sleep 1000 & locked=$!
+other=$("${user[@]}" "$work/luabox" exec "$mark" id < /dev/null 2>&1); got=$?
+equal "nor by a record of his own that names its process" "125 1" "$got $(grep -cE 'Permission denied|has ended' <<< "$other")"
+pkill -P $locked; wait $locked; rm -rf "$work/run/luabox/$mark"; stop
 
 equal "the host's file is as it was" classified "$(cat "$host/secret")"
 leaves_nothing "nothing is left behind"

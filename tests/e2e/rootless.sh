@@ -20,11 +20,10 @@ ip link set lo up
 # The user gets 65536 further ids, or none.
 grant() { echo "boxer:$first_id:65536" | tee "$work/etc/subuid" > "$work/etc/subgid"; }
 revoke() { : > "$work/etc/subuid"; : > "$work/etc/subgid"; }
-# as_user COMMAND...: with nothing but PATH, HOME and a runtime folder.
-as_user() {
-  setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$user_home" HOME="$user_home" PATH="$PATH" \
-    XDG_RUNTIME_DIR="$work/run" ${LUABOX_SCRIPTS:+LUABOX_SCRIPTS=$LUABOX_SCRIPTS} "$@"
-}
+# as_user COMMAND...: with nothing but PATH, HOME and a runtime folder. "${user[@]}" COMMAND... & is the same, of which $! is the command's.
+user=(setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$user_home" "HOME=$user_home" "PATH=$PATH"
+  "XDG_RUNTIME_DIR=$work/run" ${LUABOX_SCRIPTS:+"LUABOX_SCRIPTS=$LUABOX_SCRIPTS"})
+as_user() { "${user[@]}" "$@"; }
 # box FIELDS...: writes box.lua in the user's home, a container of the image "box" with these fields.
 box() { printf 'return container {\n  rootfs = image "box",\n%s\n}\n' "$(printf '  %s,\n' "$@")" > "$user_home/box.lua"; }
 # inside TEXT: what the shell TEXT prints in box.lua's container, errors too. One that has to be killed fails the test at its end, whatever it printed.

@@ -1,33 +1,33 @@
 #!/bin/bash
 # luabox exec, and c:exec in a script: what joins a container is confined as the container's own command, in everything that the kernel tells.
-. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/rootless.sh"
 mark=walk-exec-$$
 make_rootfs rootfs
 chmod 711 "$work"
-ip link set lo up
 jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
 
-# start FIELD...: a container that sleeps; first_process is its command's pid on the host.
+# start FIELD...: a container that sleeps, of whom `luabox` runs as; first is its command's pid on the host.
+luabox=("$LUABOX")
 start() {
-  "$LUABOX" gc > /dev/null
+  "${luabox[@]}" gc > /dev/null
   script "name = '$mark'" "hostname = 'joined'" "command = { 'sleep', '7171' }" "$@"
-  "$LUABOX" run box.lua < /dev/null > run.out 2>&1 & runtime=$!
+  "${luabox[@]}" run "$work/box.lua" < /dev/null > run.out 2>&1 & runtime=$!
   jobs+=("$runtime")
-  up() { "$LUABOX" list | grep -q "^$mark .*running" && pgrep -fx 'sleep 7171' > /dev/null; }
+  up() { "${luabox[@]}" list | grep -q "^$mark .*running" && pgrep -fx 'sleep 7171' > /dev/null; }
   within 5 up || failed "(the container runs)" "$(cat run.out)"
   first=$(pgrep -fx 'sleep 7171' | head -1)
 }
-stop() { "$LUABOX" kill "$mark" KILL 2>/dev/null; wait "$runtime" 2>/dev/null; }
-inside() { timeout -s KILL 20 "$LUABOX" exec "$mark" "$@" < /dev/null 2>&1; }
-status_of() { timeout -s KILL 20 "$LUABOX" exec "$@" < /dev/null > out 2>&1; echo $?; }
+stop() { "${luabox[@]}" kill "$mark" KILL 2>/dev/null; wait "$runtime" 2>/dev/null; }
+inside() { timeout -s KILL 20 "${luabox[@]}" exec "$mark" "$@" < /dev/null 2>&1; }
+status_of() { timeout -s KILL 20 "${luabox[@]}" exec "$@" < /dev/null > out 2>&1; echo $?; }
 
 # joined FIELDS...: a process of luabox exec and the container's command agree in all that decides what they may do.
 facts='Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Seccomp_filters|CapInh|CapPrm|CapEff|CapBnd|CapAmb'
 compare() {
   local what=$1 second
-  "$LUABOX" exec "$mark" sleep 7272 < /dev/null > /dev/null 2>&1 & local runner=$!
-  within 5 pgrep -fx 'sleep 7272' > /dev/null
+  "${luabox[@]}" exec "$mark" sleep 7272 < /dev/null > joined.out 2>&1 & local runner=$!
+  within 5 pgrep -fx 'sleep 7272' > /dev/null || failed "exec/join: $what: it starts" "$(cat joined.out)"
   second=$(pgrep -fx 'sleep 7272' | head -1)
   equal "exec/join: $what: every namespace is the container's" "$(readlink /proc/$first/ns/*)" "$(readlink /proc/$second/ns/*)"
   equal "exec/join: $what: the cgroups" "$(cat /proc/$first/cgroup)" "$(cat /proc/$second/cgroup)"
@@ -51,14 +51,6 @@ holds "exec/join: another user, another folder, text to read" $'user: 1000 (stat
 holds "exec/join: it may not mount" "mount: mount: permission denied" "$output"
 holds "exec/join: it may not make devices" "mknod: mknod: /tmp/disk: Operation not permitted (status 1)" "$output"
 holds "exec/join: it ends with the container" "status 137, after the container's 137" "$output"
-if setpriv --reuid 1000 --regid 1000 --clear-groups unshare --user true 2> /dev/null; then
-  as=rootless
-  install -d -o 1000 user; cp -a rootfs user/rootfs; chown -R 1000:1000 user/rootfs
-  output=$(LUABOX_STATE=$work/user/state LUABOX_IMAGES=$work/user/images setpriv --reuid 1000 --regid 1000 --clear-groups "$LUABOX" run "$top/examples/exec/join.lua" "$work/user/rootfs" 2>&1 < /dev/null)
-  refused "exec/join: a process of an ordinary user's" "only root can run a further process in a container" "$output"
-  as=root
-fi
-
 # ---- the same as the container's command
 start "env = { COLOUR = 'green' }"; compare "a default container"; stop
 start "user = 'user'" "cwd = '/tmp'" "env = { A = 'b c' }" "umask = '077'" "rlimits = { nofile = 64, core = { soft = 0, hard = 10 } }" "oom_score_adj = 300" \
@@ -67,7 +59,13 @@ compare "a user, limits, capabilities of its own"
 equal "exec/join: the nice value" "3 3" "$(ps -o ni= -p "$first" | xargs) $(inside cut -d" " -f19 /proc/self/stat)"
 stop
 start "users = { uid = '0 100000 65536' }"; compare "a user namespace"
-equal "exec/join: root in a user namespace is the host's 100000" 100000 "$("$LUABOX" exec "$mark" sleep 7373 < /dev/null & within 5 pgrep -fx 'sleep 7373' > /dev/null; stat -c %u /proc/$(pgrep -fx 'sleep 7373')/status; kill %1)"
+# A second one: the shell that starts it can't be told from the command by its name.
+owner() { "${luabox[@]}" exec "$@" "$mark" sleep 7373 < /dev/null & within 5 pgrep -fx 'sleep 7373' > /dev/null; stat -c %u "/proc/$(pgrep -fx 'sleep 7373')/status"; kill $!; }
+equal "exec/join: root in a user namespace is the host's 100000" 100000 "$(owner)"
+holds "exec/join: what it may not do there" "Operation not permitted" "$(inside unshare -U true)"
+stop
+start "users = 'auto'" "user = 'user'"; compare "ids of its own, an ordinary user in it"
+equal "exec/join: user and terminal" "1000 /dev/pts/0" "$(inside id -u) $("${luabox[@]}" exec -t "$mark" tty < /dev/null | tr -d '\r')"
 stop
 start "seccomp = { base = 'default', extend = { deny = { 'mkdir', 'mkdirat' } } }" "capabilities = 'none'"; compare "a filter of the script's own"
 holds "exec/join: that filter holds" "not permitted" "$(inside mkdir /tmp/new)"; stop
@@ -130,6 +128,44 @@ equal "exec: and is told as what it was" 137 $?
 none() { ! pgrep -fx 'sleep 7[1-5]7[1-5]' > /dev/null; }
 succeeds "exec: no process is left" within 3 none
 
+# ---- an ordinary user's: with the own id alone, and with ids that were granted
+as=rootless
+luabox=("${user[@]}" "$work/luabox")
+mv rootfs roots; cp -a roots rootfs; chown -hR $user_id:$user_id rootfs; chmod 755 rootfs
+LUABOX_STATE=$work/run/luabox
+start "network = 'none'" "env = { COLOUR = 'green' }"; compare "a user's, with the own id alone"
+equal "exec/join: root inside is the user outside" $user_id "$(owner)"
+equal "exec/join: another id is none" "125 luabox: exec: user: 1000:1000 is not among the ids" "$(status_of -u 1000 "$mark" true) $(grep -o '.*among the ids' out)"
+equal "exec/join: a terminal, a folder, a variable" "/dev/pts/0 /tmp b" "$("${luabox[@]}" exec -t -w /tmp -e A=b "$mark" sh -c 'echo $(tty; pwd) $A' < /dev/null | tr -d '\r')"
+equal "exec/join: its exit status" 7 "$(status_of "$mark" sh -c 'exit 7')"
+equal "exec/join: the init has nothing of luabox's left" "/memfd:init (deleted)" "$(readlink "/proc/$(awk '{ print $4 }' "/proc/$first/stat")/exe")"
+stop
+start "network = 'none'" "user = 'root'" "rlimits = { nofile = 64 }" "oom_score_adj = 300" "nice = 3" "init = false" "cwd = '/tmp'"; compare "a user's, limits, no init"; stop
+output=$("${luabox[@]}" run "$top/examples/exec/join.lua" "$work/rootfs" 2>&1)
+holds "exec/join: the container's hostname and environment, and more of its own" $'name: joined (status 0)\nthe environment: green round (status 0)' "$output"
+holds "exec/join: one root file system" "note: from the first (status 0)" "$output"
+holds "exec/join: one pid namespace" "processes: 5 (status 0)" "$output"
+holds "exec/join: it may not mount" "permission denied" "$output"
+holds "exec/join: it ends with the container" "status 137, after the container's 137" "$output"
+if command -v newuidmap > /dev/null; then
+  grant
+  start "network = 'none'" "user = 'user'" "cwd = '/tmp'"; compare "a user's, with granted ids"
+  equal "exec/join: a granted id" $((first_id + 999)) "$(owner -u user)"
+  equal "exec/join: groups of the image" "uid=1000(user) gid=1000(user) groups=50(staff)" "$(inside id)"
+  stop
+  revoke
+else
+  skipped "exec/join: a user's, with granted ids" "newuidmap is not installed (package uidmap)"
+fi
+start "network = 'none'"
+holds "exec: another user's container, seen by root" "125 luabox: the container '$mark' belongs to another user (uid $user_id)" "$("$LUABOX" exec "$mark" true > out 2>&1; echo $?) $(cat out)"
+stop
+user_remains() { ls -A "$work/run/luabox" 2>/dev/null | grep -v '^\.lock$'; pgrep -u $user_id -a; }
+nobody_remains() { [ -z "$(user_remains)" ]; }
+if within 5 nobody_remains; then ok "exec: nothing of the user's is left behind"; else failed "exec: nothing of the user's is left behind" "$(user_remains)"; fi
+as=root luabox=("$LUABOX") LUABOX_STATE=$work/state
+rm -rf rootfs; mv roots rootfs
+
 # ---- from a script
 cat > script.lua <<L
 local c = container { rootfs = "$work/rootfs", command = { "sleep", "100" }, name = "$mark" }
@@ -162,7 +198,7 @@ error
 script.lua:10: exec: expected a command, such as { \"ps\" }
 script.lua:11: exec has no field 'usr' (did you mean 'user'?)
 script.lua:12: exec nosuch: No such file or directory (not found in PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
-script.lua:13: exec.env: expected names without '=' and values without NUL bytes, got a table
+script.lua:13: exec.env: expected names without '='; 'A=' can't be one
 true	42
 script.lua:18: the container '$mark' has ended" "$output"
 leaves_nothing "exec: nothing is left behind"

@@ -1,0 +1,20 @@
+// The init of a container that an ordinary user can join.
+//
+// An init that is a copy of luabox can't be dumpable: its memory is luabox's. And to a process that is not,
+// the kernel asks for CAP_SYS_PTRACE in the user namespace in which its program was executed
+// (ptrace(2), "Ptrace access mode checking"), for luabox's that of the host: only root can open the
+// namespaces of such an init. A program that is executed inside answers to the container's user namespace,
+// whose owner has all capabilities in it from outside, and whose processes have CAP_SYS_PTRACE only where the
+// script grants it. It has no memory of luabox's any more, and its file is sealed. See user_namespaces(7),
+// memfd_create(2), execveat(2).
+#pragma once
+
+#include <sys/types.h>
+
+namespace luabox {
+
+/// This process, an init whose `program` runs, with all signals blocked, becomes a program of a few pages
+/// that does the same. Returns where the kernel refuses it; then this process is as it was.
+void enter_small_init(pid_t program);
+
+}  // namespace luabox
