@@ -1,4 +1,4 @@
--- idranges.lua: users = "auto": a range of the host's ids that no other container has, and the root file system seen through it.
+-- idranges.lua: users = "auto": a range of the host's ids that no other container has; and root file systems that are seen through a container's ids.
 --
 -- STATE/.ids/FIRST says that a range is taken, and by which container; it appears whole (rename) or not at all. Nothing is changed on the disk: files
 -- keep their owners, and the container sees them through idmapped mounts (mount_setattr(2), since Linux 5.12; as layers of an overlay 5.19).
@@ -95,24 +95,28 @@ end
 
 -- ---- the root file system
 
---- A folder as the container is to see it, not yet attached anywhere.
+--- A folder as the container is to see it, not yet attached anywhere; with its owners as they are where there is no `namespace`.
 local function mapped(path, namespace, recursive)
   local tree = sys.mount.copy_of(path, { recursive = recursive })
   tree:propagation "private"  -- else it stays a peer of the host's mount, and what is mounted on it inside comes there too
+  if not namespace then return tree end
   local ok, problem = errors.try(tree.idmap, tree, namespace)
   if ok then return tree end
-  problem.message = ("users = \"auto\": %s can't be seen through other ids (%s): its file system takes no part in idmapped mounts, "
+  problem.message = ("users: %s can't be seen through other ids (%s): its file system takes no part in idmapped mounts, "
     .. "which takes Linux 5.12 and ext4, xfs or btrfs; "
-    .. "users = { uid = ... } and a root file system with such owners works everywhere"):format(path, problem.message)
+    .. "users = { uid = ... } and a folder with such owners, without an overlay, works everywhere"):format(path, problem.message)
   error(problem, 0)
 end
 
---- Makes, on the host, what the root is made of; the container inherits the descriptors.
+--- Makes, on the host, what the root is made of; the container inherits the descriptors: no folder of the host's need be open to its root.
+--- A folder with a map that the script wrote has the owners that it is to have; an image and what luabox makes have those that are seen inside.
 function idranges.prepare_root(this)
-  local namespace = require("luabox.volumes").namespace_with(this.config.users)
+  local config = this.config
+  local namespace = require("luabox.volumes").namespace_with { uid = config.users.uid, gid = config.users.gid or config.users.uid }
+  local files = (config.auto_users or this.image) and namespace
   this.mapped = { lower = {} }
-  for i, path in ipairs { unpack(this.config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, namespace, false) end
-  table.insert(this.mapped.lower, mapped(this.rootfs_path, namespace, this.layer == nil))
+  for i, path in ipairs { unpack(config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, files, false) end
+  table.insert(this.mapped.lower, mapped(this.rootfs_path, files, this.layer == nil))
   if this.layer then this.mapped.layer = mapped(this.layer.path, namespace, false) end
   this.mapped.place = this.record.path .. "/root"
   sys.file.make_directory(this.mapped.place, { mode = 457 })  -- 0711: root inside passes through

@@ -133,7 +133,8 @@ end
 function rootfs.step.prepare(this)
   if this.layer then prepare_layer(this) else make_targets(this) end
   if sys.uid() == 0 then mounts.prepare(this) end
-  if this.config.auto_users then require("luabox.idranges").prepare_root(this) end
+  local config = this.config
+  if config.auto_users or config.users and this.layer and sys.uid() == 0 then require("luabox.idranges").prepare_root(this) end
 end
 
 function rootfs.step.undo(this)

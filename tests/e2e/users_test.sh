@@ -43,6 +43,25 @@ output=$("$LUABOX" explain box.lua 2>&1)
 holds "users/auto: explain tells it" "idmap(descriptor" "$output"
 equal "users/auto: and takes no range" "" "$(ranges)"
 
+# A range that the script says: an image is seen through it, a folder has the owners that it has.
+by_hand() { printf 'return container {\n  users = { uid = "0 100000 65536" },\n  rootfs = %s,\n  command = { "sh" },\n}\n' "$1" > box.lua; }
+by_hand 'image "box"'
+equal "users/map: an image of root's works, with its owners" "0:0 1000:1000 100000" "$(inside 'stat -c %u:%g /bin/busybox /home/file; cut -c11-22 /proc/self/uid_map' | xargs)"
+equal "users/map: root writes, and gives files away" "mine 0:0 1000:5" "$(inside 'cat /home/file; touch /new /its; chown 1000:5 /its; stat -c %u:%g /new /its' | xargs)"
+equal "users/map: the images folder is closed to others" 700 "$(stat -c %a "$LUABOX_IMAGES")"
+"$LUABOX" run --name mapped box.lua -- sleep 7783 < /dev/null & jobs=$!
+within 10 pgrep -fx 'sleep 7783' > /dev/null
+equal "users/map: its root is the host's 100000" 100000 "$(stat -c %u "/proc/$(pgrep -fx 'sleep 7783')")"
+equal "users/map: luabox exec joins it" "0 1000:1000" "$("$LUABOX" exec mapped sh -c 'id -u; stat -c %u:%g /home/file' < /dev/null 2>&1 | xargs)"
+"$LUABOX" kill mapped KILL; wait $jobs 2> /dev/null
+by_hand "image { 'box', persist = '$work/kept2', layers = { '$work/app' } }"; mkdir -p app/opt; echo layer > app/opt/text; chown -R 1000:1000 app/opt
+inside 'touch /mine; chown 1000 /mine' > /dev/null
+equal "users/map: layers, and a layer that is kept" "layer 1000 1000:1000" "$(inside 'cat /opt/text; stat -c %u /mine; stat -c %u:%g /opt/text' | xargs)"
+cp -a rootfs shifted; chown -hR 100000:100000 shifted
+by_hand "directory { '$work/shifted', overlay = true }"
+equal "users/map: a folder's owners are as they are, below an overlay too" "0:0 0 100000" "$(inside 'stat -c %u:%g /home/file; touch /home/new; stat -c %u /home/new' | xargs) $(stat -c %u shifted/home/file)"
+equal "users/map: no owner or mode on the disk was changed" "$owners" "$(find rootfs -printf '%U:%G %m %p\n' | sort)"
+
 # Of what /etc/subuid grants to luabox there are two ranges.
 auto 'image "box"'
 echo "luabox:3000000000:131072" | tee "$work/etc/subuid" > "$work/etc/subgid"
