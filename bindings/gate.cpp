@@ -204,6 +204,13 @@ int governed(lua_State* L, const lua::Entry& entry, const char* name) {
   return called(L, entry, name);
 }
 
+/// A pretence under policies: they are asked as they would be.
+int foreseen(lua_State* L, const lua::Entry& entry, const char* name) {
+  std::vector<Fd> held;
+  if (governor != nullptr && entry.passage.kind != Passage::open) governor(L, name, held);
+  return pretend(L, entry, name);
+}
+
 }  // namespace
 
 void watch(Watcher watcher) {
@@ -231,7 +238,7 @@ int pass(lua_State* L) {
   if (!hooked) [[likely]]
     return entry.function.call(L);
   const char* name = lua_tostring(L, lua_upvalueindex(2));
-  if (pretending) return pretend(L, entry, name);
+  if (pretending) return foreseen(L, entry, name);
   if (entry.passage.kind == Passage::open) return entry.function.call(L);
   return governor == nullptr ? called(L, entry, name) : governed(L, entry, name);
 }

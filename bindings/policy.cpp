@@ -75,6 +75,7 @@ struct Site {
   bool settled = false;
   bool may_allow = false;      ///< the files have the word `allow`: without it no script has more than others
   bool asks_in_child = false;  ///< a rule is about single primitives
+  bool explaining = false;     ///< nothing is done: what the rules say is told, see policy.explain
   bool cleaning = false;       ///< the library removes what was made: nothing of a script's runs
   std::set<std::string, std::less<>> kinds, needs;
   struct Script {
@@ -255,6 +256,18 @@ void raise_refusal(lua_State* L, int answer) {
                   text_field(L, answer, "reason"));
 }
 
+constexpr const char* kExplain = "luabox.policy.explain";
+
+/// Tells the answer to the function that policy.explain was given.
+void tell(lua_State* L, const std::string& kind, int request, int answer) {
+  if (!site().explaining) return;
+  lua_getfield(L, LUA_REGISTRYINDEX, kExplain);
+  lua::push(L, kind);
+  lua_pushvalue(L, request);
+  lua_pushvalue(L, answer);
+  lua_call(L, 3, 0);
+}
+
 // ---- the gate
 
 struct KindOf {
@@ -335,8 +348,20 @@ const char* kind_of(std::string_view name) {
   return "process";
 }
 
+/// The place at the path; without one, in a pretence, nothing but its name is known.
+std::optional<Place> place_if(const std::string& name) {
+  if (!site().explaining) return place_of(name);
+  try {
+    return place_of(name);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 /// Replaces the path at `index` by one that leads to the descriptor that was looked at, and to nothing else.
+/// Where nothing is done nothing is pinned.
 void pin(lua_State* L, int index, Place place, std::vector<Fd>& pinned) {
+  if (site().explaining) return;
   index = index < 0 ? lua_gettop(L) + 1 + index : index;
   lua_pushstring(L, fd_path(place.fd.get()).c_str());
   lua_replace(L, index);
@@ -352,9 +377,11 @@ void set_source(lua_State* L, const Place& place) {
 /// `source`, and what is known of it, for the request at the top; the argument is pinned.
 void add_source(lua_State* L, int index, std::vector<Fd>& pinned) {
   if (lua_type(L, index) != LUA_TSTRING) return;
-  Place place = place_of(lua::check<std::string>(L, index));
-  set_source(L, place);
-  pin(L, index, std::move(place), pinned);
+  const auto name = lua::check<std::string>(L, index);
+  std::optional<Place> place = place_if(name);
+  if (!place) return set_field(L, "source", name), set_field(L, "sources", std::vector<std::string>{name});
+  set_source(L, *place);
+  pin(L, index, std::move(*place), pinned);
 }
 
 /// The layers of an overlay, for the request at the top; they are pinned in a copy of the options.
@@ -376,10 +403,11 @@ void add_layers(lua_State* L, int index, std::vector<Fd>& pinned) {
     else
       lua_rawgeti(L, table, number);
     if (lua_type(L, -1) == LUA_TSTRING && lua_objlen(L, -1) > 0) {
-      Place place = place_of(lua::check<std::string>(L, lua_gettop(L)));
-      lua::push(L, place.path);
+      const auto name = lua::check<std::string>(L, lua_gettop(L));
+      std::optional<Place> place = place_if(name);
+      lua::push(L, place ? place->path : name);
       lua_rawseti(L, sources, static_cast<int>(lua_objlen(L, sources)) + 1);
-      pin(L, -1, std::move(place), pinned);
+      if (place) pin(L, -1, std::move(*place), pinned);
       if (key != nullptr)
         lua_setfield(L, table, key);
       else
@@ -404,6 +432,8 @@ void add_layers(lua_State* L, int index, std::vector<Fd>& pinned) {
 
 /// A source inside a root, which is replaced by the file itself.
 void add_inner_source(lua_State* L) {
+  // A root that is only pretended has no place: then the name alone is known.
+  if (site().explaining) return set_field(L, "source", "/" + lua::check<std::string>(L, 2));
   auto& root = lua::argument<Root>(L, 1);
   Fd fd = root.resolve(lua::check<std::string>(L, 2));
   const Place place = place_of(fd_path(fd.get()));
@@ -519,10 +549,14 @@ int govern_now(lua_State* L, const char* name, std::vector<Fd>& pinned) {
       return 0;
     const int top = lua_gettop(state);
     const int options = push_request(state, name, kind, pinned);
-    const std::string text = question(state, "decide", kind, false);
+    const int request = lua_gettop(state);
+    lua_pushvalue(state, request);
+    const std::string text = question(state, "decide", kind, site().explaining);
     push_answer(state, *site().policies, text);
-    raise_refusal(state, lua_gettop(state));
-    take_options(state, lua_gettop(state), options);
+    const int answer = lua_gettop(state);
+    tell(state, kind, request, answer);
+    raise_refusal(state, answer);
+    take_options(state, answer, options);
     lua_settop(state, top);
     return 0;
   });
@@ -532,10 +566,6 @@ void govern(lua_State* L, const char* name, std::vector<Fd>& pinned) { govern_no
 
 // ---- luabox.sys.policy
 
-struct DecideOptions {
-  bool explain = false;
-};
-
 bool active() { return site().policies.has_value(); }
 
 /// policy.needs(word): some rule has it in `needs`
@@ -544,15 +574,6 @@ int needs(lua_State* L) {
   lua::no_more_arguments(L, 1);
   settle(L);
   lua_pushboolean(L, site().needs.count(word) != 0);
-  return 1;
-}
-
-/// policy.concerns(kind): some rule is about it
-int concerns(lua_State* L) {
-  const auto kind = lua::argument<std::string>(L, 1);
-  lua::no_more_arguments(L, 1);
-  settle(L);
-  lua_pushboolean(L, site().kinds.count(kind) != 0);
   return 1;
 }
 
@@ -570,30 +591,33 @@ int allowed(lua_State* L) {
   return 1;
 }
 
-}  // namespace
-
-template <>
-struct lua::Options<DecideOptions> {
-  static constexpr auto fields = std::tuple(field("explain", &DecideOptions::explain));
-};
-
-namespace {
-
-/// policy.decide(kind, request, { explain = }) -> answer: { request = (when it was changed), report = }.
-/// Raises a refusal; with explain it is told in the answer.
+/// policy.decide(kind, request) -> answer: { request = (when it was changed), report = }. Raises a refusal.
 int decide(lua_State* L) {
   const auto kind = lua::argument<std::string>(L, 1);
-  const bool explain = lua::argument<DecideOptions>(L, 3).explain;
+  lua::no_more_arguments(L, 2);
   settle(L);
   // A child that nothing is asked about has its parent's socket: it would take the parent's answers.
   if (parent_channel() != nullptr && !site().asks_in_child)
     throw Refusal("", "", "a container can't be started inside of another's start");
   push_plain(L, 2, 0);
   add_facts(L);
-  const std::string text = question(L, "decide", kind, explain);
+  const std::string text = question(L, "decide", kind, site().explaining);
   push_answer(L, *site().policies, text);
-  if (!explain) raise_refusal(L, lua_gettop(L));
+  const int answer = lua_gettop(L);
+  tell(L, kind, 2, answer);
+  raise_refusal(L, answer);
   return 1;
+}
+
+/// policy.explain(function(kind, request, answer) ... end): from here on nothing is done any more but in a
+/// pretence (sys.gate), the audit log hears nothing, and each answer is told to the function first: its
+/// `report` has what every rule made of the request.
+int explain(lua_State* L) {
+  if (!lua_isfunction(L, 1)) throw lua::expected(L, 1, "a function").inside("argument 1");
+  lua::no_more_arguments(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, kExplain);
+  site().explaining = true;
+  return 0;
 }
 
 /// policy.read_script(path) -> text. It is this file that rules are told of, whatever the path leads to
@@ -719,13 +743,13 @@ void policy::enter_child() {
 
 int open_policy(lua_State* L) {
   static constexpr lua::Entry functions[] = {
-      {"active", lua::fn<&active>, false},     {"needs", lua::fn<&needs>, false},
-      {"concerns", lua::fn<&concerns>, false}, {"allowed", lua::fn<&allowed>, false},
-      {"caller", lua::fn<&caller>, false},     {"cleaning", lua::fn<&set_cleaning>, false},
-      {"decide", lua::fn<&decide>, false},     {"read_script", lua::fn<&read_script>, false},
-      {"place", lua::fn<&place>, false},       {"hold", lua::fn<&hold>, false},
-      {"start", lua::fn<&start>, false},       {"load", lua::fn<&load>, false},
-      {"trusted", lua::fn<&trusted>, false},   {"verify", lua::fn<&verify>, false}};
+      {"active", lua::fn<&active>, false},         {"needs", lua::fn<&needs>, false},
+      {"allowed", lua::fn<&allowed>, false},       {"caller", lua::fn<&caller>, false},
+      {"cleaning", lua::fn<&set_cleaning>, false}, {"decide", lua::fn<&decide>, false},
+      {"explain", lua::fn<&explain>, false},       {"read_script", lua::fn<&read_script>, false},
+      {"place", lua::fn<&place>, false},           {"hold", lua::fn<&hold>, false},
+      {"start", lua::fn<&start>, false},           {"load", lua::fn<&load>, false},
+      {"trusted", lua::fn<&trusted>, false},       {"verify", lua::fn<&verify>, false}};
   return lua::module(L, "policy.", functions);
 }
 

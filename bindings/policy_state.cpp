@@ -191,10 +191,18 @@ int set_scope(lua_State* L) {
   return 0;
 }
 
-constexpr luaL_Reg kHost[] = {{"audit_to", audit_to}, {"audit", audit},   {"encode", encode},
-                              {"resolve", resolve},   {"origin", origin}, {"user", user},
-                              {"time", now},          {"chunk", chunk},   {"set_scope", set_scope},
-                              {nullptr, nullptr}};
+/// host.where() -> "10-site.lua:4", the line that called the function which asks
+int where(lua_State* L) {
+  lua_Debug frame;
+  if (lua_getstack(L, 2, &frame) == 0 || lua_getinfo(L, "Sl", &frame) == 0) return 0;
+  lua_pushfstring(L, "%s:%d", frame.short_src, frame.currentline);
+  return 1;
+}
+
+constexpr luaL_Reg kHost[] = {{"where", where},         {"audit_to", audit_to}, {"audit", audit},
+                              {"encode", encode},       {"resolve", resolve},   {"origin", origin},
+                              {"user", user},           {"time", now},          {"chunk", chunk},
+                              {"set_scope", set_scope}, {nullptr, nullptr}};
 
 void open_some_libraries(lua_State* L) {
   static constexpr luaL_Reg libraries[] = {{"", luaopen_base},

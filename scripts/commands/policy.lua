@@ -244,37 +244,19 @@ end
 
 -- ---- explain
 
-local function differences(before, after, path, lines)
-  local keys = {}
-  for key in pairs(before) do keys[key] = true end
-  for key in pairs(after) do keys[key] = true end
-  for key in pairs(keys) do
-    local one, other, name = before[key], after[key], path .. tostring(key)
-    if type(one) == "table" and type(other) == "table" then
-      differences(one, other, name .. ".", lines)
-    elseif one ~= other and name ~= "time" then
-      local function show(value)
-        if type(value) == "table" then return sys.json.encode(value) end
-        return value == nil and "nothing" or tostring(value)
-      end
-      lines[#lines + 1] = ("%s: %s -> %s"):format(name, show(one), show(other))
+local VERDICTS = { refused = true, changed = true, ["would refuse"] = true, ["would change"] = true }
+
+--- What the rules make of one request: of a container all of them, of a primitive those that do not let it pass.
+local function tell_answer(kind, request, answer)
+  local plan, whole = require "luabox.plan", request.primitive == nil
+  if whole then print(("%s %s:"):format(kind, request.name or "")) end
+  for _, entry in ipairs(answer.report or {}) do
+    if whole or VERDICTS[entry.verdict] then
+      print(("  %-14s %-30s %s%s"):format(entry.verdict, entry.rule, entry.file, entry.reason and ": " .. entry.reason or ""))
+      for _, change in ipairs(entry.changes or {}) do print("  -> " .. plan.change(change)) end
     end
   end
-  table.sort(lines)
-  return lines
-end
-
-local function tell_answer(where, request, answer)
-  print(("%s: %s"):format(where, request.name))
-  for _, entry in ipairs(answer.report or {}) do
-    print(("  %-14s %-30s %s%s"):format(entry.verdict, entry.rule, entry.file, entry.reason and ": " .. entry.reason or ""))
-  end
-  if answer.request then
-    local facts = { caller = request.caller, script = request.script, pid = request.pid, time = request.time }
-    for key in pairs { caller = 1, script = 1, pid = 1, time = 1 } do answer.request[key] = facts[key] end
-    for _, line in ipairs(differences(request, answer.request, "", {})) do print("  -> " .. line) end
-  end
-  print(answer.allow and "  it may run" or "  it is refused")
+  if whole then print(answer.allow and "  it is allowed" or "  it is refused") end
 end
 
 function commands.explain(options)
@@ -283,25 +265,14 @@ function commands.explain(options)
     print "there are no policies"
     return 0
   end
-  local container, refused = require "luabox.container", false
-  require("luabox.policy").explain = function(where, request, answer)
-    tell_answer(where, request, answer)
-    refused = refused or not answer.allow
-  end
-  local chunk = require("luabox.commands.run").load(options.script)
-  local folder = options.script:match "^(.*/)[^/]*$" or "./"
-  local scope = require("luabox.sandbox").scope(require "luabox.stdlib", folder, {})
-  scope.arg = { [0] = options.script, unpack(options.arguments) }
-  local ok, result = errors.try(setfenv(chunk, scope), unpack(options.arguments))
-  if not ok then
-    if result.code ~= "ECANCELED" then error(result, 0) end
-    result = nil  -- the script started one itself
-  end
-  local list = container.is(result) and { result } or type(result) == "table" and result or {}
-  for _, each in ipairs(list) do
-    local _, problem = errors.try(each.start, each)
-    if type(problem) == "table" and problem.code ~= "ECANCELED" then error(problem, 0) end
-  end
+  local refused = false
+  local _, problem = require("luabox.plan").of(require "luabox.commands.run", options.script, options.arguments, {
+    policies = function(kind, request, answer)
+      tell_answer(kind, request, answer)
+      refused = refused or not answer.allow
+    end,
+  })
+  if problem and not refused then error(problem, 0) end
   return refused and 1 or 0
 end
 

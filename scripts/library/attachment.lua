@@ -5,19 +5,6 @@ local running = require "luabox.running"
 
 local attachment = {}
 
---- Sets a limit, where the container has a part in what limits it: a cgroup made only now would hold none of its processes.
-local function set_limit(container, group, key, value)
-  local has = {}
-  for _, path in ipairs(group:paths()) do has[path] = true end
-  for _, write in ipairs(group:plan { [key] = value }) do
-    if not has[write.path:match "^(.*)/" or ""] and not has[write.path] then
-      errors.raise("the container '%s' has no part in %s: its script must give it a limit there, or accounting = true", container.name,
-        write.controller)
-    end
-  end
-  group:write { [key] = value }
-end
-
 local function names_of_limits()
   local reference, names = require "luabox.reference", {}
   for _, field in ipairs(reference.fields_of(reference.find "CgroupLimits")) do
@@ -32,7 +19,7 @@ local function limits_of(container)
   if not group then errors.raise("the container '%s' has no cgroup of its own", container.name) end
   return setmetatable({}, {
     __index = function(_, key) return group:read(key) end,
-    __newindex = function(_, key, value) set_limit(container, group, key, value) end,
+    __newindex = function(_, key, value) container:update { [key] = value } end,
     names = names_of_limits(),
     __tostring = function() return "<limits " .. table.concat(group:paths(), " ") .. ">" end,
   })
@@ -64,6 +51,7 @@ function METHODS.exec(self, options)
   return process:stand_by()
 end
 
+function METHODS.update(self, limits) return self.running:update(limits) end
 function METHODS.stats(self) return self.running:stats() end
 function METHODS.kill(self, signal) return self.running:kill(signal) end
 function METHODS.alive(self) return self.running:alive() end
@@ -79,7 +67,7 @@ function attachment.to(name)
     __tostring = function()
       return ("<container %s, process %d, %s>"):format(found.name, found.process:pid(), found:alive() and "running" or "ended")
     end,
-    views = VIEWS, names = { "cgroup", "mounts", "exec", "stats", "kill", "alive" },
+    views = VIEWS, names = { "cgroup", "mounts", "exec", "update", "stats", "kill", "alive" },
   })
 end
 

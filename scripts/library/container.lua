@@ -300,6 +300,13 @@ function Container:stats()
   return this.cgroup:stats()
 end
 
+--- Sets limits while it runs: c:update { memory = "1GiB" }, in the words of its field cgroup.
+function Container:update(values)
+  local this = started(self)
+  if not this.process then errors.raise "the container is not running" end
+  require("luabox.running").of(this.described):update(values)
+end
+
 --- start, wait and destroy in one. Returns what wait returns.
 function Container:run()
   self:start()
@@ -346,7 +353,8 @@ function start_governed(self)
   if lock then lock:release() end
   if not ok then error(result, 0) end
   admitted[self] = result
-  for _, field in ipairs { "process", "cgroup", "master", "name", "id", "terminal" } do self[field] = result[field] end
+  for _, field in ipairs { "process", "master", "name", "id", "terminal" } do self[field] = result[field] end
+  self.cgroup = policy.cgroup_view(result)
   return self
 end
 
@@ -356,6 +364,9 @@ function container.rename(self, name)
   if not checked then errors.raise_at("--name", "expected %s, got '%s'", expected, name) end
   self.config.name = checked
 end
+
+--- What runs for a container that was started: a copy where there are policies.
+container.started = started
 
 --- Whether `value` was made by container { ... }.
 function container.is(value) return getmetatable(value) == Container end

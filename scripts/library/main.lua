@@ -5,13 +5,15 @@
 local errors = require "luabox.errors"
 
 local COMMANDS = {
-  "run", "explain", "exec", "kill", "stats", "list", "trace", "image", "gc", "check-host", "repl", "check", "init", "help", "version",
+  "run", "explain", "exec", "update", "kill", "stats", "list", "trace", "image", "gc", "check-host", "repl", "check", "init", "help", "version",
 }
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
 
 -- What asks the policies of a site, or runs nothing of a script's. Where there are policies no other command is there.
-local GOVERNED = { run = true, exec = true, kill = true, stats = true, image = true, list = true, gc = true, policy = true, init = true, help = true,
-  version = true }
+local GOVERNED = {
+  run = true, explain = true, exec = true, update = true, kill = true, stats = true, image = true, list = true, gc = true, policy = true, init = true,
+  help = true, version = true,
+}
 
 COMMANDS[#COMMANDS + 1] = "policy"
 

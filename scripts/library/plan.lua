@@ -211,6 +211,30 @@ function Recorder:called(primitive, reads, stand_in, ...)
   return unpack(result)
 end
 
+-- ---- a site's policies
+
+local recorder  -- the one that records now
+
+--- What the rules made of a request is a step of its own, before what it is about.
+function Recorder:decided(kind, answer)
+  if self.busy then return end
+  for _, entry in ipairs(answer.report or {}) do
+    if entry.verdict ~= "passed" then
+      self.into[#self.into + 1] = { side = self.into.side, process = self.into.process, primitive = "policy", arguments = {}, kind = kind,
+        policy = entry, where = self:place() }
+    end
+  end
+end
+
+--- From here on the policies only tell what they would do. `told` hears of each answer: kind, request, answer.
+local function ask_policies(told)
+  require("luabox.policy").explaining = true
+  sys.policy.explain(function(kind, request, answer)
+    if recorder then recorder:decided(kind, answer) end
+    if told then told(kind, request, answer) end
+  end)
+end
+
 -- ---- Lua's own ways to the system
 
 --- Those that change something are noted and not done; what reads stays. Returns a function that puts all back.
@@ -282,10 +306,12 @@ function plan.record(body, options)
     folders = setmetatable({}, weak), pending = {}, lines = {}, into = { side = "host" },
   }, Recorder)
   local reopen = close_exits(self)
+  recorder = self
   self.stop = sys.gate.pretend(function(...) return self:called(...) end)
   local steps, thread = self.into, coroutine.create(body)
   local ok, problem = coroutine.resume(thread)
   sys.gate.pretend(nil)
+  recorder = nil
   reopen()
   self.into = steps
   for process in pairs(self.pending) do self:flush(process) end
@@ -336,8 +362,12 @@ local function run_containers(result, options)
   end
   if options.command then list[1].config.command = options.command end
   if options.name then list[1].config.name = options.name end
+  local started = {}
   for _, each in ipairs(list) do
-    if container.is(each) then each:start() end
+    if container.is(each) then
+      each:start()
+      started[#started + 1] = container.started(each)
+    end
   end
   for _, each in ipairs(list) do
     if container.is(each) then
@@ -345,19 +375,27 @@ local function run_containers(result, options)
       each:destroy()
     end
   end
-  return list
+  return started
 end
 
---- The plan of a script: steps, what was raised, and the containers. `run` knows how scripts are loaded: { set_scope =, load = }.
+local function exit(status) sys.exit(tonumber(status) or 0) end
+
+--- The plan of a script: steps, what was raised, and the containers as they were started. `run` knows how scripts are loaded:
+--- { set_scope =, load = }. Where a site has policies, `options.policies` hears of each of their answers: kind, request, answer.
 function plan.of(run, script, arguments, options)
+  if sys.policy.active() then ask_policies(options and options.policies) end
   local back, containers = settle_world(options and options.root), {}
   local before, path, loaded = {}, package.path, {}
   for name in pairs(_G) do before[name] = true end
   for name in pairs(package.loaded) do loaded[name] = true end
   local steps, problem = plan.record(function()
-    run.set_scope(script, arguments)
-    _G.os.exit = function(status) sys.exit(tonumber(status) or 0) end
     local chunk = run.load(script)
+    local scope = run.set_scope(script, arguments)
+    _G.os.exit = exit
+    if scope then
+      setfenv(chunk, scope)
+      rawset(scope.os, "exit", exit)
+    end
     containers = run_containers(chunk(unpack(arguments)), options or {})
     if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
   end, options)
@@ -397,8 +435,24 @@ function plan.show(value, depth)
   return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+--- "policy 'memory ceiling' (10-site.lua:2) changes run: cgroup.memory: 1073741824 -> 67108864"
+local function line_of_policy(step)
+  local entry, parts = step.policy, {}
+  local verb = entry.verdict == "refused" and "refuses" or entry.verdict == "changed" and "changes" or entry.verdict
+  parts[1] = entry.reason
+  for _, change in ipairs(entry.changes or {}) do parts[#parts + 1] = plan.change(change) end
+  return ("policy '%s' (%s) %s %s: %s"):format(entry.rule, entry.file, verb, step.kind, table.concat(parts, ", "))
+end
+
+--- A change that a rule made: { field =, from =, to = }.
+function plan.change(change)
+  local function show(value) return value == nil and "nothing" or plan.show(value) end
+  return ("%s: %s -> %s"):format(change.field, show(change.from), show(change.to))
+end
+
 --- One step as a line of a script.
 function plan.line(step)
+  if step.policy then return line_of_policy(step) end
   local arguments, first = {}, 1
   local call = step.primitive
   local object, method = call:match "^(%w+):(.*)$"

@@ -9,6 +9,18 @@ local units = require "luabox.units"
 
 local policy = {}
 
+--- Whether nothing is started, and the rules only tell what they would do: see plan.lua.
+policy.explaining = false
+
+local explained = {}  -- name -> facts of a container that was only explained
+
+--- What the record of the container `name` has for the rules.
+function policy.facts(name)
+  if policy.explaining then return explained[name] or {} end
+  local found = require("luabox.state").find(name)
+  return found and found.record.facts or {}
+end
+
 local DEEPEST = 20
 
 --- A copy that shares no table, without functions and metatables: what a script did to its own can't reach it.
@@ -208,21 +220,41 @@ end
 
 --- Asks about a container as a whole. Returns the answer; raises the refusal, at the line that made the container.
 ---@return { request?: table, report?: table[] }
-function policy.ask(kind, request, where, options)
+function policy.ask(kind, request, where)
+  errors.site.where, errors.site.key = where, nil
   if sys.policy.needs "running" then
     local caller = sys.policy.caller()
     request.running = running(caller.uid, caller.login)
   end
-  local ok, answer = errors.try(sys.policy.decide, kind, request, options or {})
+  local ok, answer = errors.try(sys.policy.decide, kind, request)
   if ok then return answer end
   answer.where = where
   error(answer, 0)
 end
 
+local READ_ONLY = { "hierarchies", "read", "plan", "paths", "exists", "processes", "oom_event", "oom_kills", "stats", "freeze", "thaw", "kill" }
+
+--- The cgroup of the container `this` as its script has it: what it writes is an update, which the rules are asked about.
+function policy.cgroup_view(this)
+  local group = this.cgroup
+  if not group then return nil end
+  local methods = {}
+  for _, name in ipairs(READ_ONLY) do methods[name] = function(_, ...) return group[name](group, ...) end end
+  function methods.write(_, limits)
+    if this.described then return require("luabox.running").of(this.described):update(limits) end
+    group:write(policy.admit_update({ name = this.name, facts = this.facts }, limits, this.where))
+  end
+  return setmetatable({}, {
+    __index = function(_, key) return methods[key] or group:read(key) end,
+    __newindex = function(_, key, value) methods.write(nil, { [key] = value }) end,
+    __metatable = "cgroup",
+  })
+end
+
 --- What a step of the script's own is given: nothing of the library's.
 local function view(this)
-  return { config = policy.plain(this.config), name = this.name, id = this.id, root = this.root, process = this.process, cgroup = this.cgroup,
-    parent = this.parent }
+  return { config = policy.plain(this.config), name = this.name, id = this.id, root = this.root, process = this.process,
+    cgroup = policy.cgroup_view(this), parent = this.parent }
 end
 
 local function own_steps(steps)
@@ -238,10 +270,11 @@ local function own_steps(steps)
   return result
 end
 
---- What the record keeps of it, for quotas.
+--- What the record keeps of it, for quotas and updates.
 local function facts_of(request)
   local caller = sys.policy.caller()
-  return { uid = caller.uid, login = caller.login, labels = request.labels, image = request.image, memory = request.cgroup.memory }
+  return { uid = caller.uid, login = caller.login, labels = request.labels, image = request.image, memory = request.cgroup.memory,
+    limits = request.cgroup }
 end
 
 --- The container that is to be started in the place of `self`: a copy, as the rules agreed to it. Raises what they refuse.
@@ -252,11 +285,7 @@ function policy.admit(self, remade, begin)
   copy.own_steps = own_steps(copy.own_steps)
   begin(copy)
   local request = policy.request(copy, copy.name)
-  local answer = policy.ask("run", request, copy.where, policy.explain and { explain = true })
-  if policy.explain then
-    policy.explain(copy.where, request, answer)
-    error(errors.new { op = "policy", code = "ECANCELED", message = "only explained", where = copy.where }, 0)
-  end
+  local answer = policy.ask("run", request, copy.where)
   if answer.request then
     local name, id = copy.name, copy.id
     local named, where, steps = copy.named_host, copy.where, copy.own_steps
@@ -267,6 +296,7 @@ function policy.admit(self, remade, begin)
     request = policy.request(copy, name)
   end
   copy.facts = facts_of(request)
+  if policy.explaining then explained[copy.name] = copy.facts end
   if copy.config.rootfs.kind == "directory" and request.rootfs.inode then  -- a symlink on the way decides nothing any more
     copy.agreed[request.rootfs.path] = copy.agreed[copy.config.rootfs.path]
     copy.config.rootfs.path = request.rootfs.path
@@ -277,8 +307,8 @@ end
 --- A further process in a container: the container as its record has it, whatever the script made of the object, and the options as the
 --- rules agreed to them. Raises what they refuse.
 function policy.admit_exec(container, options, where)
-  local found = require("luabox.running").find(container.name)
-  local facts = require("luabox.state").find(found.name).record.facts or {}
+  local found = policy.explaining and container or require("luabox.running").find(container.name)
+  local facts = policy.facts(found.name)
   local request = { name = found.name, command = { unpack(options) }, env = policy.plain(options.env or {}), cwd = options.cwd,
     user = tostring(options.user or found.config.user or "root"), terminal = options.terminal, labels = facts.labels or {}, image = facts.image,
     capabilities = policy.plain(found.config.granted) }
@@ -288,6 +318,39 @@ function policy.admit_exec(container, options, where)
     capture = options.capture, unpack(changed.command) }
   found.config.granted = changed.capabilities
   return found, result
+end
+
+--- The name that a request has for a key of the script's.
+local function short_name(key)
+  if key == "cpu.max" or key == "cpu.cfs_quota_us" or key == "cpu.cfs_period_us" then return "cpu" end
+  return key == "memory.memsw.limit_in_bytes" and "swap" or SHORT[key] or key
+end
+
+--- New limits of a container that runs, { name =, facts = }; the `facts` are made those that hold then. Returns what is to be written.
+--- The request has the limits as they would be: those of the start, or of the last update, and the new ones. Raises what the rules refuse.
+---@return table<string, any> limits
+function policy.admit_update(container, limits, where)
+  local facts, asked, wanted = container.facts or {}, policy.limits(limits), {}
+  local before = facts.limits or {}
+  local now = policy.plain(before)
+  for key in pairs(limits) do wanted[short_name(key)] = true end
+  for name in pairs(wanted) do now[name] = asked[name] end
+  local request = { name = container.name, labels = facts.labels or {}, image = facts.image, cgroup = now }
+  local changed = policy.ask("update", request, where).request
+  local agreed, writes = changed and changed.cgroup or now, limits
+  if type(agreed) ~= "table" then errors.raise_at(where, "update: a rule left no table 'cgroup'") end
+  if changed then
+    writes = {}
+    for name in pairs(wanted) do writes[name] = agreed[name] == nil and "max" or agreed[name] end
+    for name, value in pairs(agreed) do
+      if value ~= before[name] then writes[name] = value end
+    end
+    for name in pairs(before) do
+      if agreed[name] == nil then writes[name] = "max" end
+    end
+  end
+  facts.limits, facts.memory = agreed, agreed.memory
+  return writes
 end
 
 --- An image that is to be imported. Raises what the rules refuse; `held` then leads to the archive that they were told of.
@@ -310,6 +373,7 @@ end
 --- What was checked is what is used: raises when `path` leads to another file by now than the one that the rules were told of.
 ---@return string path  that leads to this file and to nothing else
 function policy.held(this, path, agreed)
+  if policy.explaining then return path end  -- nothing is used
   local facts = (agreed or this.agreed)[path]
   if not facts then errors.raise("%s was not there when the policies were asked about the container", path) end
   local descriptor = sys.policy.hold(path, facts.device, facts.inode)

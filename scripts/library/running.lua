@@ -73,6 +73,41 @@ function Running:stats()
   return cgroup:stats()
 end
 
+--- A cgroup made only now would hold none of its processes: it must have a part in what limits it.
+local function check_part(self, group, limits)
+  local has = {}
+  for _, path in ipairs(group:paths()) do has[path] = true end
+  for _, write in ipairs(group:plan(limits)) do
+    if not has[write.path:match "^(.*)/" or ""] and not has[write.path] then
+      errors.raise("the container '%s' has no part in %s: its script must give it a limit there, or accounting = true", self.name,
+        write.controller)
+    end
+  end
+end
+
+--- Sets limits, { memory = "1GiB" }, in the words of a container's field cgroup; all keys are checked before the first is written.
+--- A site's policies are asked, kind "update", and may change them.
+function Running:update(limits)
+  local where = errors.users_line(2, "update") or "update"
+  if type(limits) ~= "table" then errors.raise_at(where, "update: expected a table of limits, got %s", type(limits)) end
+  for key in pairs(limits) do
+    if type(key) ~= "string" then errors.raise_at(where, "update: expected names as keys, not %s", tostring(key)) end
+  end
+  local group = self:cgroup()
+  if not group then errors.raise_at(where, "the container '%s' has no cgroup of its own", self.name) end
+  check_part(self, group, limits)
+  if sys.policy.active() then
+    local policy = require "luabox.policy"
+    local facts = policy.facts(self.name)
+    limits = policy.admit_update({ name = self.name, facts = facts }, limits, where)
+    check_part(self, group, limits)
+    group:write(limits)
+    state.note_facts(self.name, facts)
+    return
+  end
+  group:write(limits)
+end
+
 --- Starts another process in it; see luabox.execution.
 ---@return luabox.Execution
 function Running:exec(options)

@@ -493,6 +493,8 @@ end
 steps.exec = run_command
 steps.exit = function(self, step) self:line("exit %s", tostring(step.arguments[1] or 0)) end
 
+steps.policy = function(self, step) self:line("# %s", require("luabox.plan").line(step)) end
+
 -- ---- the script as a whole
 
 local HEADER = [==[

@@ -239,6 +239,17 @@ function state.collect()
   return removed, problems
 end
 
+--- What the policies know of a container that runs, from now on.
+function state.note_facts(name, facts)
+  local path = state.folder() .. "/" .. name .. "/record.json"
+  with_lock(state.folder(), function()
+    if not sys.file.kind(path) then return end  -- it has ended meanwhile
+    local record = sys.json.decode(sys.file.read(path))
+    record.facts = facts
+    sys.file.write(path, sys.json.encode(record), { mode = 384 })
+  end)
+end
+
 --- One container: { name =, alive =, record = }; nil where there is none. Raises what reading its record raises.
 function state.find(name)
   local path = state.folder() .. "/" .. name

@@ -181,6 +181,13 @@ function Container:exec(options) end
 ---@return luabox.sys.CgroupStats
 function Container:stats() end
 
+---Sets limits while it runs, in the words of its field `cgroup`; it must have had a limit of that controller from its start, or
+---`accounting`. A site's policies may refuse or change them.
+---
+---    c:update { memory = "1GiB", cpu = 0.5 }
+---@param limits luabox.CgroupLimits
+function Container:update(limits) end
+
 ---Ends what still runs, and removes everything that it had outside itself.
 function Container:destroy() end
 

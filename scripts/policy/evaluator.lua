@@ -65,7 +65,7 @@ local function check_fields(definition, known, what)
   end
 end
 
-local function define(name, definition)
+local function define(name, where, definition)
   check_fields(definition, FIELDS, "rule")
   for key in pairs(definition) do
     if type(key) ~= "string" then error("rule: expected only named fields", 3) end
@@ -77,7 +77,7 @@ local function define(name, definition)
   if definition.mode ~= nil and definition.mode ~= "enforce" and definition.mode ~= "shadow" then
     error("rule.mode: expected \"enforce\" or \"shadow\"", 3)
   end
-  local rule = { name = name, file = file, check = definition.check, change = definition.change, shadow = definition.mode == "shadow",
+  local rule = { name = name, file = where, check = definition.check, change = definition.change, shadow = definition.mode == "shadow",
     on = kinds_of(definition.on) }
   if by_name[name] then error(("there is a rule '%s' already, in %s"):format(name, by_name[name].file), 3) end
   by_name[name] = rule
@@ -97,7 +97,8 @@ end
 --- rule "no host network" { on = "run", check = function(request) ... end, change = function(request) ... end, mode = "shadow" }
 function scope.rule(name)
   if type(name) ~= "string" or name == "" then error("rule: expected a name, such as rule \"no host network\" { ... }", 2) end
-  return function(definition) define(name, definition) end
+  local where = host.where() or file
+  return function(definition) define(name, where, definition) end
 end
 
 --- return deny "use a bridge": refuses. To call it is enough: a forgotten `return` opens nothing.
@@ -240,12 +241,31 @@ local function act(rule, action, request)
   return "passed"
 end
 
-local function note(report, rule, verdict, reason)
-  report[#report + 1] = { rule = rule.name, file = rule.file, verdict = verdict, reason = reason }
+local function note(report, rule, verdict, reason, changes)
+  report[#report + 1] = { rule = rule.name, file = rule.file, verdict = verdict, reason = reason, changes = changes }
 end
 
---- Applies the changes; returns the request that came out, and whether it is another.
-local function change_all(request, changes, report)
+local function is_list(value) return type(value) == "table" and value[1] ~= nil and type(value[1]) ~= "table" end
+
+--- What a change made of a request: { { field = "cgroup.memory", from =, to = } }, in order of the fields.
+local function differences(before, after, path, list)
+  local keys = {}
+  for key in pairs(before) do keys[key] = true end
+  for key in pairs(after) do keys[key] = true end
+  for key in pairs(keys) do
+    local from, to, field = before[key], after[key], path .. tostring(key)
+    if type(from) == "table" and type(to) == "table" and not is_list(from) and not is_list(to) then
+      differences(from, to, field .. ".", list)
+    elseif from ~= to and not (type(from) == "table" and type(to) == "table" and host.encode(from) == host.encode(to)) then
+      list[#list + 1] = { field = field, from = from, to = to }
+    end
+  end
+  sort(list, function(a, b) return a.field < b.field end)
+  return list
+end
+
+--- Applies the changes; returns the request that came out, and whether it is another. With `told` the report says what they are.
+local function change_all(request, changes, report, told)
   local before = #changes > 0 and host.encode(request)
   local now = before
   for _, rule in ipairs(changes) do
@@ -256,7 +276,7 @@ local function change_all(request, changes, report)
     if verdict == "refused" then
       note(report, rule, rule.shadow and "would refuse" or "refused", reason)
     elseif after ~= now then
-      note(report, rule, rule.shadow and "would change" or "changed")
+      note(report, rule, rule.shadow and "would change" or "changed", nil, told and differences(request, candidate, "", {}) or nil)
     end
     if not rule.shadow and verdict == "passed" and after ~= now then request, now = candidate, after end
   end
@@ -302,7 +322,7 @@ local function decide(question)
   local request, kind, report = question.request, question.kind, {}
   local ruled = by_kind[kind] or { changes = {}, checks = {} }
   complete(request)
-  local result, changed, text = change_all(request, ruled.changes, report)
+  local result, changed, text = change_all(request, ruled.changes, report, question.explain or audited)
   for _, rule in ipairs(ruled.checks) do
     local verdict, reason = act(rule, "check", result)
     if verdict == "refused" then
