@@ -23,8 +23,8 @@ class Responder {
   static constexpr size_t kLongest = 180000;
 
   /// `prepare` runs first in the helper and returns what ready() is given; `answer` then runs for each
-  /// question. The helper has a session of its own, nothing open but the socket and /dev/null, and ends with
-  /// this process.
+  /// question; neither may return an empty text, which reads as the helper's end. The helper has a session of
+  /// its own, nothing open but the socket and /dev/null, and ends with this process.
   using Prepare = std::function<std::string()>;
   using Answer = std::function<std::string(const std::string& question)>;
   static Responder start(const char* name, const Prepare& prepare, const Answer& answer);
