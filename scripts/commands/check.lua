@@ -11,7 +11,8 @@ local FOUND = 1
 local MOST_ROUNDS = 50
 
 local DESCRIPTION = [[
-Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; fields that no constructor takes; values of
+Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; locals that nothing uses; fields that no
+constructor takes; values of
 the wrong type, unit or combination, where they are written as constants; files, images and modules that are missing. What a script
 computes is not checked. The exit status is 1 when there is an error; warnings alone are 0.]]
 
@@ -126,7 +127,9 @@ function parse_table(context, at, class, name)
     end
     item.to = expression_end(tokens, value)
     local inner = item.key and class and reference.class_of_field(class, item.key)
-    item.constant, item.inner = parse_value(context, value, item.to, inner, inner and name .. "." .. item.key)
+    item.constant, item.table = parse_value(context, value, item.to, inner, inner and name .. "." .. item.key)
+    item.inner = inner and item.table
+    if name == "container" and not item.key and item.table then item.table.class, item.table.name = reference.find "luabox.Step", "step" end
     item.constant = item.constant and not computed
     found.items[#found.items + 1] = item
     found.constant = found.constant and item.constant
@@ -217,6 +220,13 @@ local function item_of(context, call, line, message)
   return by_line
 end
 
+--- Whether a field of the call was found to be wrong: what it would have been is not missing.
+local function told_of(call)
+  for _, item in ipairs(call.table and call.table.items or {}) do
+    if item.wrong then return true end
+  end
+end
+
 --- Calls the constructor again and again without the field that it refused, until it takes the rest. Returns what it made.
 local function check_values(context, call)
   for _ = 1, MOST_ROUNDS do
@@ -227,8 +237,9 @@ local function check_values(context, call)
     local ok, result = errors.try(setfenv(chunk, context.vocabulary))
     if ok then return result end
     local line = tonumber((result.where or ""):match ":(%d+)$") or call.line
-    context.report.add("error", "value", line, nil, result.message)
-    local item = item_of(context, call, line, result.message)
+    local lacks = result.message:match "expected the field '([%w_]+)'"
+    if not (lacks and told_of(call)) then context.report.add("error", "value", line, nil, result.message) end
+    local item = not lacks and item_of(context, call, line, result.message)
     if not item then return nil end
     item.wrong = true
   end
@@ -242,15 +253,27 @@ end
 
 local function line_in(where, fallback) return tonumber((where or ""):match ":(%d+)$") or fallback end
 
+local function check_layers(context, call, root)
+  for _, layer in ipairs(root.layers or {}) do
+    if sys.file.kind(layer .. "/.") ~= "directory" then
+      missing(context, line_in(root.where, call.line), "file", "%s.layers: there is no folder %s", root.kind, layer)
+    end
+  end
+end
+
 local function check_files(context, call, made)
   if call.name == "bind" and made and sys.file.kind(made.source) == nil then
     missing(context, line_in(made.where, call.line), "file", "bind: there is no %s", made.source)
   elseif made and (call.name == "directory" or call.name == "container") then
     local root = made.config and made.config.rootfs or made
     if root.kind == "directory" and sys.file.kind(root.path .. "/.") ~= "directory" then
-      missing(context, line_in(root.where, call.line), "file", "directory: there is no folder %s", root.path)
+      missing(context, line_in(root.where or made.where and require("luabox.schema").line_of_key(made.where, "rootfs"), call.line), "file",
+        "directory: there is no folder %s", root.path)
     end
-  elseif call.name == "image" and made and not context.images[made.name] then
+    check_layers(context, call, root)
+  elseif call.name == "image" and made then
+    check_layers(context, call, made)
+    if context.images[made.name] then return end
     local names = {}
     for name in pairs(context.images) do names[#names + 1] = name end
     missing(context, line_in(made.where, call.line), "image", "there is no image '%s'%s", made.name, errors.suggestion(made.name, names))
@@ -261,7 +284,8 @@ end
 local function check_plans(context, call, made)
   if call.name ~= "container" or not made then return end
   local config = made.config
-  local plans = { cgroup = config.cgroup and sys.cgroup.plan, seccomp = type(config.seccomp) == "table" and sys.security.describe or nil }
+  local plans = { cgroup = config.cgroup and sys.cgroup.plan,
+    seccomp = type(config.seccomp) == "table" and require("luabox.confinement").filter_of or nil }
   for field, plan in pairs(plans) do
     local ok, problem = errors.try(plan, config[field])
     if not ok then
@@ -313,6 +337,25 @@ local function check_globals(context, chunk)
   end
 end
 
+--- Locals whose name stands nowhere else in the script. A name that begins with "_" says that it is not wanted.
+local function check_locals(context)
+  local count, made = {}, {}
+  for i, token in ipairs(context.tokens) do
+    if token.kind == "name" then count[token.text] = (count[token.text] or 0) + 1 end
+    local at = token.text == "local" and i + 1
+    if at and context.tokens[at].text == "function" then at = at + 1 end
+    while at and context.tokens[at] and context.tokens[at].kind == "name" do
+      made[#made + 1] = context.tokens[at]
+      at = context.tokens[at + 1] and context.tokens[at + 1].text == "," and at + 2 or nil
+    end
+  end
+  for _, token in ipairs(made) do
+    if count[token.text] == 1 and token.text:sub(1, 1) ~= "_" then
+      context.report.add("warning", "unused", token.line, context.column(token), ("the local '%s' is never used"):format(token.text))
+    end
+  end
+end
+
 -- ---- one script
 
 --- Names that the script gives a meaning of its own are no constructors in it.
@@ -359,6 +402,7 @@ local function check_script(file)
   local context = new_context(file, text, report)
   check_globals(context, chunk)
   check_modules(context)
+  check_locals(context)
   for i in ipairs(context.tokens) do
     context.tables = {}
     local call = parse_call(context, i)

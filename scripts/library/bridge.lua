@@ -70,6 +70,9 @@ function bridge.new(options)
   end
   check_published(made.publish, where)
   if made.subnet6 and not made.subnet then errors.raise_at(where, "bridge: subnet6 goes with a subnet") end
+  if made.subnet and made.address and not sys.net.contains(made.subnet, made.address) then
+    errors.raise_at(schema.line_of_key(where, "address"), "bridge: %s is not in %s", made.address, made.subnet)
+  end
   made.kind, made.bridge, made.where = "bridge", options[1], where
   made.name = made.interface or "eth0"
   return made

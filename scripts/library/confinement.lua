@@ -12,6 +12,18 @@ confinement.check_capabilities = schema.either(schema.word("none", "all"),
   schema.fields { add = schema.list(schema.string), drop = schema.list(schema.string), only = schema.list(schema.string),
     ambient = schema.list(schema.string) })
 
+local PERSONALITIES = { linux = true, linux32 = true, uname26 = true, no_randomize = true }
+
+--- The check for container.personality.
+function confinement.check_personality(value)
+  local expected = "words of 'linux', 'linux32', 'uname26', 'no_randomize'"
+  if type(value) ~= "string" or not value:find "%S" then return nil, expected end
+  for word in value:gmatch "%S+" do
+    if not PERSONALITIES[word] then return nil, expected end
+  end
+  return value
+end
+
 --- The names granted, lower case without "cap_", sorted out of the defaults, add, drop and only.
 function confinement.capabilities(config, where)
   local wanted = config.capabilities
@@ -51,13 +63,21 @@ end
 
 confinement.step = { key = "capabilities" }
 
+--- The filter that a script describes; raises where there is no such filter.
+function confinement.filter_of(wanted)
+  local ok, result = errors.try(sys.security.filter, wanted)
+  if ok then return result end
+  result.message = result.message:gsub("^filter: argument 1: ", "container.seccomp: ")
+  error(result, 0)
+end
+
 --- The filter is made before the clone: it is plain memory, and making a custom one is not for the child to pay.
 function confinement.step.prepare(this)
   local wanted = this.config.seccomp
   if wanted == "unconfined" then return end
   local ok, problem = errors.try(function()
     if type(wanted) == "table" then
-      this.own_filter = sys.security.filter(wanted)
+      this.own_filter = confinement.filter_of(wanted)
     else
       this.filter = sys.security.profile_for(this.granted)
     end

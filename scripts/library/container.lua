@@ -24,9 +24,20 @@ local function name_like(pattern, expected)
 end
 
 local function rlimit(value)
-  if value == "unlimited" or type(value) == "number" then return value end
-  if type(value) == "table" and value.soft and value.hard then return { soft = value.soft, hard = value.hard } end
+  local function one(limit) return limit == "unlimited" or type(limit) == "number" and limit >= 0 end
+  local function amount(limit) return limit == "unlimited" and math.huge or limit end
+  if one(value) then return value end
+  if type(value) == "table" and one(value.soft) and one(value.hard) then
+    if amount(value.soft) > amount(value.hard) then return nil, "a soft limit that is not above the hard one" end
+    return { soft = value.soft, hard = value.hard }
+  end
   return nil, "a number, \"unlimited\" or { soft =, hard = }"
+end
+
+-- prlimit(1) and getrlimit(2) have the same names.
+local RLIMITS = {}
+for name in ("as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"):gmatch "%l+" do
+  RLIMITS[name] = rlimit
 end
 
 --- Sysctls that belong to a namespace of the container's own; any other would change the host.
@@ -44,9 +55,10 @@ end
 
 local function device(value)
   if type(value) == "string" and value:match "^/dev/." then return { path = value } end
-  if type(value) == "table" and type(value.path) == "string" then
-    return schema.check(value, { path = schema.string, name = schema.string, access = name_like("^[rwm]+$", "some of the letters rwm") },
+  if type(value) == "table" and value[1] == nil then
+    local checked = schema.check(value, { path = schema.string, name = schema.string, access = name_like("^[rwm]+$", "some of the letters rwm") },
       { what = "device" })
+    if checked.path then return checked end
   end
   return nil, "a device of the host such as \"/dev/fuse\""
 end
@@ -60,28 +72,30 @@ local FIELDS = {
   rootfs = rootfs.check,
   mounts = schema.list(mounts.is_mount), default_mounts = schema.boolean,
   masked = schema.list(schema.absolute), readonly_paths = schema.list(schema.absolute),
-  etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(schema.string),
+  etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(etc.address),
   cgroup = schema.map(function(value) return value end),
   cgroup_parent = name_like("^[%w][%w_./-]*$", "the name of a cgroup that sys.cgroup.create made"),
   accounting = schema.boolean,
   network = network.check,
   namespaces = schema.fields { net = NAMESPACE, ipc = NAMESPACE, uts = NAMESPACE, pid = schema.word("new", "host"),
     cgroup = schema.word("new", "host") },
-  users = users.check, user = schema.either(schema.string, schema.integer),
+  users = users.check, user = users.check_user,
   command = schema.list(schema.string), env = schema.environment, cwd = schema.absolute,
   init = schema.boolean, terminal = schema.boolean,
   capabilities = confinement.check_capabilities, seccomp = schema.either(schema.word("default", "unconfined"), schema.table),
   no_new_privs = schema.boolean, apparmor = schema.string, keyring = schema.boolean,
-  devices = schema.list(device), rlimits = schema.map(rlimit), sysctl = sysctl,
-  umask = name_like("^[0-7]+$", "an octal mode such as \"022\""), nice = schema.integer, oom_score_adj = schema.integer,
-  personality = schema.string,
+  devices = schema.list(device), rlimits = schema.fields(RLIMITS), sysctl = sysctl,
+  umask = name_like("^[0-7]+$", "an octal mode such as \"022\""), nice = schema.between(-20, 19),
+  oom_score_adj = schema.between(-1000, 1000), personality = confinement.check_personality,
   labels = schema.map(schema.string),
 }
 
 --- A step of the script's own: a table of hooks, or a function that runs inside.
-local function own_step(step, where)
+local function own_step(step, where, number)
   if type(step) == "function" then return { enter = step } end
-  if type(step) ~= "table" then errors.raise_at(where, "container: expected a function or a step in the list, got %s", tostring(step)) end
+  if type(step) ~= "table" then
+    errors.raise_at(where, "container: expected a function or a step as item %d of its list, got %s", number, tostring(step))
+  end
   local hooks = { namespaces = schema.string, prepare = schema.func, attach = schema.func, enter = schema.func, undo = schema.func }
   return schema.check(step, hooks, { what = "step", where = where })
 end
@@ -155,7 +169,8 @@ local function check_together(config, where)
   local function refuse(key, message, ...) errors.raise_at(schema.line_of_key(where, key), message, ...) end
   if not config.rootfs then errors.raise_at(where, "container: expected the field 'rootfs', a folder or image \"name\"") end
   if not config.command or #config.command == 0 then
-    errors.raise_at(where, "container: expected the field 'command', such as { \"/bin/sh\" }")
+    errors.raise_at(config.command and schema.line_of_key(where, "command") or where,
+      "container: expected the field 'command', such as { \"/bin/sh\" }")
   end
   local namespaces = config.namespaces or {}
   if type(config.network) == "table" and namespaces.net and namespaces.net ~= "new" then
@@ -378,7 +393,7 @@ function container.new(options)
   if type(options) ~= "table" then errors.raise_at(where, "container: expected a table, got %s", type(options)) end
   local config = schema.check(options, FIELDS, { what = "container", where = where })
   local steps = {}
-  for i, step in ipairs(options) do steps[i] = own_step(step, where) end
+  for i, step in ipairs(options) do steps[i] = own_step(step, where, i) end
   local self = made_of(config, where, steps)
   -- Under policies it is started as a copy, which is completed then.
   return sys.policy.active() and self or settled(self)

@@ -6,6 +6,13 @@ local sys = require "luabox.sys"
 
 local etc = {}
 
+--- The check for an item of container.dns.
+function etc.address(value)
+  local plain = type(value) == "string" and not value:find("/", 1, true) and value:gsub("%%[%w_.-]+$", "")
+  if plain and pcall(sys.net.prefix, plain .. (plain:find(":", 1, true) and "/128" or "/32")) then return value end
+  return nil, "an address such as \"9.9.9.9\""
+end
+
 etc.FILES = { "hostname", "hosts", "resolv.conf" }
 
 --- The text of its /etc/hosts.

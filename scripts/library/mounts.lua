@@ -15,7 +15,9 @@ local FLAGS = {
 
 local function size(value)
   if type(value) == "string" and value:match "^%d+%%$" then return value end
-  return tostring(units.size(value))
+  local ok, bytes = pcall(units.size, value)
+  if ok then return tostring(bytes) end
+  return nil, "a size such as 64MiB, 100MB or a number of bytes"
 end
 
 local function mode(value)
@@ -33,10 +35,12 @@ local function id_lines(value)
   return checked
 end
 
+local HIDEPID = schema.either(schema.word("off", "noaccess", "invisible", "ptraceable"), schema.integer)
+
 local FIELDS = {
   bind = { recursive = schema.boolean, propagation = schema.word("private", "slave", "shared"),
     idmap = schema.either(schema.boolean, schema.fields { uid = id_lines, gid = id_lines }) },
-  proc = { hidepid = schema.either(schema.integer, schema.string), subset = schema.word("pid") },
+  proc = { hidepid = HIDEPID, subset = schema.word("pid") },
   sysfs = {}, mqueue = {}, dev = {}, cgroupfs = {},
   tmpfs = { size = size, mode = mode, inodes = schema.integer },
   devpts = { mode = mode, gid = schema.integer },
@@ -79,6 +83,8 @@ local function constructor(kind)
       if #argument > 1 then errors.raise_at(where, "%s: expected one path, got %d", kind, #argument) end
       made.target = check_target(kind, argument[1], where)
     end
+    if kind == "overlay" and #(made.lower or {}) == 0 then errors.raise_at(where, "overlay: expected the field 'lower', a list of folders") end
+    if kind == "overlay" and (made.upper == nil) ~= (made.work == nil) then errors.raise_at(where, "overlay: 'upper' and 'work' go together") end
     return made
   end
 end

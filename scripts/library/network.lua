@@ -21,7 +21,7 @@ local function plain_address(value)
 end
 
 --- "8080:80", "127.0.0.1:8080:80/udp", "[fd00::1]:8080:80" or { host_port =, guest_port =, protocol =, host_address = }.
-local function publish(value)
+local function publish(value, path)
   if type(value) == "string" then
     local rest, protocol = value:match "^(.-)/(%a+)$"
     rest, protocol = rest or value, protocol or "tcp"
@@ -32,7 +32,7 @@ local function publish(value)
   end
   if type(value) ~= "table" then return nil, "a port such as \"8080:80\"" end
   local checked = schema.check(value, { host_port = port, guest_port = port, protocol = schema.word("tcp", "udp"),
-    host_address = plain_address }, { what = "publish" })
+    host_address = plain_address }, { what = path })
   if not checked.host_port or not checked.guest_port then return nil, "host_port and guest_port" end
   checked.protocol = checked.protocol or "tcp"
   return checked
@@ -61,8 +61,27 @@ end
 local function prefix(value)
   if type(value) ~= "string" then return nil, "an address with a prefix length such as \"172.16.99.1/24\"" end
   local ok, problem = pcall(sys.net.prefix, value)
-  if not ok then return nil, "an address with a prefix length such as \"172.16.99.1/24\" (" .. problem.message .. ")" end
+  if not ok then
+    return nil, ("an address with a prefix length such as \"172.16.99.1/24\" (%s)"):format((problem.message:gsub("^prefix: argument 1: ", "")))
+  end
   return value
+end
+
+local function mac(value)
+  if type(value) == "string" and value:match "^%x%x:%x%x:%x%x:%x%x:%x%x:%x%x$" then return value end
+  return nil, "an address such as \"02:00:00:00:00:01\""
+end
+
+--- The default route leads to the host's address, which the container must reach by its own.
+local function check_route(made, where)
+  for _, host in ipairs(made.host) do
+    local address, reached, family = sys.net.prefix(host).address, false, sys.net.prefix(host).family
+    for _, guest in ipairs(made.guest) do
+      local same = sys.net.prefix(guest).family == family
+      reached = reached or not same or sys.net.contains(guest, address)
+    end
+    if not reached then errors.raise_at(schema.line_of_key(where, "guest"), "veth: %s is not in the network of %s", address, made.guest[1]) end
+  end
 end
 
 --- A value that may be one or a list of them; a list is returned.
@@ -78,7 +97,7 @@ end
 
 local VETH = {
   host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = network.ports, bandwidth = network.bandwidth,
-  name = schema.string, mtu = schema.integer, mac = schema.string, route = schema.boolean,
+  name = schema.string, mtu = schema.integer, mac = mac, route = schema.boolean,
 }
 
 --- veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
@@ -94,6 +113,7 @@ function network.veth(options)
   for _, needed in ipairs { "host", "guest" } do
     if not made[needed] then errors.raise_at(where, "veth: expected the field '%s', an address such as \"172.16.99.1/24\"", needed) end
   end
+  if made.route ~= false then check_route(made, where) end
   made.kind, made.where, made.name = "veth", where, made.name or "eth0"
   return made
 end

@@ -136,7 +136,9 @@ function reference.class_of_field(class, name)
   local _, by_name = reference.all()
   for _, field in ipairs(reference.fields_of(class)) do
     if field.name == name then
-      for word in field.type:gmatch "luabox%.[%w_.]+" do
+      -- Of a list and of a map only the items are of that class.
+      local own = field.type:gsub("table%b<>", ""):gsub("%b()%[%]", ""):gsub("[%w_.]+%[%]", "")
+      for word in own:gmatch "luabox%.[%w_.]+" do
         local found = by_name[word]
         if found and found.kind == "class" and #found.fields > 0 then return found end
       end

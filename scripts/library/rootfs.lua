@@ -18,6 +18,9 @@ local function value(kind, argument)
   end
   local made = schema.check(argument, FIELDS, { what = kind, where = where })
   made.kind, made.where = kind, where
+  for _, field in ipairs { "persist", "layers" } do
+    if made.overlay == false and made[field] then errors.raise_at(where, "%s: '%s' takes an overlay, and overlay is false", kind, field) end
+  end
   for i, layer in ipairs(made.layers or {}) do made.layers[i] = mounts.resolve(layer, where) end
   return made, argument[1]
 end

@@ -31,6 +31,14 @@ function schema.integer(value)
   return nil, "a whole number"
 end
 
+--- A whole number from `least` to `most`.
+function schema.between(least, most)
+  return function(value)
+    if schema.integer(value) and value >= least and value <= most then return value end
+    return nil, ("a whole number from %d to %d"):format(least, most)
+  end
+end
+
 --- A list whose items all pass `check`.
 function schema.list(check)
   return function(value, path)
@@ -68,6 +76,7 @@ function schema.word(...)
     for _, word in ipairs(words) do
       if word == value then return value end
     end
+    if #words == 1 then return nil, "'" .. words[1] .. "'" end
     local choices = "'" .. table.concat(words, "', '") .. "'"
     if type(value) == "string" then choices = choices .. errors.suggestion(value, words) end
     return nil, "one of " .. choices
@@ -131,6 +140,7 @@ function schema.renamed(new) return { renamed = new } end
 function schema.fields(definition)
   return function(value, path)
     if type(value) ~= "table" then return nil, "a table" end
+    if value[1] ~= nil then return nil, "named fields, not " .. show(value[1]), true end
     return schema.check(value, definition, { what = path })
   end
 end

@@ -5,13 +5,31 @@ local schema = require "luabox.schema"
 
 local users = {}
 
+local function id_line(value)
+  if type(value) == "string" and value:match "^%s*%d+%s+%d+%s+[1-9]%d*%s*$" then return value end
+  return nil, "\"INSIDE OUTSIDE COUNT\" such as \"0 100000 65536\""
+end
+
+local id_lines = schema.list(id_line)
 local function id_map(value)
-  if type(value) == "string" then return { value } end
-  return schema.list(schema.string)(value, "map")
+  if type(value) ~= "table" then value = { value } end
+  return id_lines(value, "map")
+end
+
+--- The check for container.user.
+function users.check_user(value)
+  if type(value) == "string" and (value:match "^[^:]+$" or value:match "^[^:]+:[^:]+$") then return value end
+  if schema.integer(value) and value >= 0 then return value end
+  return nil, "a name, \"name:group\", a number or \"1000:1000\""
 end
 
 --- The check for container.users: { uid = "0 100000 65536", gid = ... } (inside, outside, count), one line or a list of them, or "auto".
-users.check = schema.either(schema.word("auto"), schema.fields { uid = id_map, gid = id_map })
+local fields = schema.fields { uid = id_map, gid = id_map }
+users.check = schema.either(schema.word("auto"), function(value, path)
+  local checked, expected, complete = fields(value, path)
+  if checked and checked.gid and not checked.uid then return nil, "the field 'uid' beside 'gid'", true end
+  return checked, expected, complete
+end)
 
 --- Calls `f` with what follows; an error carries the line on which the script wrote `key`.
 local function at_line_of(this, key, f, ...)

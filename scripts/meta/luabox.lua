@@ -36,13 +36,32 @@
 ---@field apparmor? string  the profile that the command gets
 ---@field keyring? boolean  false: the session keyring of who started luabox; else a new one
 ---@field devices? (string|luabox.Device)[]  of the host: "/dev/fuse"
----@field rlimits? table<string, number|"unlimited"|luabox.Rlimit>  { nofile = 1024, core = { soft = 0, hard = "unlimited" } }
+---@field rlimits? luabox.RlimitOptions  { nofile = 1024, core = { soft = 0, hard = "unlimited" } }
 ---@field sysctl? table<string, string|number>  { ["net.core.somaxconn"] = 1024 }: those of the container's own namespaces
 ---@field umask? string  octal; else "022"
 ---@field nice? integer
 ---@field oom_score_adj? integer
 ---@field labels? table<string, string>  { team = "web" }: for site policies
 ---@field personality? string  "linux32"
+
+---Limits of its processes, see getrlimit(2): a number for both, or soft and hard. Raising a hard limit takes sys_resource.
+---@class luabox.RlimitOptions
+---@field as? number|"unlimited"|luabox.Rlimit  bytes of address space
+---@field core? number|"unlimited"|luabox.Rlimit  bytes of a core dump
+---@field cpu? number|"unlimited"|luabox.Rlimit  seconds of CPU time
+---@field data? number|"unlimited"|luabox.Rlimit  bytes of data
+---@field fsize? number|"unlimited"|luabox.Rlimit  bytes of a file
+---@field locks? number|"unlimited"|luabox.Rlimit  file locks
+---@field memlock? number|"unlimited"|luabox.Rlimit  bytes of locked memory
+---@field msgqueue? number|"unlimited"|luabox.Rlimit  bytes of POSIX message queues
+---@field nice? number|"unlimited"|luabox.Rlimit  20 minus the lowest nice value
+---@field nofile? number|"unlimited"|luabox.Rlimit  descriptors
+---@field nproc? number|"unlimited"|luabox.Rlimit  processes of the user
+---@field rss? number|"unlimited"|luabox.Rlimit  nothing, since Linux 2.4.30
+---@field rtprio? number|"unlimited"|luabox.Rlimit  real-time priority
+---@field rttime? number|"unlimited"|luabox.Rlimit  microseconds of real-time CPU time
+---@field sigpending? number|"unlimited"|luabox.Rlimit  queued signals
+---@field stack? number|"unlimited"|luabox.Rlimit  bytes of stack
 
 ---@class luabox.NamespaceOptions
 ---@field net? string  "new", "host", or the path of one to join

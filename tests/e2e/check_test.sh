@@ -14,7 +14,7 @@ finds "a global that is not there" 'print(imgae "box", os.getenv "HOME")' "s.lua
 finds "one that the script sets is there" $'x = 1\nprint(x)' "s.lua:1: warning: 'x' is set as a global; 'local' keeps it here"
 succeeds "warnings alone are no failure" "$LUABOX" check s.lua
 finds "an unknown field, at its place, and its neighbours" $'return container {\n  hostnmae = "a", rootfs = "rootfs",\n  nice = "low", command = { "sh" },\n}' \
-  "s.lua:2:3: container has no field 'hostnmae' (did you mean 'hostname'?)" "s.lua:3: container.nice: expected a whole number, got 'low'"
+  "s.lua:2:3: container has no field 'hostnmae' (did you mean 'hostname'?)" "s.lua:3: container.nice: expected a whole number from -20 to 19, got 'low'"
 finds "also beside what is computed, and nested" \
   $'local function f() return 1 end\nreturn container { rootfs = f(), command = { f() },\n  namespaces = { nett = "new" }, mounts = { bind { f(), "/x", redonly = true } } }' \
   "s.lua:3:63: bind has no field 'redonly' (did you mean 'readonly'?)" "s.lua:3:18: container.namespaces has no field 'nett' (did you mean 'net'?)"
@@ -32,8 +32,47 @@ told 'nosuch()' > /dev/null; equal "an error is the exit status 1" 1 $?
 equal "--json is for programs" "s.lua 1 global error" \
   "$(python3 -c 'import json; e = json.load(open("found.json"))[0]; print(e["file"], e["line"], e["kind"], e["severity"])')"
 for script in "$top"/examples/*.lua "$top"/examples/*/*.lua; do
-  equal "nothing but images is wrong with $(basename "$script")" "" "$("$LUABOX" check "$script" | grep -v -e "there is no image" -e "warning:")"
+  equal "nothing but images is wrong with $(basename "$script")" "" "$("$LUABOX" check "$script" | grep -v "there is no image")"
 done
+
+# Each line of check_cases.txt as a field of a container; below it what is told of it, "LINE: MESSAGE", and nothing else is.
+mkdir cases cases/data cases/rootfs; (cd cases; number=0
+while IFS= read -r field && IFS= read -r told; do
+  number=$((number + 1))
+  { echo 'return container {'
+    [[ $field == rootfs* ]] || echo '  rootfs = "./rootfs",'
+    [[ $field == command* ]] || echo '  command = { "/bin/sh" },'
+    printf '  %s,\n}\n' "$field"
+  } > c$number.lua
+  echo "c$number.lua:${told#    }" >> ../wanted
+done < "$here/check_cases.txt"
+nice "$LUABOX" check $(ls -v c*.lua) > ../told 2>&1)
+equal "$(wc -l < wanted) wrong fields are told, each at its line" "" "$(diff wanted told)"
+cat > right.lua <<'L'
+local address = os.getenv "ADDRESS" or "172.16.99.1/24"
+return container {
+  rootfs = directory { "./rootfs", readonly = true, devices = true }, name = "a.b-c_d", hostname = "a.b", domainname = "example.org",
+  mounts = { tmpfs { "/tmp", size = "64M", mode = "1777", inodes = 100 }, bind { "./rootfs", "/data", readonly = true, propagation = "slave" },
+    proc { "/proc", hidepid = 2, subset = "pid" }, overlay { "/o", lower = { "./rootfs" } }, devpts { "/dev/pts", gid = 5, mode = "0620" } },
+  cgroup = { memory = "64MiB", swap = 0, cpu = "20%", pids = 100, cpuset = "0", ["hugetlb.2MB"] = "4MiB", devices = { "c 1:3 rwm" } },
+  network = veth { host = { address, "fd00::1/64" }, guest = { "172.16.99.2/24", "fd00::2/64" }, nat = true, mac = "02:00:00:00:00:01", mtu = 1400,
+    publish = { "8080:80", "[::1]:8081:81/udp", { host_port = 1, guest_port = 2, protocol = "tcp" } }, bandwidth = "10mbit" },
+  env = { A = "b", N = 1 }, cwd = "/tmp", user = "1000:50", users = { uid = { "0 100000 1000", "1000 200000 1" } },
+  namespaces = { ipc = "host", uts = "new", cgroup = "new" }, init = false, terminal = false, hosts = { "1.2.3.4 a" }, dns = { "9.9.9.9", "2620:fe::fe" },
+  capabilities = { only = { "chown", "CAP_KILL" }, ambient = { "chown" } },
+  seccomp = { base = "default", extend = { allow = { "ptrace" } }, rules = { { name = "mkdir", action = "errno:ENOSPC" } } },
+  keyring = false, masked = {}, readonly_paths = { "/proc/sys" }, devices = { "/dev/null", { path = "/dev/zero", name = "z", access = "r" } },
+  rlimits = { nofile = 1024, core = { soft = 0, hard = "unlimited" }, cpu = "unlimited" }, sysctl = { ["net.core.somaxconn"] = 1024 },
+  labels = { team = "web" }, umask = "027", nice = -5, oom_score_adj = 500, personality = "linux32 no_randomize", accounting = true,
+  command = { "/bin/sh" },
+  function(this) this.root:write("/etc/motd", "hello") end,
+  { namespaces = "time", prepare = function() end, undo = function() end },
+}
+L
+equal "nothing is wrong with a script that has all fields" "" "$("$LUABOX" check right.lua 2>&1)"
+finds "a local that nothing uses" $'local a, _b = 1, 2\nlocal function f() return 3 end\nprint(a)' "s.lua:2:16: warning: the local 'f' is never used"
+finds "one mistake is no second" $'return container { rootfs = "rootfs", command = { "x" },\n  network = veth { hots = "10.9.9.1/24", guest = "10.9.9.2/24" } }' \
+  "s.lua:2:20: veth has no field 'hots' (did you mean 'host'?)"
 
 # What is checked is never run, wherever in a table it stands.
 cat > sly.lua <<L

@@ -104,7 +104,7 @@ rootfs.with(function(path)
 
   test("what is no step, or has an unknown hook, is an error at the container's line", function()
     local function with(step) return { rootfs = path, command = { "true" }, step } end
-    check.raises("expected a function or a step in the list, got 5", function() container(with(5)) end)
+    check.raises("expected a function or a step as item 1 of its list, got 5", function() container(with(5)) end)
     check.raises("step has no field 'preprae' (did you mean 'prepare'?)", function()
       container(with { preprae = print })
     end)
