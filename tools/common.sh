@@ -15,7 +15,7 @@ build_packages="g++ cmake ninja-build pkg-config ccache libluajit-5.1-dev lua-ar
   libseccomp-dev libarchive-dev libzstd-dev liblzma-dev libbz2-dev zlib1g-dev libacl1-dev libedit-dev libncurses-dev libbsd-dev libmd-dev catch2"
 demo_packages="mmdebstrap"
 test_packages="apparmor busybox-static nftables iproute2 strace python3 attr libcap2-bin util-linux procps uidmap passt perl-base tmux lua-check clang-format clang-tidy
-  xz-utils zstd bzip2 man-db groff-base hostname"
+  xz-utils zstd bzip2 man-db groff-base mandoc hostname zsh fish"
 vm_packages="qemu-system-x86 gcc libc6-dev cpio kmod e2fsprogs perl xz-utils zstd lz4 apparmor"
 bench_packages="bubblewrap crun runc busybox-static iproute2 python3 gcc libc6-dev"
 

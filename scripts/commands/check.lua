@@ -5,7 +5,7 @@ local lexer = require "luabox.lexer"
 local reference = require "luabox.reference"
 local sys = require "luabox.sys"
 
-local check = { summary = "Tell what is wrong with a script, without running it." }
+local check = { summary = "Tell what is wrong with a script, without running it.", words = { "scripts" } }
 
 local FOUND = 1
 local MOST_ROUNDS = 50

@@ -1,7 +1,7 @@
 -- luabox exec [OPTIONS] NAME COMMAND...
 local cli = require "luabox.cli"
 
-local exec = { summary = "Run a command in a container that runs." }
+local exec = { summary = "Run a command in a container that runs.", options_first = true, words = { "container", "files" } }
 
 local DESCRIPTION = [[
 Runs COMMAND in the container NAME: in all its namespaces and its cgroup, confined as its own command is. The exit status is the command's,

@@ -2,7 +2,7 @@
 local cli = require "luabox.cli"
 local errors = require "luabox.errors"
 
-local explain = { summary = "Tell what a script would do, without doing it." }
+local explain = { summary = "Tell what a script would do, without doing it.", options_first = true, words = { "scripts", "files" } }
 
 local DESCRIPTION = [[
 Runs SCRIPT without touching anything, and prints what 'luabox run SCRIPT' would do, step by step, on the host and inside, each with the line of

@@ -1,5 +1,5 @@
 -- luabox help [COMMAND]; as man pages and completions too.
-local help = { summary = "Show the commands, or the help of one." }
+local help = { summary = "Show the commands, or the help of one.", words = { "command", "none" } }
 
 local DESCRIPTION = [[
 Shows the commands, or the help of COMMAND. What else is made of the same: a man page, such as `luabox help --man run | man -l -`, and
@@ -50,10 +50,14 @@ end
 
 function help.run(arguments)
   if not arguments[1] then return overview() end
+  if arguments[1] == "--suggest" then
+    require("luabox.cli").collect_garbage()
+    return require("luabox.suggestions").print { unpack(arguments, arguments[2] == "--" and 3 or 2) }
+  end
   local options = require("luabox.cli").parse(help.parser(), arguments)
   local manual = require "luabox.manual"
   if options.install then return manual.install(options.install, commands()) end
-  if options.completion then return print(manual.completion(options.completion, commands())) end
+  if options.completion then return print(require("luabox.suggestions").SHELLS[options.completion]) end
   local name, below = unpack(options.command)
   if not name then return options.man and io.write(manual.overview(commands())) and 0 or overview() end
   local command = require("luabox.main").command(name)

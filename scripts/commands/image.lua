@@ -7,7 +7,7 @@ local units = require "luabox.units"
 
 local INTERRUPTED = 130
 
-local image = { summary = "Import, list and remove images." }
+local image = { summary = "Import, list and remove images.", words = { import = { "files", "none" }, rm = { "image" } } }
 
 -- ---- progress
 

@@ -3,7 +3,7 @@ local cli = require "luabox.cli"
 local errors = require "luabox.errors"
 local sys = require "luabox.sys"
 
-local init = { summary = "Write a first script, and what editors need." }
+local init = { summary = "Write a first script, and what editors need.", words = { "folders", "none" } }
 
 local DESCRIPTION = [[
 Writes into DIR (this folder unless said otherwise): box.lua, a first script; .luabox/, the definitions of the vocabulary for editors that

@@ -1,7 +1,7 @@
 -- luabox kill NAME [SIGNAL]
 local cli = require "luabox.cli"
 
-local kill = { summary = "Send a signal to a container's command." }
+local kill = { summary = "Send a signal to a container's command.", words = { "container", "signal", "none" } }
 
 local EXAMPLES = [[
 luabox kill web                        asks it to end

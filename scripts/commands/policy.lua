@@ -3,7 +3,8 @@ local cli = require "luabox.cli"
 local errors = require "luabox.errors"
 local sys = require "luabox.sys"
 
-local policy = { summary = "Check, test and explain site policies." }
+local policy = { summary = "Check, test and explain site policies.",
+  words = { check = { "folders", "none" }, test = { "folders", "none" }, explain = { "scripts", "files" } } }
 
 local FOLDER = "/etc/luabox/policy.d"
 

@@ -4,7 +4,7 @@ local errors = require "luabox.errors"
 local sys = require "luabox.sys"
 local values = require "luabox.values"
 
-local repl = { summary = "A prompt to try everything at." }
+local repl = { summary = "A prompt to try everything at.", words = { "scripts", "files" } }
 
 local FAILED = 1
 local INTERRUPTED = 130

@@ -2,7 +2,7 @@
 local cli = require "luabox.cli"
 local errors = require "luabox.errors"
 
-local run = { summary = "Run a container script." }
+local run = { summary = "Run a container script.", options_first = true, words = { "scripts", "files" } }
 
 local DESCRIPTION = [[
 Runs SCRIPT, a Lua script, and the container or list of containers that it returns. ARGs reach the script as ... and arg; COMMAND

@@ -1,7 +1,7 @@
 -- luabox stats NAME: what a container has used.
 local cli = require "luabox.cli"
 
-local stats = { summary = "Show what a container has used." }
+local stats = { summary = "Show what a container has used.", words = { "container", "none" } }
 
 local EXAMPLES = [[
 luabox stats web                       one value a line

@@ -1,7 +1,7 @@
 -- luabox trace FILE: what `luabox run --trace FILE` wrote, in the terminal.
 local cli = require "luabox.cli"
 
-local command = { summary = "Show where a start's time went." }
+local command = { summary = "Show where a start's time went.", words = { "files", "none" } }
 
 local DESCRIPTION = [[
 Shows a FILE that 'luabox run --trace FILE' wrote: the slowest primitives, and all of them as bars on one line of time, those of the parent and

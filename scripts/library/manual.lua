@@ -1,4 +1,4 @@
--- manual.lua: man pages and shell completions, from the parsers that --help is made of.
+-- manual.lua: man pages, from the parsers that --help is made of, and what else an installation has.
 local sys = require "luabox.sys"
 
 local manual = {}
@@ -110,31 +110,6 @@ function manual.overview(commands)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- ---- completions
-
---- One parser with all commands below it, as argparse makes completions of it.
-local function whole(commands)
-  local root = require "argparse"("luabox"):add_help "-h --help"
-  for _, each in ipairs(commands) do
-    local command = root:command(each.name, each.command.summary or "")
-    command._summary = each.command.summary
-    local parser = each.command.parser and each.command.parser()
-    if parser then
-      command._options, command._arguments, command._commands = parser._options, parser._arguments, parser._commands
-      command._usage, command._has_help = parser._usage, parser._has_help
-      for _, list in ipairs { command._options, command._arguments, command._commands } do
-        for _, element in ipairs(list) do element._parent = command end
-      end
-    end
-  end
-  return root
-end
-
---- "bash", "zsh" or "fish".
-function manual.completion(shell, commands)
-  return whole(commands)["get_" .. shell .. "_complete"](whole(commands))
-end
-
 -- ---- all of it, for an installation
 
 --- Writes man pages, completions and the definitions for editors below `prefix`.
@@ -146,9 +121,10 @@ function manual.install(prefix, commands)
   end
   write("man/man1/luabox.1", manual.overview(commands))
   for _, each in ipairs(commands) do write(("man/man1/luabox-%s.1"):format(each.name), manual.page(each.name, each.command)) end
-  write("bash-completion/completions/luabox", manual.completion("bash", commands))
-  write("zsh/vendor-completions/_luabox", manual.completion("zsh", commands))
-  write("fish/vendor_completions.d/luabox.fish", manual.completion("fish", commands))
+  local completion = require("luabox.suggestions").SHELLS
+  write("bash-completion/completions/luabox", completion.bash .. "\n")
+  write("zsh/vendor-completions/_luabox", completion.zsh .. "\n")
+  write("fish/vendor_completions.d/luabox.fish", completion.fish .. "\n")
   for _, name in ipairs { "luabox", "sys" } do write(("luabox/meta/%s.lua"):format(name), require("luabox.meta." .. name)) end
 end
 

@@ -15,13 +15,19 @@ for command in luabox luabox-run luabox-repl luabox-image luabox-help; do
   holds "man $command" "$command" "$(MANWIDTH=80 man -l "usr/share/man/man1/$command.1" 2>&1)"
 done
 equal "no page has an error" "" "$(for page in usr/share/man/man1/*; do groff -man -Tutf8 -ww "$page" 2>&1 >/dev/null; done)"
+if command -v mandoc > /dev/null; then
+  # Pages have no date: what is built twice is the same.
+  equal "no page has a flaw of style" "" "$(for page in usr/share/man/man1/*; do mandoc -T lint "$page"; done 2>&1 | grep -v "missing date")"
+else
+  skipped "no page has a flaw of style" "there is no mandoc"
+fi
 for command in $("$luabox" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
   succeeds "$command has a page" test -s "usr/share/man/man1/luabox-$command.1"
 done
 holds "a page has what --help has" "Call the container NAME" "$(MANWIDTH=200 man -l usr/share/man/man1/luabox-run.1)"
 holds "and sections for the commands below it" "max-size SIZE" "$(MANWIDTH=200 man -l usr/share/man/man1/luabox-image.1)"
 complete_words() { # WORD...: what bash offers for the last word
-  bash -c '. usr/share/bash-completion/completions/luabox; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _luabox; echo "${COMPREPLY[*]}"' _ "$@"
+  PATH="$work/usr/bin:$PATH" bash -c '. usr/share/bash-completion/completions/luabox; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _luabox; echo "${COMPREPLY[*]}"' _ "$@"
 }
 equal "bash completes a command" "repl" "$(complete_words luabox rep)"
 equal "its options" "--name" "$(complete_words luabox run --na)"
