@@ -1,6 +1,6 @@
 -- A second process in a container that runs: in all its namespaces and its cgroup, with its user, its few capabilities and its filter.
 -- Prints what the two see of each other, what the second may not do either, its exit status, and that it ends with the container.
--- Argument: the folder of a root file system with a shell, such as ./rootfs; an ordinary user's must be his own.
+-- Needs the folder of a root file system with a shell as its argument, such as ./rootfs; an ordinary user's must be his own.
 local root = ... or "./rootfs"
 
 local c = container {

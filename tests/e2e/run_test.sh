@@ -85,7 +85,7 @@ refuse "no command" "bad.lua:1: container: expected the field 'command'" "return
 refuse "a rootfs that isn't there" "bad.lua:1: no folder /no/such" "return container { rootfs = '/no/such', command = { 'true' } }"
 refuse "an image that isn't there" "bad.lua:1: no image 'nosuch'" "return container { rootfs = image 'nosuch', command = { 'true' } }"
 refuse "a bind of nothing" "bad.lua:2: bind /x: " $'return container { '"$R"$',\n  mounts = { bind { "/no/such", "/x" } } }'
-refuse "a size without sense" "bad.lua:1: '12 apples' is no size" "return container { $R, mounts = { tmpfs { '/x', size = '12 apples' } } }"
+refuse "a size without sense" "bad.lua:1: tmpfs.size: expected a size such as 64MiB, 100MB or a number of bytes, got '12 apples'" "return container { $R, mounts = { tmpfs { '/x', size = '12 apples' } } }"
 refuse "a misspelt cgroup key" "(did you mean 'memory.limit_in_bytes'?)" "return container { $R, cgroup = { ['memory.limt_in_bytes'] = 5 } }"
 refuse "a memory limit too small to start" "too small to start" "return container { $R, cgroup = { memory = '64k' } }"
 refuse "a malformed address" "172.16.99.300" "return container { $R, network = veth { host = '172.16.99.300/24', guest = '172.16.99.2/24' } }"
