@@ -191,6 +191,16 @@ int set_scope(lua_State* L) {
   return 0;
 }
 
+/// host.suggestion(name, names) -> " (did you mean 'check'?)" or ""
+int suggestion(lua_State* L) {
+  return lua::guard(L, [](lua_State* state) {
+    const auto name = lua::check<std::string>(state, 1);
+    const auto names = lua::check<std::vector<std::string>>(state, 2);
+    lua::push(state, lua::suggestion(name, {names.begin(), names.end()}));
+    return 1;
+  });
+}
+
 /// host.where() -> "10-site.lua:4", the line that called the function which asks
 int where(lua_State* L) {
   lua_Debug frame;
@@ -199,10 +209,10 @@ int where(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kHost[] = {{"where", where},         {"audit_to", audit_to}, {"audit", audit},
-                              {"encode", encode},       {"resolve", resolve},   {"origin", origin},
-                              {"user", user},           {"time", now},          {"chunk", chunk},
-                              {"set_scope", set_scope}, {nullptr, nullptr}};
+constexpr luaL_Reg kHost[] = {{"suggestion", suggestion}, {"where", where},         {"audit_to", audit_to},
+                              {"audit", audit},           {"encode", encode},       {"resolve", resolve},
+                              {"origin", origin},         {"user", user},           {"time", now},
+                              {"chunk", chunk},           {"set_scope", set_scope}, {nullptr, nullptr}};
 
 void open_some_libraries(lua_State* L) {
   static constexpr luaL_Reg libraries[] = {{"", luaopen_base},

@@ -26,23 +26,11 @@ local audited = false
 local file              -- the one that is being loaded
 local denied            -- the reason of the deny() that the running rule called
 
+--- " (did you mean 'check'?)", or nothing; `known` has the names as keys.
 local function nearest(name, known)
-  local best, least = nil, math.max(2, math.floor(#name / 3)) + 1
-  for candidate in pairs(known) do
-    local row = {}
-    for j = 0, #candidate do row[j] = j end
-    for i = 1, #name do
-      local diagonal = row[0]
-      row[0] = i
-      for j = 1, #candidate do
-        local substituted = diagonal + (name:byte(i) ~= candidate:byte(j) and 1 or 0)
-        diagonal = row[j]
-        row[j] = math.min(row[j] + 1, row[j - 1] + 1, substituted)
-      end
-    end
-    if row[#candidate] < least then best, least = candidate, row[#candidate] end
-  end
-  return best and (" (did you mean '%s'?)"):format(best) or ""
+  local names = {}
+  for each in pairs(known) do names[#names + 1] = each end
+  return host.suggestion(name, names)
 end
 
 -- ---- what a policy is written in
