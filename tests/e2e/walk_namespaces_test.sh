@@ -113,6 +113,26 @@ join() {
 }
 interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]*).*/\1/' | xargs; }
 
+cgroup() {
+  if [[ $2 =~ outside:\ self\ [^$'\n']*:/.*luabox/walk-namespace ]]; then ok "namespaces/cgroup: $1outside the path is seen"; else failed "namespaces/cgroup: $1outside the path is seen" "$2"; fi
+  if [[ $2 =~ inside:\ self\ [^$'\n']*:/$'\n' ]]; then ok "namespaces/cgroup: $1inside it is hidden"; else failed "namespaces/cgroup: $1inside it is hidden" "$2"; fi
+  holds "namespaces/cgroup: $1who stands outside is seen by the way there" ":/../" "$(grep 'inside: 1' <<< "$2")"
+  equal "namespaces/cgroup: $1the cgroup goes with the walk" "" "$(find /sys/fs/cgroup -name walk-namespace)"
+}
+
+# In a cgroup that is given to the user, of the hierarchy that has pids; by root, below a folder of this test's own.
+delegated_cgroup() {
+  local above given
+  above=$(awk '$3 == "cgroup" && index("," $4 ",", ",pids,") { print $2; exit }' /proc/mounts)
+  if [ -z "$above" ] && grep -qw pids /sys/fs/cgroup/cgroup.subtree_control 2> /dev/null; then above=/sys/fs/cgroup; fi
+  [ -n "$above" ] || { skipped "namespaces/cgroup: rootless: inside it is hidden" "this host gives no cgroup the controller pids"; return; }
+  given=$above/luabox-walk-$$
+  mkdir -p "$given/shell"
+  chown -R 1000:1000 "$given"
+  cgroup "rootless: " "$(echo $BASHPID > "$given/shell/cgroup.procs"; walk cgroup)"
+  find "$given" -depth -type d -exec rmdir {} \;
+}
+
 runner=()
 as_root() {
   for each in uts ipc pid mount_ net user time_ skeleton unshare_ join; do $each ""; done
@@ -123,11 +143,7 @@ as_root() {
   holds "namespaces/user: a range of ids" "a range: 0 100000 65536" "$seen"
   holds "namespaces/user: with it another id can be taken, and setgroups is allowed" $'\n7\na range: setgroups is allowed' "$seen"
 
-  seen=$(walk cgroup)
-  if [[ $seen =~ outside:\ self\ [^$'\n']*:/.*luabox/walk-namespace ]]; then ok "namespaces/cgroup: outside the path is seen"; else failed "namespaces/cgroup: outside the path is seen" "$seen"; fi
-  if [[ $seen =~ inside:\ self\ [^$'\n']*:/$'\n' ]]; then ok "namespaces/cgroup: inside it is hidden"; else failed "namespaces/cgroup: inside it is hidden" "$seen"; fi
-  holds "namespaces/cgroup: who stands outside is seen by the way there" ":/../" "$(grep 'inside: 1' <<< "$seen")"
-  equal "namespaces/cgroup: the cgroup goes with the walk" "" "$(find /sys/fs/cgroup -name walk-namespace)"
+  cgroup "" "$(walk cgroup)"
 
   before=$(folders 'walk-netns-*')
   holds "namespaces/join: by a name that the walk gives as ip netns does" "by name: $(uname -n), lo walk0" "$(walk join)"
@@ -150,6 +166,8 @@ if ! allowed; then
   finish
 fi
 for each in uts ipc pid mount_ net user time_ skeleton unshare_ join; do $each "rootless: "; done
+refused "namespaces/cgroup: rootless: with no cgroup delegated" "no cgroup is delegated to this user" "$(walk cgroup)"
+[ "$(id -u)" != 0 ] || delegated_cgroup
 if ! grep -q "^$(id -un):" /etc/subuid; then
   holds "namespaces/user: rootless: without /etc/subuid there is one id, and the walk says so" "have none for this user" "$(walk user)"
 fi
