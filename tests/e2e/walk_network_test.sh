@@ -139,7 +139,7 @@ for i in $(seq 20); do run --name "${mark}many$i" many.lua > many.$i & pids[i]=$
 for i in $(seq 20); do wait ${pids[i]}; done
 equal "addresses: twenty that start at once have twenty" "20 20" "$(cat many.? many.?? | wc -l) $(cat many.? many.?? | sort -u | wc -l)"
 succeeds "addresses: and nothing is left" within 3 none_left
-box tiny "subnet = '10.9.4.0/30'" "sleep $((3 * slow))"
+box tiny "subnet = '10.9.4.0/30'" "sleep $((slow > 1 ? 10 * slow : 3))"
 run tiny.lua & within 5 eval '[ -n "$(ip -o link show type veth | grep lb)" ]'
 holds "addresses: a full subnet is told" "the subnet 10.9.4.0/30 has no address left" "$(run --name ${mark}second tiny.lua)"
 holds "bridge: other settings are told" "the bridge 'web' is in use with subnet 10.9.4.0/30, not 10.9.3.0/24" "$(run many.lua)"
@@ -168,7 +168,7 @@ script "name = '${mark}free'" "network = bridge { 'web', $N, bandwidth = '1mbit'
 holds "refused: a limit on who may lift it" "bandwidth can't be enforced on a container that has net_admin" "$(run box.lua)"
 
 # Another state's bridge of that name is not ours to change, nor to take away.
-box stay "$N" "sleep $((3 * slow))"
+box stay "$N" "sleep $((slow > 1 ? 10 * slow : 3))"
 run stay.lua & staying=$!; within 5 eval 'ip link show lbr-web > /dev/null 2>&1 && ip link show master lbr-web | grep -q lb'
 index=$(ip -o link show lbr-web | cut -d: -f1)
 holds "another state: its bridge is told" "the interface lbr-web exists already" "$(LUABOX_STATE=$work/other run many.lua)"
