@@ -9,6 +9,7 @@
 
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
+#include "engine/policy_files.hpp"
 
 namespace luabox {
 namespace {
@@ -40,6 +41,16 @@ void write(const std::string& path, const lua::Bytes& text, WriteOptions options
 void set(const std::string& path, const lua::Bytes& text) { write_file(path, text.data); }
 void rename(const std::string& from, const std::string& to, RenameOptions options) {
   rename_file(from, to, options.replace);
+}
+struct TrustedRead {
+  PolicyOwner owner = PolicyOwner::caller;
+};
+/// file.read_trusted(path, { owner = "root" | "caller" }) -> text, nil where there is none; raises where
+/// others could have written it
+std::optional<lua::Bytes> read_only_if_trusted(const std::string& path, TrustedRead options) {
+  std::optional<std::string> text = read_trusted(path, options.owner);
+  if (!text) return std::nullopt;
+  return lua::Bytes{std::move(*text)};
 }
 /// file.identity(path) -> "device-inode": the same for every name of a folder
 std::string identity(const std::string& path) {
@@ -99,6 +110,15 @@ std::string absolute(const std::string& path) {
 }  // namespace
 
 template <>
+struct lua::Words<PolicyOwner> {
+  static constexpr std::array<std::pair<std::string_view, PolicyOwner>, 2> all{
+      {{"root", PolicyOwner::root}, {"caller", PolicyOwner::caller}}};
+};
+template <>
+struct lua::Options<TrustedRead> {
+  static constexpr auto fields = std::tuple(field("owner", &TrustedRead::owner));
+};
+template <>
 struct lua::Options<Mode> {
   static constexpr auto fields = std::tuple(field("mode", &Mode::mode));
 };
@@ -140,6 +160,7 @@ int open_file(lua_State* L) {
       {"list", lua::fn<&list>, false},          // file.list(path, { limit = }) -> names
       {"kind", lua::fn<&kind_of>, false},       // file.kind(path) -> "directory" ... or nil
       {"read", lua::fn<&read>, false},          // file.read(path) -> text
+      {"read_trusted", lua::fn<&read_only_if_trusted>, false},  // file.read_trusted(path, { owner = })
       {"write", lua::fn<&write>},               // file.write(path, text, { mode =, create = })
       {"set", lua::fn<&set>},                   // file.set(path, text): one write to a control file
       {"rename", lua::fn<&rename>},             // file.rename(from, to, { replace = "no" })

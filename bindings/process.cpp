@@ -221,6 +221,23 @@ std::string random_hex(int bytes) {
   }
   return text;
 }
+/// sys.errors() -> a list of { code =, name = "ENOENT", text = "No such file or directory" }
+int errors(lua_State* L) {
+  lua::no_more_arguments(L, 0);
+  lua_newtable(L);
+  int count = 0;
+  for (const ErrnoName& each : errno_names()) {
+    lua_createtable(L, 0, 3);
+    lua::push(L, each.code);
+    lua_setfield(L, -2, "code");
+    lua::push(L, each.name);
+    lua_setfield(L, -2, "name");
+    lua::push(L, each.text);
+    lua_setfield(L, -2, "text");
+    lua_rawseti(L, -2, ++count);
+  }
+  return 1;
+}
 std::string version() { return LUABOX_VERSION; }
 int own_pid() { return ::getpid(); }
 int own_uid() { return static_cast<int>(::geteuid()); }
@@ -373,6 +390,7 @@ int open_process(lua_State* L) {
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},
       {"random", lua::fn<&random_hex>, false},  // sys.random(4) -> 8 hexadecimal digits
+      {"errors", lua::fn<&errors>, false},      // sys.errors() -> { code =, name =, text = }, each errno
       {"version", lua::fn<&version>, false},
       {"pid", lua::fn<&own_pid>, false},
       {"uid", lua::fn<&own_uid>, false},

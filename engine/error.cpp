@@ -35,4 +35,14 @@ std::string errno_name(int code) {
   return name ? name : "E" + std::to_string(code);
 }
 
+std::vector<ErrnoName> errno_names() {
+  constexpr int last = 133;  // EHWPOISON
+  std::vector<ErrnoName> names;
+  char buffer[128];
+  for (int code = 1; code <= last; ++code)
+    if (const char* name = ::strerrorname_np(code))
+      names.push_back({code, name, ::strerror_r(code, buffer, sizeof buffer)});
+  return names;
+}
+
 }  // namespace luabox

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <exception>
 #include <string>
+#include <vector>
 
 namespace luabox {
 
@@ -35,5 +36,14 @@ class Error : public std::exception {
 
 /// The symbolic name of an errno value: "ENOENT"; "E123" where it has none.
 std::string errno_name(int code);
+
+struct ErrnoName {
+  int code;
+  std::string name;  ///< "ENOENT"
+  std::string text;  ///< "No such file or directory": what an Error says
+};
+
+/// Every errno value that has a name, in order.
+std::vector<ErrnoName> errno_names();
 
 }  // namespace luabox

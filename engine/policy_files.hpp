@@ -5,6 +5,7 @@
 // root's names in it). So must each file. What is read is what was checked: one descriptor, no name twice.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,11 @@ enum class PolicyOwner {
 /// The *.lua of `folder` in order of name; none where there is no such folder. Throws Error (EPERM) that
 /// names the folder or file that somebody else could have written.
 std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner owner);
+
+/// The text of one file, up to 1 MiB, looked at in the same way; nullopt where there is none. Symlinks of
+/// `path` are followed first, and what they lead to is checked. Throws Error (EPERM) that names what somebody
+/// else could have written.
+std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner);
 
 /// Whether nobody but root can have written the file at `path`, an absolute path without symlinks.
 bool only_root_writes(const std::string& path);

@@ -14,10 +14,13 @@ local causes = { list = {} }
 ---@field when? fun(problem): any        what else must hold
 ---@field cause string|fun(problem): string
 ---@field remedy string
+---@field from? string                   "file:line" of one that a site or a user has added
 
 --- causes.add { op = "exec", code = "ENOENT", cause = "...", remedy = "..." }
 function causes.add(cause)
   if type(cause) ~= "table" or not cause.cause or not cause.remedy then error("causes.add: expected a table with 'cause' and 'remedy'", 2) end
+  local frame = debug.getinfo(2, "Sl")
+  if frame and frame.source:sub(1, 8) ~= "@luabox:" then cause.from = ("%s:%d"):format(frame.source:gsub("^@", ""), frame.currentline) end
   causes.list[#causes.list + 1] = cause
 end
 local add = causes.add
@@ -52,6 +55,13 @@ local function filtered() return text_of("/proc/self/status"):match "Seccomp:%s*
 --- It has the power: what refuses then is no missing privilege.
 local function filtered_though_root(problem)
   return filtered() and not in_user_namespace(problem) and not lacks "sys_admin" ()
+end
+
+--- What a security module lets luabox itself do is written in a profile: its name, nil where it is not confined.
+local function own_profile()
+  local label = text_of("/proc/self/attr/current"):match "^[^%z\n]*"
+  local name, mode = label:match "^(.-) %((%a+)%)$"
+  return mode == "enforce" and name or nil
 end
 
 -- ---- the most general first: what is added later is asked first
@@ -141,7 +151,15 @@ add { op = "prctl", path = "bounding set", code = "EPERM", cause = "taking capab
   remedy = "start luabox as root, or in a user namespace" }
 add { op = "exec_label", message = "AppArmor", cause = "this kernel has no AppArmor, or not this profile",
   remedy = "load the profile (apparmor_parser), or leave out apparmor = ..." }
+add { op = "exec", code = "EACCES", when = function(problem) return problem.apparmor end,
+  cause = function(problem)
+    return ("the AppArmor profile '%s' of the container does not let it be executed, or it is not executable for the user that the command runs as")
+      :format(problem.apparmor or "NAME")
+  end,
+  remedy = "look for DENIED in the kernel's log (journalctl -k), and give the profile a rule such as '/bin/** ix,'" }
 
+add { op = "seccomp", code = "ENOMEM", cause = "the filters of one process may have 32768 instructions together",
+  remedy = "load fewer, or smaller ones" }
 add { op = "seccomp", code = "EACCES", cause = "a filter can be loaded only after no_new_privs, or with CAP_SYS_ADMIN",
   remedy = "call sys.security.no_new_privs() before" }
 
@@ -163,8 +181,9 @@ add { op = "fsconfig", path = "^overlay", code = { "EINVAL", "ENOTSUP", "EOPNOTS
   cause = "upper and work must lie on one file system that overlay can use as its top layer: not on another overlay, nor on NFS, vfat or a FUSE",
   remedy = "put them on a tmpfs, ext4, xfs or btrfs: LUABOX_IMAGES moves the layers" }
 add { op = "fsopen", path = "^overlay", code = "ENODEV", cause = "this kernel has no overlay file system", remedy = "modprobe overlay" }
-add { op = { "fsopen", "fsconfig" }, path = "^overlay", code = "EPERM", cause = "overlay in a user namespace takes Linux 5.11 and userxattr",
-  remedy = "use directory without overlay" }
+add { op = { "fsopen", "fsconfig" }, path = "^overlay", code = "EPERM",
+  cause = "overlay takes root, if only root of a user namespace, and there Linux 5.11 and userxattr",
+  remedy = "run luabox as root, or unshare a user namespace before; or use directory without overlay" }
 add { op = "pivot_root", code = { "EINVAL", "EBUSY" }, cause = "the new root must be a mount point of its own, on a private mount",
   remedy = "bind it onto itself before: sys.mount.bind(path, path)" }
 add { op = "umount", code = "EBUSY", cause = "a process has its working directory or an open file there",
@@ -223,6 +242,10 @@ add { code = { "EPERM", "ENOSYS" }, when = filtered_though_root,
   cause = function(problem) return ("luabox runs under a system call filter (Seccomp: 2), which refuses '%s'"):format(problem.op or "it") end,
   remedy = "allow it in the profile of the container or service that luabox runs in: --security-opt seccomp=, SystemCallFilter=" }
 
+add { code = { "EPERM", "EACCES" }, when = function(problem) return problem.op ~= "exec" and own_profile() end,
+  cause = function() return ("luabox runs under the security module's profile '%s', which may refuse it"):format(own_profile() or "NAME") end,
+  remedy = "look for DENIED in the kernel's log (journalctl -k), and allow it in the profile" }
+
 -- ---- telling
 
 local function one_of(wanted, value)
@@ -241,19 +264,31 @@ local function matches(cause, problem)
     and (not cause.when or cause.when(problem))
 end
 
-local function site_files()
+local SITE = "/etc/luabox/causes.lua"
+
+--- Under policies, and where privileges were gained, a user's own file is not looked at.
+local function user_file()
+  if sys.policy.active() then return nil end
   local config = os.getenv "XDG_CONFIG_HOME" or (os.getenv "HOME" and os.getenv "HOME" .. "/.config")
-  return { "/etc/luabox/causes.lua", config and config .. "/luabox/causes.lua" or nil }
+  return config and config .. "/luabox/causes.lua" or nil
 end
 
---- A site's own: files that call causes.add, in /etc/luabox and the user's configuration folder. One that fails is told, and passed over.
+local function load_file(file, owner)
+  local ok, problem = pcall(function()
+    local text = sys.file.read_trusted(file, { owner = owner })
+    if text then assert(loadstring(text, "@" .. file))(causes) end
+  end)
+  return not ok and ("%s is passed over: %s"):format(file, tostring(problem)) or nil
+end
+
+--- A site's own, and a user's: files that call causes.add. One that somebody else could have written, or that fails, is passed over; returns a
+--- sentence for each of these.
+---@return string[]
 function causes.load_site()
-  for _, file in ipairs(site_files()) do
-    if sys.file.kind(file) then
-      local ok, problem = pcall(function() return assert(loadfile(file))(causes) end)
-      if not ok then sys.log.warning(("%s: %s"):format(file, tostring(problem))) end
-    end
-  end
+  local own, warnings = user_file(), {}
+  warnings[1] = load_file(SITE, "root")
+  warnings[#warnings + 1] = own and load_file(own, "caller") or nil
+  return warnings
 end
 
 --- The cause of `problem` and what to do, nil where none is known.
@@ -262,8 +297,50 @@ function causes.find(problem)
   for i = #causes.list, 1, -1 do
     local cause = causes.list[i]
     local ok, found = pcall(matches, cause, problem)
-    if ok and found then return type(cause.cause) == "function" and cause.cause(problem) or cause.cause, cause.remedy end
+    if ok and found then return causes.text(cause, problem), cause.remedy end
   end
+end
+
+--- What `cause` says of `problem`.
+function causes.text(cause, problem)
+  return type(cause.cause) == "function" and cause.cause(problem) or cause.cause
+end
+
+-- ---- looking it up
+
+local function words_of(value)
+  if type(value) == "table" then return table.concat(value, " ") end
+  return value or ""
+end
+
+--- All that a cause says, for a search.
+local function whole_text(cause)
+  local parts = { words_of(cause.op), words_of(cause.code), cause.path or "", cause.message or "", causes.text(cause, {}), cause.remedy }
+  return table.concat(parts, " "):lower()
+end
+
+--- The causes that could be meant, the most particular first. `wanted` has `code` ("EPERM"), `op` and `text` (any part of what a cause says),
+--- each or none; beside a code, a cause that says nothing of an op is meant by every one.
+---@param wanted { code?: string, op?: string, text?: string }
+---@return luabox.Cause[]
+function causes.search(wanted)
+  local found = {}
+  for i = #causes.list, 1, -1 do
+    local cause = causes.list[i]
+    local holds = (not wanted.code or cause.code ~= nil and one_of(cause.code, wanted.code))
+      and (not wanted.op or one_of(cause.op, wanted.op) and (cause.op or wanted.code) ~= nil)
+    if holds and wanted.text then holds = whole_text(cause):find(wanted.text:lower(), 1, true) ~= nil end
+    if holds then found[#found + 1] = cause end
+  end
+  return found
+end
+
+--- Whether some cause is about the step `op`.
+function causes.knows_op(op)
+  for _, cause in ipairs(causes.list) do
+    if cause.op and one_of(cause.op, op) then return true end
+  end
+  return false
 end
 
 return causes

@@ -10,7 +10,7 @@ local WIDTH = 80  -- columns of a help
 --- A usage error: one sentence, and where help is.
 function cli.refuse(command, message, ...)
   local text = message:format(...):gsub("\n[Dd]id you mean (.-)%?$", " (did you mean %1?)"):gsub("%s*\n%s*", "; ")
-  errors.raise("%s; see 'luabox help%s'", text, command and " " .. command or "")
+  error(errors.new { op = "usage", message = ("%s; see 'luabox help%s'"):format(text, command and " " .. command or "") }, 0)
 end
 
 local SHARED = { verbose = true, debug = true, log_file = true, log_format = true, help = true }

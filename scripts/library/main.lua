@@ -5,14 +5,15 @@
 local errors = require "luabox.errors"
 
 local COMMANDS = {
-  "run", "explain", "exec", "update", "kill", "stats", "list", "trace", "image", "gc", "check-host", "repl", "check", "init", "help", "version",
+  "run", "explain", "exec", "update", "kill", "stats", "list", "trace", "why", "image", "gc", "check-host", "repl", "check", "init", "help",
+  "version",
 }
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version", ls = "list" }
 
 -- What asks the policies of a site, or runs nothing of a script's. Where there are policies no other command is there.
 local GOVERNED = {
   run = true, explain = true, exec = true, update = true, kill = true, stats = true, image = true, list = true, gc = true, policy = true, init = true,
-  help = true, version = true,
+  why = true, help = true, version = true,
 }
 
 COMMANDS[#COMMANDS + 1] = "policy"
@@ -64,28 +65,44 @@ function main.command(name)
   end
   local known = { unpack(COMMANDS) }
   for other in pairs(site) do known[#known + 1] = other end
-  errors.raise("there is no command '%s'%s; see 'luabox help'", name, errors.suggestion(name, known))
+  require("luabox.cli").refuse(nil, "there is no command '%s'%s", name, errors.suggestion(name, known))
 end
 
 -- A command that could not be executed, as a shell tells it.
 local EXEC_STATUS = { ENOENT = 127, EACCES = 126, ENOEXEC = 126, EISDIR = 126, ENOTDIR = 126, ELOOP = 126, EPERM = 126 }
 
---- For a person (at a terminal, or with --debug) two more lines where the cause is known: a program reads one sentence. Nothing that goes
---- wrong here may hide the error itself.
-local function why(problem)
-  local cli = package.loaded["luabox.cli"]
-  if not (cli and cli.debug) and not require("luabox.sys").file.is_terminal(2) then return "" end
-  local ok, cause, remedy = pcall(function()
-    local causes = require "luabox.causes"
-    causes.load_site()
-    return causes.find(problem)
-  end)
-  return ok and cause and ("\n  cause: %s\n  to do: %s"):format(cause, remedy) or ""
+--- Commands whose failures are no start's.
+local NO_START = {}
+for _, name in ipairs(COMMANDS) do NO_START[name] = name ~= "run" and name ~= "exec" end
+
+--- The cause and what to do, where these are known; and what was wrong with a file of causes.
+local function cause_of(problem)
+  local causes = require "luabox.causes"
+  local warnings = causes.load_site()
+  local cause, remedy = causes.find(problem)
+  return cause, remedy, warnings
 end
 
-local function tell(problem)
+--- A program that reads standard error gets one sentence; a person two more lines: at a terminal, with --debug, where LUABOX_HINTS is 1.
+local function for_a_person()
+  local cli, wanted = package.loaded["luabox.cli"], os.getenv "LUABOX_HINTS"
+  if cli and cli.debug then return true end
+  if wanted == "1" or wanted == "0" then return wanted == "1" end
+  return require("luabox.sys").file.is_terminal(2)
+end
+
+--- Tells the error, and keeps it for `luabox why` when a start has failed. Nothing that goes wrong with what is known beyond the error may hide it.
+local function tell(problem, arguments)
   local sys, cli = require "luabox.sys", package.loaded["luabox.cli"]
-  local text = tostring(problem) .. why(problem)
+  local text, shown = tostring(problem), for_a_person()
+  local started = problem.op ~= "usage" and arguments[1] and not NO_START[arguments[1]]
+  if shown or started then
+    local ok, cause, remedy, warnings = pcall(cause_of, problem)
+    if not ok then cause, remedy = nil, nil end
+    for _, warning in ipairs(ok and shown and warnings or {}) do sys.log.warning(warning) end
+    if shown and cause then text = ("%s\n  cause: %s\n  to do: %s"):format(text, cause, remedy) end
+    if started and not sys.in_child() then pcall(function() require("luabox.failure").keep(problem, arguments[1], cause, remedy) end) end
+  end
   if cli and cli.debug and problem.traceback then text = text .. "\n" .. problem.traceback end
   sys.log.error(text)
 end
@@ -94,6 +111,7 @@ end
 return setmetatable(main, {
   __call = function(_, arguments)
     if arguments[1] == "-e" then table.insert(arguments, 1, "repl") end
+    local whole = { unpack(arguments) }
     local name = table.remove(arguments, 1)
     local status = 0
     local ok, problem = errors.try(function()
@@ -105,7 +123,7 @@ return setmetatable(main, {
       status = main.command(ALIASES[name] or name).run(arguments) or 0
     end)
     if not ok then
-      tell(problem)
+      tell(problem, whole)
       status = problem.status or (problem.op == "exec" and EXEC_STATUS[problem.code]) or 125
     end
     if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end

@@ -104,8 +104,10 @@ function manual.overview(commands)
   add(lines, ".SH ENVIRONMENT\n.TP\n\\fBLUABOX_STATE\\fR\nThe folder of the state: /run/luabox, or $XDG_RUNTIME_DIR/luabox.")
   add(lines, ".TP\n\\fBLUABOX_IMAGES\\fR\nThe folder of the images: /var/lib/luabox/images,\nor $XDG_DATA_HOME/luabox/images.")
   add(lines, ".TP\n\\fBLUABOX_PATH\\fR\nFolders of further commands, separated by colons.")
+  add(lines, ".TP\n\\fBLUABOX_HINTS\\fR\n1: the cause of an error is told wherever standard error leads; 0: never. See \\fBluabox\\-why\\fR(1).")
   add(lines, ".SH FILES\n.TP\n\\fI/etc/luabox/commands\\fR, \\fI~/.config/luabox/commands\\fR\nFurther commands.")
   add(lines, ".TP\n\\fI/etc/luabox/policy.d\\fR\nThe site's policies.")
+  add(lines, ".TP\n\\fI/etc/luabox/causes.lua\\fR, \\fI~/.config/luabox/causes.lua\\fR\nWhat a site, or a user, knows of errors.")
   add(lines, "%s\n.SH SEE ALSO\n%s", STATUS, table.concat(also, ",\n"))
   return table.concat(lines, "\n") .. "\n"
 end

@@ -100,6 +100,9 @@ end
 -- 0711: a container's root in a user namespace of its own has to pass through, and to list nothing. Records are 0600.
 local FOLDER = { mode = 457 }
 
+--- Makes the folder of the state, where there is none.
+function state.prepare() sys.file.make_directories(state.folder(), FOLDER) end
+
 local function with_lock(folder, f)
   sys.file.make_directories(folder, FOLDER)
   local lock = sys.file.lock(folder .. "/.lock", { wait = true })

@@ -102,6 +102,10 @@ function sys.monotonic() end
 ---@return string hexadecimal
 function sys.random(bytes) end
 
+--- Every errno value that has a name: what an error's `code`, `errno` and text are. errno(3)
+---@return table[]  of code (a number), name ("ENOENT"), text ("No such file or directory")
+function sys.errors() end
+
 ---@return integer
 function sys.pid() end
 
@@ -1234,7 +1238,17 @@ function sys.file.absolute(path) end
 ---@return string  "device-inode"
 function sys.file.identity(path) end
 
----Of the name itself.
+---@class luabox.sys.TrustedRead
+---@field owner? "root"|"caller"  "caller" unless said otherwise
+
+--- The text of a file, up to 1 MiB, where nobody but its owner can have written it: the file and each folder on its way, symlinks resolved, belong to root,
+--- or to who runs luabox, and others can't write to them. nil where there is none; raises EPERM with what somebody else could have written.
+---@param path string
+---@param options? luabox.sys.TrustedRead
+---@return string?
+function sys.file.read_trusted(path, options) end
+
+--- Of the name itself.
 ---@param path string
 ---@return table?  kind, uid, gid, mode
 function sys.file.status(path) end

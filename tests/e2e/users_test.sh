@@ -73,6 +73,6 @@ within 10 both
 holds "users/auto: when all are taken the start is refused, at its line" "box.lua:2: users = \"auto\": no range of 65536 ids is free" "$(inside true)"
 kill $jobs; wait
 equal "users/auto: they are given back at the end" "" "$(ranges)"
-leaves_nothing() { if within 3 eval '[ -z "$(ls -A "$LUABOX_STATE" | grep -vE "^\.(lock|ids)$"; ls -A "$LUABOX_IMAGES/.layers")" ]'; then ok "$1"; else failed "$1" "$(ls -A "$LUABOX_STATE" "$LUABOX_IMAGES/.layers")"; fi; }
+leaves_nothing() { if within 3 eval '[ -z "$(ls -A "$LUABOX_STATE" | grep -vE "^\.(lock|ids|failure\.json)$"; ls -A "$LUABOX_IMAGES/.layers")" ]'; then ok "$1"; else failed "$1" "$(ls -A "$LUABOX_STATE" "$LUABOX_IMAGES/.layers")"; fi; }
 leaves_nothing "users/auto: nothing is left behind"
 finish
