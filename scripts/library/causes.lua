@@ -151,12 +151,6 @@ add { op = "prctl", path = "bounding set", code = "EPERM", cause = "taking capab
   remedy = "start luabox as root, or in a user namespace" }
 add { op = "exec_label", message = "AppArmor", cause = "this kernel has no AppArmor, or not this profile",
   remedy = "load the profile (apparmor_parser), or leave out apparmor = ..." }
-add { op = "exec", code = "EACCES", when = function(problem) return problem.apparmor end,
-  cause = function(problem)
-    return ("the AppArmor profile '%s' of the container does not let it be executed, or it is not executable for the user that the command runs as")
-      :format(problem.apparmor or "NAME")
-  end,
-  remedy = "look for DENIED in the kernel's log (journalctl -k), and give the profile a rule such as '/bin/** ix,'" }
 
 add { op = "seccomp", code = "ENOMEM", cause = "the filters of one process may have 32768 instructions together",
   remedy = "load fewer, or smaller ones" }

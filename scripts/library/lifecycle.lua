@@ -133,7 +133,6 @@ local function explain(this, problem)
     if known then return known end
   end
   if this.config and this.config.users then rawset(problem, "users", true) end
-  if this.config and this.config.apparmor then rawset(problem, "apparmor", this.config.apparmor) end
   if problem.op == "exec" and not problem.where then problem.where = schema.line_of_key(this.where, "command") end
   return problem
 end

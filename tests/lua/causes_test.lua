@@ -440,7 +440,6 @@ local ELSEWHERE = {
   ["the host has as many files open"] = "fs.file-max is one for all processes of the host",
   ["this kernel has no overlay file system"] = "the kernels of the tests have it built in",
   ["this kernel lacks a part of nftables"] = "the kernels of the tests have all of it",
-  ["the AppArmor profile 'NAME' of the container"] = "tests/e2e/lsm_test.sh, where there is AppArmor: the virtual machine",
   ["luabox runs under the security module's profile 'NAME'"] = "tests/e2e/lsm_test.sh, where there is AppArmor: the virtual machine",
 }
 
