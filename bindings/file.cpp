@@ -38,6 +38,7 @@ void write(const std::string& path, const lua::Bytes& text, WriteOptions options
   if (options.create) return create_file(path, text.data, options.mode);
   replace_file(path, text.data, options.mode);
 }
+void append(const std::string& path, const lua::Bytes& text) { append_to_file(path, text.data); }
 void set(const std::string& path, const lua::Bytes& text) { write_file(path, text.data); }
 void rename(const std::string& from, const std::string& to, RenameOptions options) {
   rename_file(from, to, options.replace);
@@ -162,6 +163,7 @@ int open_file(lua_State* L) {
       {"read", lua::fn<&read>, false},          // file.read(path) -> text
       {"read_trusted", lua::fn<&read_only_if_trusted>, false},  // file.read_trusted(path, { owner = })
       {"write", lua::fn<&write>},               // file.write(path, text, { mode =, create = })
+      {"append", lua::fn<&append>},             // file.append(path, text): to a file that is there
       {"set", lua::fn<&set>},                   // file.set(path, text): one write to a control file
       {"rename", lua::fn<&rename>},             // file.rename(from, to, { replace = "no" })
       {"remove", lua::fn<&remove_file>},        // file.remove(path) -> whether there was one

@@ -78,6 +78,11 @@ void create_file(const std::string& path, std::string_view text, unsigned mode) 
   write_all(file.get(), text, path);
 }
 
+void append_to_file(const std::string& path, std::string_view text) {
+  const Fd file = Fd::open(path, O_WRONLY | O_APPEND | O_NOFOLLOW);
+  write_all(file.get(), text, path);
+}
+
 void replace_file(const std::string& path, std::string_view text, unsigned mode) {
   const std::string temporary = path + ".new" + std::to_string(::getpid());
   ::unlink(temporary.c_str());  // of a process of this number that was killed

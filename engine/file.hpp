@@ -34,6 +34,10 @@ void replace_file(const std::string& path, std::string_view text, unsigned mode 
 /// Makes a new file; throws EEXIST where there is one.
 void create_file(const std::string& path, std::string_view text, unsigned mode = 0644);
 
+/// Adds to the end of a file that is there, in one write: a reader sees all of it, or (of a process that was
+/// killed) a beginning.
+void append_to_file(const std::string& path, std::string_view text);
+
 enum class Replace { no, yes, exchange };
 /// renameat2(2). With Replace::no an existing target is EEXIST.
 void rename_file(const std::string& from, const std::string& to, Replace replace);

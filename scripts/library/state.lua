@@ -1,6 +1,6 @@
 -- state.lua: what luabox has made outside its containers, written down before it is made.
 --
--- STATE/NAME/ stands for one container: record.json lists its resources, and an flock on the folder is held for as long as the process
+-- STATE/NAME/ stands for one container: record.json says what it is, and an flock on the folder is held for as long as the process
 -- lives that looks after it. A folder whose lock is free belongs to a luabox that was killed: collect() removes what its record
 -- lists, by the same functions that end every container. STATE/.lock is held only while a folder is made or taken away.
 local sys = require "luabox.sys"
@@ -134,10 +134,19 @@ end
 local Record = {}
 Record.__index = Record
 
---- None where no record was written: then nothing was made. A record that can't be read is an error: what it lists must not be forgotten.
+--- The record in the folder `path`: its last line that is whole; one that a killed luabox was writing stands for nothing yet. nil where there is
+--- none. A record that can't be read is an error: what it lists must not be forgotten.
+local function read(path)
+  if not sys.file.kind(path .. "/record.json") then return nil end
+  local last
+  for line in sys.file.read(path .. "/record.json"):gmatch "([^\n]*)\n" do last = line end
+  return last and sys.json.decode(last)
+end
+
+--- Of no record: then nothing was made.
 local function read_resources(path)
-  if not sys.file.kind(path .. "/record.json") then return {} end
-  return sys.json.decode(sys.file.read(path .. "/record.json")).resources
+  local record = read(path)
+  return record and record.resources or {}
 end
 
 --- Takes the lock of a container whose luabox is gone; nil when it lives.
@@ -190,16 +199,26 @@ function Record:add(resources)
   self:write()
 end
 
---- Writes the record down. With `description`, what is known of a container that is about to run, it waits under another name until
---- publish(): nobody may join a container that is not closed yet.
-function Record:write(description)
-  local fields = description or {}
+function Record:line(fields)
   fields.name, fields.pid, fields.resources, fields.facts = self.name, sys.pid(), self.resources, self.facts
-  sys.file.write(self.path .. (description and "/running.json" or "/record.json"), sys.json.encode(fields), { mode = 384 })
+  return sys.json.encode(fields) .. "\n"
 end
 
+--- Lines are added, never changed: to put a new file in an old one's place costs more than all the rest of a record on a file system with a
+--- journal (ext4 writes the new one out first).
+function Record:write()
+  local path, line = self.path .. "/record.json", self:line {}
+  if self.written then return sys.file.append(path, line) end
+  sys.file.write(path, line, { mode = 384, create = true })
+  self.written = true
+end
+
+--- What is known of a container that is about to run waits for publish(): nobody may join one that is not closed yet.
+function Record:describe(description) self.description = self:line(description) end
+
 function Record:publish()
-  sys.file.rename(self.path .. "/running.json", self.path .. "/record.json", { replace = "yes" })
+  sys.file.append(self.path .. "/record.json", self.description)
+  self.description = nil
 end
 
 --- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc.
@@ -259,7 +278,8 @@ function state.find(name)
   if name:sub(1, 1) == "." or name:find "/" or not sys.file.kind(path .. "/record.json") then return nil end
   local lock = sys.file.lock(path, { shared = true })
   if lock then lock:release() end
-  return { name = name, alive = lock == nil, record = sys.json.decode(sys.file.read(path .. "/record.json")) }
+  local record = read(path)
+  return record and { name = name, alive = lock == nil, record = record }
 end
 
 --- The name of the container whose record lists a resource of this kind and name, alive or not; nil where there is none.

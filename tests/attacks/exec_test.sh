@@ -35,7 +35,7 @@ confined() {
   equal "$1: it is in its namespaces" "$(readlink "/proc/$(process)/ns/"{mnt,pid,net,ipc,uts,cgroup} | xargs)" "$(readlink "/proc/$found/ns/"{mnt,pid,net,ipc,uts,cgroup} 2>/dev/null | xargs)"
   kill $runner 2>/dev/null; wait $runner 2>/dev/null
 }
-process() { sed -E 's/.*"process":\{"pid":([0-9]+).*/\1/' "$LUABOX_STATE/$mark/record.json"; }
+process() { sed -nE 's/.*"process":\{"pid":([0-9]+).*/\1/p' "$LUABOX_STATE/$mark/record.json"; }
 closed="00000000800405fb 00000000800405fb 1 2 "
 
 # ---- an attacker that waits for what joins

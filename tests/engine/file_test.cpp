@@ -90,6 +90,17 @@ TEST_CASE("a new file is never written over one that is there, not even through 
   CHECK(mode_of(target) == 0600);
 }
 
+TEST_CASE("text is added to the end of a file that is there, and not through a symlink") {
+  Sandbox box;
+  const std::string path = box.file("journal", "one\n"), link = (box.path() / "link").string();
+  append_to_file(path, "two\n");
+  CHECK(slurp(path) == "one\ntwo\n");
+  CHECK(code_of([&] { append_to_file((box.path() / "none").string(), "text"); }) == ENOENT);
+  REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
+  CHECK(code_of([&] { append_to_file(link, "three\n"); }) == ELOOP);
+  CHECK(slurp(path) == "one\ntwo\n");
+}
+
 TEST_CASE("a reader of a file that is replaced sees the old text or the new one, never a part") {
   Sandbox box;
   const std::string path = box.file("state", std::string(100000, 'a'));

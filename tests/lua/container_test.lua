@@ -172,6 +172,22 @@ rootfs.with(function(path)
     check.equal(rootfs.cgroups "forgotten", "")
   end)
 
+  test("of a record that a killed luabox was writing the last whole line counts", function()
+    local folder, made = state.folder(), sys.file.temporary "/tmp/luabox-torn-"
+    local function record(name, text)
+      sys.file.make_directory(folder .. "/" .. name)
+      sys.file.write(folder .. "/" .. name .. "/record.json", text, { create = true })
+    end
+    record("torn", sys.json.encode { name = "torn", resources = { { kind = "folder", path = made } } } .. "\n" .. '{"name":"torn","resou')
+    check.equal(record_of("torn").alive, false)
+    record("hardly-begun", '{"name":"hardly-be')
+    check.equal(record_of "hardly-begun", nil)
+    state.collect()
+    check.equal(sys.file.kind(made), nil)
+    check.equal(sys.file.kind(folder .. "/torn"), nil)
+    check.equal(sys.file.kind(folder .. "/hardly-begun"), nil)
+  end)
+
   test("inside, pid 1 is an init that shows no command line of the host's", function()
     check.equal(output { command = "cat /proc/1/cmdline" }:gsub("%z+$", ""), "init")
     check.equal(output { command = "cat /proc/1/cmdline", init = false }:match "^sh%z" ~= nil, true)
