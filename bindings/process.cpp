@@ -15,6 +15,7 @@
 #include "engine/exec.hpp"
 #include "engine/helper.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/network_ahead.hpp"
 
 namespace luabox {
 namespace {
@@ -374,9 +375,10 @@ int open_process(lua_State* L) {
       {"helper",
        lua::fn<&Helper::start>},  // sys.helper { "newuidmap", ... } -> helper: a program of the host's
       {"end_helpers", lua::fn<&end_helpers>},  // sys.end_helpers(argument): those whose parent was killed
-      {"find_helper", lua::fn<&find_helper>, false},  // sys.find_helper "pasta" -> its path or nil
-      {"unshare", lua::fn<&unshare>},                 // sys.unshare "net uts"
-      {"setns", lua::fn<&setns>},                     // sys.setns(pid | path | descriptor, { namespaces = })
+      {"find_helper", lua::fn<&find_helper>, false},    // sys.find_helper "pasta" -> its path or nil
+      {"unshare", lua::fn<&unshare>},                   // sys.unshare "net uts"
+      {"network_ahead", lua::fn<&make_network_ahead>},  // sys.network_ahead(): for the next clone
+      {"setns", lua::fn<&setns>},  // sys.setns(pid | path | descriptor, { namespaces = })
       {"namespace", lua::fn<&open_namespace_of>, lua::reads},  // sys.namespace(pid, "net") -> descriptor
       {"time_offsets", lua::fn<&set_time_offsets>},            // sys.time_offsets { boottime = 3600 }
       {"sethostname", lua::fn<&set_hostname>},

@@ -13,6 +13,7 @@
 #include <linux/nsfs.h>
 
 #include "engine/error.hpp"
+#include "engine/network_ahead.hpp"
 
 namespace luabox {
 
@@ -50,6 +51,7 @@ std::string Namespaces::words() const {
 }
 
 void unshare(Namespaces namespaces) {
+  settle_network();
   if (::unshare(static_cast<int>(namespaces.flags())) < 0) throw Error("unshare", namespaces.words());
 }
 
@@ -65,6 +67,7 @@ Fd open_namespace(const std::string& path) {
 }
 
 void enter_namespace(int fd, Namespaces type) {
+  settle_network();
   if (::setns(fd, static_cast<int>(type.flags())) < 0) throw Error("setns", type.words());
 }
 

@@ -17,6 +17,7 @@
 
 #include "engine/dumpable.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/network_ahead.hpp"
 
 namespace luabox {
 namespace {
@@ -105,8 +106,11 @@ ChildError::ChildError(std::map<std::string, std::string> fields)
 Process Process::clone(const CloneOptions& options, const std::function<void(Channel&)>& body) {
   auto [ours, theirs] = Channel::pair();
   int pidfd = -1;
+  Namespaces made = options.namespaces.without(CLONE_NEWCGROUP);
+  InReadyNetwork network(made.has(CLONE_NEWNET) && !made.has(CLONE_NEWUSER));
+  if (network.entered()) made = made.without(CLONE_NEWNET);
   clone_args arguments = {};
-  arguments.flags = CLONE_PIDFD | options.namespaces.without(CLONE_NEWCGROUP).flags();
+  arguments.flags = CLONE_PIDFD | made.flags();
   arguments.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
   if (options.cgroup_directory >= 0) {
@@ -118,14 +122,17 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   std::fflush(nullptr);
   Dumpable dumpable(options.namespaces.has(CLONE_NEWUSER) && ::geteuid() != 0);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid < 0) throw Error("clone", options.namespaces.words());
   if (pid == 0) {
+    network.stay();
     ours.close();
     run_child(options, std::move(theirs), [&](Channel& channel) {
       dumpable.end();
       body(channel);
     });
   }
+  const int error = errno;
+  network.leave();
+  if (pid < 0) throw Error("clone", options.namespaces.words(), error);
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;
   return process;

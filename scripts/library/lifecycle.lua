@@ -101,8 +101,20 @@ local function description(this)
   return { process = { pid = pid, started = sys.running.start_time(pid) }, config = config }
 end
 
+-- Containers of this process with a network of their own: who starts a second one may start a third.
+local with_network = 0
+
+--- Has the network namespace that the next clone wants made beside what comes before it.
+local function prepare_network(this, started)
+  local namespaces = namespaces_of(this.steps)
+  if not namespaces:find "net" or namespaces:find "user" then return end
+  if started then with_network = with_network + 1 end
+  if not started or with_network > 1 then sys.network_ahead() end
+end
+
 local function bring_up(this)
   errors.site.where, errors.site.key = this.where, nil
+  prepare_network(this)
   this.record = state.create(this.name, this.where)
   state.collect_some()
   alive[this.name] = this
@@ -120,10 +132,11 @@ local function bring_up(this)
     this.process:go()
   end
   this.described = description(this)
-  this.record:write(this.described)  -- beside the child, which has its own work
+  this.record:describe(this.described)  -- beside the child, which has its own work
   errors.site.key = "command"
   this.process:settle()
   this.record:publish()
+  prepare_network(this, "started")
 end
 
 --- What a failed start was really about: a step may know better than the error (a memory limit, a process that died).

@@ -56,6 +56,10 @@ function sys.redirect(descriptor, number) end
 ---@param namespaces luabox.sys.Namespaces
 function sys.unshare(namespaces) end
 
+---Begins to make a network namespace for the next clone that asks for one and for no user namespace, beside whatever is done until then. A matter
+---of time only: where it can't be made the clone makes it, and raises what there is to raise.
+function sys.network_ahead() end
+
 ---@class luabox.sys.SetnsOptions
 ---@field namespaces? luabox.sys.Namespaces  of a process
 
@@ -1212,6 +1216,11 @@ function sys.file.read(path) end
 ---@param text string
 ---@param options? luabox.sys.WriteOptions
 function sys.file.write(path, text, options) end
+
+---Adds to the end of a file that is there, in one write.
+---@param path string
+---@param text string
+function sys.file.append(path, text) end
 
 ---One write to a control file.
 ---@param path string
