@@ -160,7 +160,7 @@ fi
 start "network = 'none'"
 holds "exec: another user's container, seen by root" "125 luabox: the container '$mark' belongs to another user (uid $user_id)" "$("$LUABOX" exec "$mark" true > out 2>&1; echo $?) $(cat out)"
 stop
-user_remains() { ls -A "$work/run/luabox" 2>/dev/null | grep -v '^\.lock$'; pgrep -u $user_id -a; }
+user_remains() { ls -A "$work/run/luabox" 2>/dev/null | grep -vE '^\.(lock|failure\.json)$'; pgrep -u $user_id -a; }
 nobody_remains() { [ -z "$(user_remains)" ]; }
 if within 5 nobody_remains; then ok "exec: nothing of the user's is left behind"; else failed "exec: nothing of the user's is left behind" "$(user_remains)"; fi
 as=root luabox=("$LUABOX") LUABOX_STATE=$work/state

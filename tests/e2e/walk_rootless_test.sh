@@ -6,7 +6,7 @@ tar -C rootfs -cf "$user_home/box.tar" .; chmod 644 "$user_home/box.tar"
 images=$user_home/.local/share/luabox/images
 box "network = 'none'" "command = { 'true' }"
 
-remains() { ls -A "$work/run/luabox" "$images/.layers" 2>/dev/null | grep -vE '^\.lock$|:$|^$'; grep -F "$user_home" /proc/self/mountinfo; pgrep -u $user_id -a; }
+remains() { ls -A "$work/run/luabox" "$images/.layers" 2>/dev/null | grep -vE '^\.(lock|failure\.json)$|:$|^$'; grep -F "$user_home" /proc/self/mountinfo; pgrep -u $user_id -a; }
 nothing_remains() { [ -z "$(remains)" ]; }
 leaves_nothing() { if within 5 nothing_remains; then ok "$1"; else failed "$1" "$(remains)"; fi; }
 # refused NAME PART FIELDS...: such a container is refused with one line that holds PART and the script's line.
