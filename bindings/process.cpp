@@ -1,6 +1,7 @@
 // luabox.sys itself: engine/process.hpp, exec.hpp, namespaces.hpp for Lua.
 #include "engine/process.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <time.h>
@@ -126,6 +127,7 @@ struct lua::Options<CloneRequest> {
 struct ExecRequest {
   std::vector<std::string> environment;
   bool session = false, terminal = false, joined = false, small = false;
+  std::optional<int> until;
   Filter* filter = nullptr;
 };
 template <>
@@ -133,7 +135,8 @@ struct lua::Options<ExecRequest> {
   static constexpr auto fields =
       std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
                  field("terminal", &ExecRequest::terminal), field("joined", &ExecRequest::joined),
-                 field("small", &ExecRequest::small), field("filter", &ExecRequest::filter));
+                 field("until_end", &ExecRequest::until), field("small", &ExecRequest::small),
+                 field("filter", &ExecRequest::filter));
 };
 struct SetnsRequest {
   std::optional<Namespaces> namespaces;
@@ -171,10 +174,8 @@ int clone(lua_State* L) {
 }
 
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
-  return {std::move(arguments), std::move(request.environment),
-          request.session,      request.terminal,
-          request.joined,       request.small,
-          request.filter};
+  return {std::move(arguments), std::move(request.environment), request.session, request.terminal,
+          request.joined,       request.until.value_or(-1),     request.small,   request.filter};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));
@@ -286,6 +287,9 @@ int make_pipe(lua_State* L) {
   lua::push(L, std::move(writer));
   return 2;
 }
+Fd output_file(const std::string& path) {
+  return Fd::open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
+}
 Fd text_file(const lua::Bytes& text) { return sealed_text(text.data); }
 /// sys.redirect(descriptor or number, number): the second becomes a copy of the first
 int redirect(lua_State* L) {
@@ -352,6 +356,7 @@ const lua::Entry lua::Class<Process>::methods[] = {
     {"wait",
      fn<&wait_shell>},  // process:wait(timeout) -> exit status, 128 + N for a signal; nil when time is over
     {"status", fn<&status>, false},    // process:status() -> { code = } or { signal = }, nil while it runs
+    {"detach", fn<&Process::detach>},  // process:detach(): it is not ended with this object
     {"kill", fn<&kill>},               // process:kill("TERM") -> whether it was there
     {"message", fn<&message>, false},  // process:message() -> text, descriptor
     {"pidfd", fn<&Process::pidfd>, false}};  // process:pidfd() -> its number
@@ -387,7 +392,8 @@ int open_process(lua_State* L) {
       {"setsid", lua::fn<&new_session>},
       {"pipe", lua::fn<&make_pipe>},       // sys.pipe() -> reader, writer
       {"text_file", lua::fn<&text_file>},  // sys.text_file(text) -> descriptor, to be read by somebody else
-      {"redirect", lua::fn<&redirect>},    // sys.redirect(descriptor, 0 | 1 | 2)
+      {"output_file", lua::fn<&output_file>},  // sys.output_file(path) -> descriptor; appends, made as 0600
+      {"redirect", lua::fn<&redirect>},        // sys.redirect(descriptor, 0 | 1 | 2)
       {"exit", lua::fn<&exit_now>},
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},

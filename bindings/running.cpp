@@ -9,7 +9,7 @@ namespace luabox {
 template <>
 struct lua::Class<Running> {
   static constexpr auto name = "running process";
-  static const Entry methods[8];
+  static const Entry methods[9];
 };
 
 namespace {
@@ -38,6 +38,7 @@ bool wait_for(Running& process, std::optional<double> timeout) {
 
 const lua::Entry lua::Class<Running>::methods[] = {
     {"pid", fn<&Running::pid>, false},
+    {"pidfd", fn<&Running::pidfd>, false},  // running:pidfd() -> its number
     {"alive", fn<&Running::alive>, false},
     {"wait", fn<&wait_for>},  // running:wait([seconds]) -> whether it ended
     {"kill", fn<&kill>},      // running:kill("TERM") -> whether it was there

@@ -68,7 +68,7 @@ template <>
 struct Class<Process> {
   static constexpr auto name = "process";
   static constexpr bool undoes = true;
-  static const Entry methods[9];
+  static const Entry methods[10];
 };
 /// A directory that plays "/": see bindings/mount.cpp.
 template <>

@@ -7,13 +7,16 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
@@ -170,7 +173,8 @@ void check(const ExecOptions& options) {
 /// What the program's process, made by `init`, is told beside its options.
 struct Start {
   const ExecOptions* options;
-  int init;  ///< a pidfd; -1 where the program needs not end with it
+  int init;   ///< a pidfd; -1 where the program needs not end with it
+  int until;  ///< the init's, not the program's
 };
 
 /// The init is in another pid namespace: the program would outlive it.
@@ -183,10 +187,11 @@ void die_with_init(int init) {
 
 /// What the init's child runs with: memory of the init until its exec.
 int start_program(void* data) {
-  const auto& [options_pointer, init] = *static_cast<const Start*>(data);
+  const auto& [options_pointer, init, until] = *static_cast<const Start*>(data);
   const ExecOptions& options = *options_pointer;
   try {
     if (init >= 0) die_with_init(init);
+    if (until >= 0) ::close(until);
     start_session(options);
     default_signals();
     search_and_exec(options);
@@ -208,13 +213,40 @@ void show_as(const char* name) {
   std::memcpy(command_line, name, 5);
 }
 
-/// Descriptors 0 to 2 and the channel are left: what an init holds must lead nowhere, and the program's
-/// process can be seen by the container before its exec.
-void close_others() {
+/// Descriptors 0 to 2, the channel and `until` are left: what an init holds must lead nowhere, and the
+/// program's process can be seen by the container before its exec.
+void close_others(int until) {
   const Channel* parent = parent_channel();
-  const auto kept = static_cast<unsigned>(parent != nullptr ? std::max(parent->get(), 2) : 2);
-  if (kept > 3 && ::close_range(3, kept - 1, 0) < 0) throw Error("close_range");
-  if (::close_range(kept + 1, ~0U, 0) < 0) throw Error("close_range");
+  int kept[] = {parent != nullptr ? parent->get() : -1, until};
+  std::sort(std::begin(kept), std::end(kept));
+  unsigned next = 3;
+  for (const int fd : kept) {
+    if (fd < static_cast<int>(next)) continue;
+    if (static_cast<unsigned>(fd) > next && ::close_range(next, static_cast<unsigned>(fd) - 1, 0) < 0)
+      throw Error("close_range");
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  if (::close_range(next, ~0U, 0) < 0) throw Error("close_range");
+}
+
+/// As serve_as_init, and ends `program` when the process of the pidfd `first` has ended: in a pid namespace
+/// that is the host's the kernel doesn't.
+[[noreturn]] void serve_until(pid_t program, int first) {
+  sigset_t all;
+  ::sigfillset(&all);
+  const Fd signals(::signalfd(-1, &all, SFD_CLOEXEC));
+  if (!signals) ::kill(program, SIGKILL);  // nothing outlives the container
+  pollfd ready[] = {{signals.get(), POLLIN, 0}, {first, POLLIN, 0}};
+  while (signals) {
+    if (::poll(ready, 2, -1) < 0) continue;
+    signalfd_siginfo info;
+    if (ready[0].revents != 0 && ::read(signals.get(), &info, sizeof info) == sizeof info)
+      serve(program, info.ssi_signo);
+    if (ready[1].revents == 0) continue;
+    ::kill(program, SIGKILL);
+    ready[1].fd = -1;
+  }
+  serve_as_init(program);
 }
 
 }  // namespace
@@ -237,10 +269,13 @@ void exec(const ExecOptions& options) {
 
 void exec_below_init(const ExecOptions& options) {
   check(options);
-  die_with_parent();
+  if (options.until < 0)
+    die_with_parent();
+  else if (::prctl(PR_SET_PDEATHSIG, 0) < 0)
+    throw Error("prctl", "PR_SET_PDEATHSIG");
   // The terminal's own signals are for who sits at it: they come by who passes them on, once.
   if (options.new_session && ::setsid() < 0) throw Error("setsid");
-  close_others();
+  close_others(options.until);
   // A change of ids made it as dumpable as fs.suid_dumpable says, which may be 1.
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
   Fd self;
@@ -262,12 +297,17 @@ void exec_below_init(const ExecOptions& options) {
   // has exec'd or failed.
   show_as(options.joined ? "exec" : "init");
   alignas(16) static char stack[256 * 1024];
-  Start start = {&options, self.get()};
+  Start start = {&options, self.get(), options.until};
   const pid_t program =
       ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
   if (program < 0) throw Error("clone", "the command's process");
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
+  if (options.until >= 0) {
+    if (options.until > 0) ::close_range(0, static_cast<unsigned>(options.until) - 1, 0);
+    ::close_range(static_cast<unsigned>(options.until) + 1, ~0U, 0);
+    serve_until(program, options.until);
+  }
   ::close_range(0, ~0U, 0);
   if (options.small_init) enter_small_init(program);
   serve_as_init(program);

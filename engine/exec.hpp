@@ -20,6 +20,9 @@ struct ExecOptions {
   /// exec_below_init only: this process stands outside of the program's pid namespace, which it has joined
   /// for its children. The program ends when this process does.
   bool joined = false;
+  /// With joined: this process stays when its parent ends, and the program ends when the process of this
+  /// pidfd does, the container's first. -1: it ends with its parent. Borrowed.
+  int until = -1;
   /// exec_below_init only: once the program runs the init becomes a small program (engine/init.hpp), so that
   /// the ordinary user who made the user namespace can join it.
   bool small_init = false;

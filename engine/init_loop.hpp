@@ -27,19 +27,23 @@ namespace luabox {
   }
 }
 
+/// One signal of an init whose `program` runs: it is passed on, or tells that something has ended;
+/// `program`'s end is this process's.
+[[gnu::always_inline]] inline void serve(long program, long signal) {
+  int status = 0;
+  if (signal == SIGCHLD) {
+    if (reap(program, status))
+      bare::call(SYS_exit_group, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  } else if (signal > 0 && !is_fault(signal)) {
+    bare::call(SYS_kill, program, signal);  // gone already: then SIGCHLD is next
+  }
+}
+
 /// Passes every signal on to `program`, reaps orphans, and ends with its status. All signals are blocked:
 /// those that came before wait for it.
 [[noreturn, gnu::always_inline]] inline void serve_as_init(long program) {
   const unsigned long all = ~0UL;
-  for (int status = 0;;) {
-    const long signal = bare::call(SYS_rt_sigtimedwait, bare::address(&all), 0, 0, sizeof all);
-    if (signal == SIGCHLD) {
-      if (reap(program, status))
-        bare::call(SYS_exit_group, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    } else if (signal > 0 && !is_fault(signal)) {
-      bare::call(SYS_kill, program, signal);  // gone already: then SIGCHLD is next
-    }
-  }
+  for (;;) serve(program, bare::call(SYS_rt_sigtimedwait, bare::address(&all), 0, 0, sizeof all));
 }
 
 }  // namespace luabox

@@ -147,11 +147,12 @@ Process::Process(Process&& other) noexcept
       channel_(std::move(other.channel_)),
       released_(other.released_),
       about_to_exec_(other.about_to_exec_),
+      detached_(other.detached_),
       messages_(std::move(other.messages_)),
       ended_(other.ended_) {}
 
 Process::~Process() {
-  if (!pidfd_ || ended_) return;
+  if (!pidfd_ || ended_ || detached_) return;
   kill(SIGKILL);
   try {
     reap();

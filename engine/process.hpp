@@ -86,6 +86,8 @@ class Process {
   /// Waits for the end; `timeout` in seconds, negative for ever. Nothing when the time is over. After it, the
   /// same status again.
   std::optional<ExitStatus> wait(double timeout = -1);
+  /// Leaves it alone when this object goes: it has said itself that it stays (ExecOptions::until).
+  void detach() { detached_ = true; }
   /// pidfd_send_signal(2): never reaches another process that got the number. False when the process has
   /// ended.
   bool kill(int signal) const;
@@ -97,7 +99,7 @@ class Process {
   int pid_;
   Fd pidfd_;
   Channel channel_;
-  bool released_ = false, about_to_exec_ = false;
+  bool released_ = false, about_to_exec_ = false, detached_ = false;
   std::vector<Message> messages_;
   std::optional<ExitStatus> ended_;
 };

@@ -26,6 +26,8 @@ class Running {
   static Running find(int pid, const std::string& started);
 
   int pid() const { return pid_; }
+  /// Owned by this object.
+  int pidfd() const { return pidfd_.get(); }
   bool alive() const;
   /// Waits until it has ended, at most `timeout` seconds (negative: for ever). False when the time is over.
   bool wait_for_end(double timeout) const;

@@ -6,11 +6,14 @@ local exec = { summary = "Run a command in a container that runs.", options_firs
 local DESCRIPTION = [[
 Runs COMMAND in the container NAME: in all its namespaces and its cgroup, confined as its own command is. The exit status is the command's,
 128 + N if signal N ended it; 125 when luabox itself fails, 126 when the command can't be executed, 127 when it isn't found. The command
-ends with luabox exec, and with the container.]]
+ends with luabox exec, and with the container.
+
+With --detach it goes on in the background when luabox exec has started it, up to the container's end, and a number is printed: the pid of the
+process that stands for it on the host. A signal to that process ("kill NUMBER") reaches the command, and it ends when the command ends.]]
 
 -- The options with a value.
-local VALUED = { ["-u"] = true, ["--user"] = true, ["-e"] = true, ["--env"] = true, ["-w"] = true, ["--cwd"] = true, ["--log-file"] = true,
-  ["--log-format"] = true }
+local VALUED = { ["-u"] = true, ["--user"] = true, ["-e"] = true, ["--env"] = true, ["-w"] = true, ["--cwd"] = true, ["-o"] = true,
+  ["--output"] = true, ["--log-file"] = true, ["--log-format"] = true }
 
 local EXAMPLES = [[
 luabox exec web ps                     a process beside the others
@@ -25,6 +28,8 @@ function exec.parser()
   parser:option("-w --cwd", "Begin in FOLDER; the container's own unless said."):argname "FOLDER"
   parser:flag("-t --terminal", "Give it a terminal, wherever this one's streams lead.")
   parser:flag("-T --no-terminal", "Give it this one's streams as they are.")
+  parser:flag("-d --detach", "Let it go on in the background, without input, and print what identifies it.")
+  parser:option("-o --output", "Append what it writes, errors too, to FILE; for --detach, which else throws it away."):argname "FILE"
   return parser
 end
 
@@ -53,9 +58,15 @@ function exec.run(arguments)
   if #command == 0 then cli.refuse("exec", "expected a command behind the name") end
   if chosen.terminal and chosen.no_terminal then cli.refuse("exec", "--terminal and --no-terminal can't both be meant") end
   if chosen.cwd and chosen.cwd:sub(1, 1) ~= "/" then cli.refuse("exec", "--cwd: expected an absolute path, got '%s'", chosen.cwd) end
+  if chosen.detach and chosen.terminal then cli.refuse("exec", "--detach and --terminal can't both be meant") end
+  if chosen.output and not chosen.detach then cli.refuse("exec", "--output is for --detach; a shell's '> FILE' does it else") end
+  command.detach, command.output = chosen.detach, chosen.output
   command.user, command.cwd, command.env = chosen.user, chosen.cwd, environment(chosen.env)
   command.terminal = chosen.terminal and true or (chosen.no_terminal and false or nil)
-  return require("luabox.running").find(name):exec(command):stand_by()
+  local started = require("luabox.running").find(name):exec(command)
+  if not chosen.detach then return started:stand_by() end
+  print(started:pid())
+  return 0
 end
 
 return exec

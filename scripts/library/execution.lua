@@ -10,6 +10,7 @@
 local sys = require "luabox.sys"
 local confinement = require "luabox.confinement"
 local errors = require "luabox.errors"
+local mounts = require "luabox.mounts"
 local program = require "luabox.program"
 local schema = require "luabox.schema"
 local users = require "luabox.users"
@@ -23,7 +24,7 @@ local execution = {}
 
 local FIELDS = {
   env = schema.environment, cwd = schema.absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,
-  stdin = schema.string, capture = schema.either(schema.boolean, schema.word "all"),
+  stdin = schema.string, capture = schema.either(schema.boolean, schema.word "all"), detach = schema.boolean, output = schema.string,
 }
 
 local function command_of(options, where)
@@ -36,6 +37,15 @@ local function command_of(options, where)
   return command
 end
 
+--- One that stays has nobody's streams: what would be held open, or stand still, when who started it goes.
+local function check_together(options, where)
+  local function refuse(key, message) errors.raise_at(schema.line_of_key(where, key), message) end
+  if options.output and options.capture then refuse("output", "exec: output = FILE and capture can't both be meant") end
+  if not options.detach then return end
+  if options.terminal then refuse("terminal", "exec: what is detached has no terminal") end
+  if options.capture then refuse("capture", "exec: what is detached can't be read from; output = FILE keeps what it writes") end
+end
+
 --- The container's configuration with what is asked for this one process.
 local function configuration(container, options)
   local config = {}
@@ -46,7 +56,7 @@ local function configuration(container, options)
   end
   config.user, config.cwd = options.user or config.user, options.cwd or config.cwd or "/"
   config.terminal = options.terminal
-  if options.stdin or options.capture then config.terminal = options.terminal or false end
+  if options.stdin or options.capture or options.output or options.detach then config.terminal = options.terminal or false end
   return config
 end
 
@@ -100,7 +110,7 @@ local function inside(this, parent)
   confinement.narrow(this)
   program.enter_folder(this)
   sys.init(this.config.command, { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
-    joined = true })
+    joined = true, until_end = this.detach and this.process:pidfd() or nil })
 end
 
 -- ---- on the host
@@ -109,11 +119,15 @@ local function prepare(container, options, where)
   local config = configuration(container, options)
   config.command = command_of(options, where)
   local this = setmetatable({ container = container, config = config, where = where, granted = config.granted, process = container.process,
-    capture = options.capture }, Execution)
+    capture = options.capture, detach = options.detach }, Execution)
   this.terminal = program.wants_terminal(config)
   confinement.step.prepare(this)
   if options.stdin then this.stdin = sys.text_file(options.stdin) end
+  if options.detach and not options.stdin then this.stdin = sys.text_file "" end
   if options.capture then this.reader, this.writer = sys.pipe() end
+  if options.output or options.detach then
+    this.writer, this.capture = sys.output_file(options.output and mounts.resolve(options.output, where) or "/dev/null"), "all"
+  end
   return this
 end
 
@@ -122,18 +136,21 @@ local function bring_up(this)
   if this.writer then this.writer:close() end
   this.writer = nil
   this.child:settle()
+  if this.detach then this.child:detach() end
   local message, master = this.child:message()
   if message == "terminal" then this.master = master end
 end
 
 --- Starts a process in `container`, a luabox.Running. `options`: the command as a list; env, cwd, user, terminal; stdin = "text"; capture = true
---- (its output, "all": its errors too) for output(). Raises when it can't be started; then nothing is left of it.
+--- (its output, "all": its errors too) for output(); output = a file that both are appended to; detach = true: it stays when luabox ends, up to the
+--- end of the container. Raises when it can't be started; then nothing is left of it.
 ---@return luabox.Execution
 function execution.start(container, options)
   local where = errors.users_line(2, "exec") or "exec"
   if type(options) ~= "table" then errors.raise_at(where, "exec: expected a table, got %s", type(options)) end
   local checked = schema.check(options, FIELDS, { what = "exec", where = where })
   for i, word in ipairs(options) do checked[i] = word end
+  check_together(checked, where)
   if sys.policy.active() then container, checked = require("luabox.policy").admit_exec(container, checked, where) end
   local this = prepare(container, checked, where)
   local ok, problem = errors.try(bring_up, this)
@@ -153,6 +170,9 @@ end
 
 --- Waits for its end, at most `timeout` seconds. Returns the exit status, 128 + N for a signal; nil when the time is over.
 function Execution:wait(timeout) return self.child:wait(timeout) end
+
+--- The pid of the process that stands for it on the host: a signal to it reaches the command, and it ends with the command.
+function Execution:pid() return self.child:pid() end
 
 --- Sends a signal to its command. Returns whether it was there.
 function Execution:kill(signal) return self.child:kill(signal or "TERM") end

@@ -315,7 +315,7 @@ function policy.admit_exec(container, options, where)
   local changed = policy.ask("exec", request, where).request
   if not changed then return found, options end
   local result = { env = changed.env, cwd = changed.cwd, user = changed.user, terminal = changed.terminal, stdin = options.stdin,
-    capture = options.capture, unpack(changed.command) }
+    capture = options.capture, detach = options.detach, output = options.output, unpack(changed.command) }
   found.config.granted = changed.capabilities
   return found, result
 end

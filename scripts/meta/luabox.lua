@@ -188,6 +188,8 @@ function Container:stop(seconds) end
 ---@field terminal? boolean  a terminal of its own; else where 0 and 1 are one
 ---@field stdin? string  a text that it reads
 ---@field capture? boolean|"all"  what it writes is for output(); "all": its errors too
+---@field output? string  a file that what it writes, its errors too, is appended to
+---@field detach? boolean  it stays when luabox ends, up to the container's end; without input, its output goes to `output` or nowhere
 
 ---Starts a further process in it.
 ---
@@ -222,6 +224,10 @@ local Execution = {}
 ---@param seconds? luabox.Duration
 ---@return integer? status
 function Execution:wait(seconds) end
+
+---Of the process that stands for it on the host: a signal to it reaches the command.
+---@return integer
+function Execution:pid() end
 
 ---@param signal? string|integer  "TERM" if none is said
 ---@return boolean there

@@ -28,6 +28,7 @@ function sys.clone(options, body) end
 ---@field terminal? boolean  descriptor 0 becomes its controlling terminal
 ---@field filter? luabox.sys.Filter  for system calls of the program alone
 ---@field joined? boolean  of init, for a process that has joined a pid namespace: the program ends with it
+---@field until_end? integer  of init with joined: a pidfd; it stays when its parent ends, and ends the program when that process ends
 ---@field small? boolean  of init, in a user namespace: once the program runs a program of a few pages takes the init's place, and the ordinary user who made the namespace can join it
 
 ---In place of this process. Nothing is inherited but descriptors 0 to 2. Returns only by raising.
@@ -47,6 +48,11 @@ function sys.pipe() end
 ---@param text string
 ---@return luabox.sys.Descriptor  that it is read from
 function sys.text_file(text) end
+
+---Appended to; made as 0600 where it is not there.
+---@param path string
+---@return luabox.sys.Descriptor
+function sys.output_file(path) end
 
 ---In a child, before its exec.
 ---@param descriptor luabox.sys.Descriptor
@@ -177,6 +183,9 @@ function Process:wait(seconds) end
 ---@return table<string, integer>?
 function Process:status() end
 
+---It is not ended with this object.
+function Process:detach() end
+
 ---@param signal luabox.sys.Signal
 ---@return boolean there  whether there was a process; by pidfd: never another
 function Process:kill(signal) end
@@ -249,6 +258,10 @@ function Running:kill(signal) end
 
 ---@return integer
 function Running:pid() end
+
+---Its pidfd's number, owned by this object.
+---@return integer
+function Running:pidfd() end
 
 ---Those that are not this process's, in the order to enter them.
 ---@return table  a list of { kind =, descriptor = }

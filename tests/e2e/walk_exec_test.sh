@@ -116,6 +116,24 @@ kill -9 $runtime; wait $runtime 2>/dev/null
 holds "exec: a container whose luabox was killed" "125 luabox: the container '$mark' has ended" "$(status_of "$mark" true) $(cat out)"
 "$LUABOX" gc > /dev/null
 
+# ---- one that goes on in the background
+start
+id=$("$LUABOX" exec --detach --output "$work/detached.out" "$mark" sh -c 'trap "echo got TERM; exit 3" TERM; echo ready; cat; while :; do sleep 0.05; done')
+within 3 grep -q ready detached.out
+succeeds "exec/detach: it goes on when luabox exec has ended, and what it writes is in the file" kill -0 "$id"
+kill -TERM "$id"; within 3 grep -q 'got TERM' detached.out
+detached_over() { ! kill -0 "$id" 2> /dev/null; }
+succeeds "exec/detach: a signal to the number reaches the command, and it ends with it" within 3 detached_over
+equal "exec/detach: a command that can't be started is told" 127 "$(status_of -d "$mark" nosuch)"
+holds "exec/detach: with a terminal it is refused" "can't both be meant" "$(status_of -d -t "$mark" true; cat out)"
+id=$("$LUABOX" exec -d "$mark" sleep 7272)
+stop
+succeeds "exec/detach: it ends with the container" within 3 detached_over
+start "namespaces = { pid = 'host' }" "cgroup = { pids = 'max' }"
+id=$("$LUABOX" exec -d "$mark" sleep 7272)
+stop
+succeeds "exec/detach: and with one in the host's pid namespace" within 3 detached_over
+
 # ---- the container's end
 start
 "$LUABOX" exec "$mark" sleep 7575 < /dev/null > /dev/null 2>&1 & runner=$!; jobs+=($runner)
