@@ -128,13 +128,21 @@ struct Options<Publish> {
       field("host_address", &T::host_address), field("guest_address", &T::guest_address));
 };
 template <>
+struct Options<Egress> {
+  using T = Egress;
+  static constexpr auto fields =
+      std::tuple(field("to", &T::to), field("protocol", &T::protocol), field("first_port", &T::first_port),
+                 field("last_port", &T::last_port));
+};
+template <>
 struct Options<Firewall> {
   using T = Firewall;
   static constexpr auto fields = std::tuple(
       field("name", &T::name), field("interface", &T::interface), field("addresses", &T::addresses),
       field("masquerade", &T::masquerade), field("publish", &T::publish), field("loopback", &T::loopback),
       field("inbound", &T::inbound), field("isolate", &T::isolate), field("networks", &T::networks),
-      field("shared", &T::shared));
+      field("shared", &T::shared), field("port", &T::port), field("mac", &T::mac),
+      field("egress", &T::egress));
 };
 
 }  // namespace lua

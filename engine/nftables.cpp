@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if.h>
+#include <linux/if_ether.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
@@ -29,7 +30,8 @@ constexpr size_t kMaxName = 207;
 constexpr uint32_t state_bit(uint32_t state) { return 1U << (state + 1); }
 constexpr uint32_t kKnown = state_bit(IP_CT_ESTABLISHED) | state_bit(IP_CT_RELATED);
 
-constexpr uint8_t kRouterAdvertisement = 134, kRedirect = 137;  // RFC 4861
+// RFC 4861
+constexpr uint8_t kRouterAdvertisement = 134, kSolicitation = 135, kAdvertisement = 136, kRedirect = 137;
 
 uint16_t nft(int message) { return static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message); }
 
@@ -67,20 +69,57 @@ class Rule {
   Rule& from_any(const std::string& prefix) {
     return meta(NFT_META_IIFNAME).compare(NFT_CMP_EQ, prefix.data(), prefix.size());
   }
-  Rule& source(const Prefix& prefix) { return host(prefix, Side::source); }
-  Rule& destination(const Prefix& prefix) { return host(prefix, Side::destination); }
-
-  Rule& destination_port(Transport protocol, uint16_t port) {
-    const uint8_t number = protocol == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP;
-    const uint16_t wire = htons(port);
-    meta(NFT_META_L4PROTO).compare(NFT_CMP_EQ, &number, sizeof number);
-    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof wire).compare(NFT_CMP_EQ, &wire, sizeof wire);
+  Rule& source(const Prefix& prefix) { return family(prefix.address.family()).host(prefix, Side::source); }
+  Rule& destination(const Prefix& prefix) {
+    return family(prefix.address.family()).host(prefix, Side::destination);
   }
+
+  Rule& transport(Transport protocol) {
+    return layer4(protocol == Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  }
+  Rule& destination_port(Transport protocol, uint16_t port) {
+    return transport(protocol).destination_ports(port, port);
+  }
+  Rule& destination_ports(uint16_t first, uint16_t last) {
+    const uint16_t from = htons(first), to = htons(last);
+    payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof from);
+    if (first == last) return compare(NFT_CMP_EQ, &from, sizeof from);
+    return compare(NFT_CMP_GTE, &from, sizeof from).compare(NFT_CMP_LTE, &to, sizeof to);
+  }
+  /// icmpv6
+  Rule& icmp6() { return layer4(IPPROTO_ICMPV6); }
   /// icmpv6 type TYPE
   Rule& icmp6(uint8_t type) {
-    const uint8_t protocol = IPPROTO_ICMPV6;
-    meta(NFT_META_L4PROTO).compare(NFT_CMP_EQ, &protocol, sizeof protocol);
-    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof type).compare(NFT_CMP_EQ, &type, sizeof type);
+    return icmp6()
+        .payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof type)
+        .compare(NFT_CMP_EQ, &type, sizeof type);
+  }
+  /// What neighbour discovery asks for or tells of is not `address`.
+  Rule& not_about(const Address& address) {
+    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, address.size())
+        .compare(NFT_CMP_NEQ, address.data(), address.size());
+  }
+
+  /// ether saddr != MAC
+  Rule& not_from(const Mac& mac) {
+    return payload(NFT_PAYLOAD_LL_HEADER, 6, mac.bytes.size())
+        .compare(NFT_CMP_NEQ, mac.bytes.data(), mac.bytes.size());
+  }
+  /// meta protocol ip6 ip6 saddr ADDRESS, and the like: what host() is where the family is the link layer's.
+  Rule& frame_from(const Address& address) {
+    return ethertype(address.family() == Family::ip ? ETH_P_IP : ETH_P_IPV6)
+        .host({address, static_cast<uint8_t>(address.bits())}, Side::source);
+  }
+  /// ARP for Ethernet and IPv4 in which the sender has these addresses. RFC 826.
+  Rule& arp(const Mac& mac, const Address& address) {
+    static constexpr uint8_t kind[] = {0, 1, 8, 0, 6, 4};
+    ethertype(ETH_P_ARP)
+        .payload(NFT_PAYLOAD_NETWORK_HEADER, 0, sizeof kind)
+        .compare(NFT_CMP_EQ, kind, sizeof kind);
+    payload(NFT_PAYLOAD_NETWORK_HEADER, 8, mac.bytes.size())
+        .compare(NFT_CMP_EQ, mac.bytes.data(), mac.bytes.size());
+    return payload(NFT_PAYLOAD_NETWORK_HEADER, 14, address.size())
+        .compare(NFT_CMP_EQ, address.data(), address.size());
   }
   /// fib daddr type local
   Rule& destination_is_ours() {
@@ -173,10 +212,16 @@ class Rule {
     std::copy_n(interface.data(), std::min(interface.size(), sizeof name - 1), name);
     return meta(key).compare(operation, name, sizeof name);
   }
+  Rule& layer4(uint8_t protocol) {
+    return meta(NFT_META_L4PROTO).compare(NFT_CMP_EQ, &protocol, sizeof protocol);
+  }
+  Rule& ethertype(uint16_t type) {
+    const uint16_t wire = htons(type);
+    return meta(NFT_META_PROTOCOL).compare(NFT_CMP_EQ, &wire, sizeof wire);
+  }
   Rule& host(const Prefix& prefix, Side side) {
     const Address& address = prefix.address;
     const size_t first = address.family() == Family::ip ? 12 : 8;  // of the source in the IP header
-    family(address.family());
     payload(NFT_PAYLOAD_NETWORK_HEADER, side == Side::source ? first : first + address.size(),
             address.size());
     if (prefix.length < address.bits()) {
@@ -220,7 +265,17 @@ struct Hook {
   const char* type;
   uint32_t number;
   int32_t priority;
+  std::string device = {};
+  uint32_t policy = NF_ACCEPT;
 };
+
+/// What the kernel makes of an Ethernet address (RFC 4291, appendix A).
+Address link_local_of(const Mac& mac) {
+  const auto& m = mac.bytes;
+  const uint8_t bytes[16] = {0xfe, 0x80, 0,    0,    0,    0,    0,   0, static_cast<uint8_t>(m[0] ^ 2),
+                             m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
+  return Address::from_bytes(bytes, sizeof bytes);
+}
 
 /// Writes the table's chains and rules into a transaction.
 class Writer {
@@ -228,20 +283,28 @@ class Writer {
   Writer(Batch& batch, const Firewall& firewall) : batch_(batch), firewall_(firewall) {}
 
   void write() {
-    batch_.begin(nft(NFT_MSG_NEWTABLE), NLM_F_CREATE | NLM_F_EXCL, about(NFPROTO_INET), "add firewall",
-                 firewall_.name);
-    batch_.put_text(NFTA_TABLE_NAME, firewall_.name);
+    if (!firewall_.port.empty()) identify();
+    if (firewall_.shared && firewall_.publish.empty() && !firewall_.egress && !firewall_.port.empty()) return;
+    table(NFPROTO_INET);
     if (!firewall_.shared) {
       guard();
       isolate();
     }
+    if (firewall_.egress) egress();
     if (!firewall_.publish.empty()) publish();
     if (firewall_.masquerade || !firewall_.publish.empty() || !firewall_.networks.empty()) translate();
   }
 
  private:
-  void chain(const char* name, std::optional<Hook> hook) {
-    batch_.begin(nft(NFT_MSG_NEWCHAIN), NLM_F_CREATE, about(NFPROTO_INET), "add firewall chain", name);
+  void table(int family) {
+    family_ = family;
+    batch_.begin(nft(NFT_MSG_NEWTABLE), NLM_F_CREATE | NLM_F_EXCL, about(family_), "add firewall",
+                 firewall_.name);
+    batch_.put_text(NFTA_TABLE_NAME, firewall_.name);
+  }
+
+  void chain(const char* name, const std::optional<Hook>& hook) {
+    batch_.begin(nft(NFT_MSG_NEWCHAIN), NLM_F_CREATE, about(family_), "add firewall chain", name);
     batch_.put_text(NFTA_CHAIN_TABLE, firewall_.name);
     batch_.put_text(NFTA_CHAIN_NAME, name);
     if (!hook) return;
@@ -249,14 +312,15 @@ class Writer {
     batch_.nest(NFTA_CHAIN_HOOK, [&] {
       batch_.put_be32(NFTA_HOOK_HOOKNUM, hook->number);
       batch_.put_be32(NFTA_HOOK_PRIORITY, static_cast<uint32_t>(hook->priority));
+      if (!hook->device.empty()) batch_.put_text(NFTA_HOOK_DEV, hook->device);
     });
-    batch_.put_be32(NFTA_CHAIN_POLICY, NF_ACCEPT);
+    batch_.put_be32(NFTA_CHAIN_POLICY, hook->policy);
   }
 
   /// One rule at the end of `chain`: `body` gets a Rule to write.
   template <class Body>
   void rule(const char* chain, Body&& body) {
-    batch_.begin(nft(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND, about(NFPROTO_INET), "add firewall rule",
+    batch_.begin(nft(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND, about(family_), "add firewall rule",
                  chain);
     batch_.put_text(NFTA_RULE_TABLE, firewall_.name);
     batch_.put_text(NFTA_RULE_CHAIN, chain);
@@ -271,6 +335,66 @@ class Writer {
     for (const auto& network : firewall_.networks) prefixes.push_back(network.network());
     for (const auto& address : firewall_.addresses) prefixes.push_back(alone(address));
     return prefixes;
+  }
+
+  /// What the container's port of a bridge lets in. Neighbour discovery's source is no proof: what it tells
+  /// of is looked at too.
+  void identify() {
+    static const Address none = Address::any(Family::ip6);
+    const Mac& mac = *firewall_.mac;
+    std::vector<Address> own = firewall_.addresses;
+    own.push_back(link_local_of(mac));
+    const auto about_others = [&](Rule& r) {
+      for (const auto& address : own)
+        if (address.family() == Family::ip6) r.not_about(address);
+      r.drop();
+    };
+    table(NFPROTO_NETDEV);
+    chain("port", Hook{"filter", NF_NETDEV_INGRESS, 0, firewall_.port, NF_DROP});
+    rule("port", [&](Rule r) { r.not_from(mac).drop(); });
+    rule("port", [&](Rule r) { r.icmp6(kRouterAdvertisement).drop(); });
+    rule("port", [&](Rule r) { r.icmp6(kRedirect).drop(); });
+    rule("port", [&](Rule r) { about_others(r.icmp6(kAdvertisement)); });
+    // Whether an address is free: it would take a neighbour's from it.
+    rule("port", [&](Rule r) { about_others(r.frame_from(none).icmp6(kSolicitation)); });
+    rule("port", [&](Rule r) { r.frame_from(none).icmp6().accept(); });
+    for (const auto& address : own) {
+      if (address.family() == Family::ip) rule("port", [&](Rule r) { r.arp(mac, address).accept(); });
+      rule("port", [&](Rule r) { r.frame_from(address).accept(); });
+    }
+  }
+
+  /// Before the destination is translated: what the container asked for is what counts.
+  void egress() {
+    chain("egress-allowed", std::nullopt);
+    rule("egress-allowed", [&](Rule r) { r.known().accept(); });
+    for (const uint8_t type : {kSolicitation, kAdvertisement})
+      rule("egress-allowed", [&](Rule r) { r.icmp6(type).accept(); });
+    for (const auto& allowed : *firewall_.egress) {
+      for (const auto protocol : {Transport::tcp, Transport::udp}) {
+        if (allowed.protocol.value_or(protocol) != protocol) continue;
+        const bool all = !allowed.protocol && !allowed.first_port;
+        rule("egress-allowed", [&](Rule r) {
+          if (allowed.to) r.destination(allowed.to->network());
+          if (!all) r.transport(protocol);
+          if (allowed.first_port)
+            r.destination_ports(*allowed.first_port, allowed.last_port.value_or(*allowed.first_port));
+          r.accept();
+        });
+        if (all) break;
+      }
+    }
+    rule("egress-allowed", [&](Rule r) { r.drop(); });
+    chain("egress", Hook{"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_MANGLE});
+    if (!firewall_.shared) {
+      rule("egress", [&](Rule r) { r.from(firewall_.interface).jump("egress-allowed"); });
+      return;
+    }
+    auto own = firewall_.addresses;
+    own.push_back(link_local_of(*firewall_.mac));
+    for (const auto& address : own)
+      rule("egress",
+           [&](Rule r) { r.from(firewall_.interface).source(alone(address)).jump("egress-allowed"); });
   }
 
   void guard() {
@@ -349,6 +473,7 @@ class Writer {
 
   Batch& batch_;
   const Firewall& firewall_;
+  int family_ = NFPROTO_INET;
 };
 
 void check_port(const Firewall& firewall, const Publish& port) {
@@ -379,6 +504,15 @@ void check(const Firewall& firewall) {
     if (address.is_any() || address.is_loopback())
       throw Error::invalid("firewall", firewall.name, address.text() + " can't be a container's address");
   for (const auto& port : firewall.publish) check_port(firewall, port);
+  if (!firewall.port.empty()) link::check_name(firewall.port);
+  if (firewall.port.empty() == firewall.mac.has_value() || (firewall.mac && !firewall.shared))
+    throw Error::invalid("firewall", firewall.name, "port and mac go together, and with shared");
+  if (firewall.egress && firewall.shared && !firewall.mac)
+    throw Error::invalid("firewall", firewall.name, "egress of a shared interface needs port and mac");
+  for (const auto& allowed : firewall.egress.value_or(std::vector<Egress>()))
+    if (allowed.first_port == 0 || allowed.last_port < allowed.first_port)
+      throw Error::invalid("firewall", firewall.name,
+                           "egress: expected ports from 1 to 65535, the first before the last");
 }
 
 /// Which network namespace this thread is in: a number that is never used again, 0 where the kernel doesn't
@@ -433,22 +567,42 @@ void create_firewall(const Firewall& firewall) {
   }
 }
 
+namespace {
+
+/// luabox's tables: (family, name).
+std::vector<std::pair<int, std::string>> tables() {
+  Batch batch;
+  std::vector<std::pair<int, std::string>> found;
+  batch.begin(nft(NFT_MSG_GETTABLE), NLM_F_DUMP, about(NFPROTO_UNSPEC), "list firewalls");
+  kept_socket().dump(batch, [&](const Answer& answer) {
+    const int family = answer.header<nfgenmsg>().nfgen_family;
+    const auto name = find_attribute(answer.attributes(sizeof(nfgenmsg)), NFTA_TABLE_NAME);
+    if (name && name->text().starts_with(kPrefix) && (family == NFPROTO_INET || family == NFPROTO_NETDEV))
+      found.emplace_back(family, name->text());
+  });
+  return found;
+}
+
+}  // namespace
+
 void remove_firewall(const std::string& name) {
   check_table_name(name);
+  // Asked for first: a transaction that fails waits until the kernel has undone it, milliseconds.
+  auto all = tables();
+  std::erase_if(all, [&](const auto& table) { return table.second != name; });
+  if (all.empty()) throw Error("remove firewall", name, ENOENT);
   transact("remove firewall", name, [&](Batch& batch) {
-    batch.begin(nft(NFT_MSG_DELTABLE), 0, about(NFPROTO_INET), "remove firewall", name);
-    batch.put_text(NFTA_TABLE_NAME, name);
+    for (const auto& [family, table] : all) {
+      batch.begin(nft(NFT_MSG_DELTABLE), 0, about(family), "remove firewall", table);
+      batch.put_text(NFTA_TABLE_NAME, table);
+    }
   });
 }
 
 std::vector<std::string> firewalls() {
-  Batch batch;
   std::vector<std::string> names;
-  batch.begin(nft(NFT_MSG_GETTABLE), NLM_F_DUMP, about(NFPROTO_INET), "list firewalls");
-  kept_socket().dump(batch, [&](const Answer& answer) {
-    const auto name = find_attribute(answer.attributes(sizeof(nfgenmsg)), NFTA_TABLE_NAME);
-    if (name && name->text().starts_with(kPrefix)) names.push_back(name->text());
-  });
+  for (auto& [family, name] : tables())
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
   return names;
 }
 

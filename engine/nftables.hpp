@@ -13,12 +13,15 @@
 //             is addressed to 127.0.0.0/8, or would make it this host's router
 //   publish   prerouting and output: sends connections to a published port of this host on to the container
 //   isolate   forward: lets in answers, published connections, and nothing else
+//   egress    prerouting: lets the container begin connections to what `egress` lists, and to nothing else
 //   translate postrouting: masquerade, so that the world sees the host's address; also where the container
 //   reaches itself by a
 //             published port, and where the host does by 127.0.0.1
 //
-// A bridge has one table for all that lies behind it, with `networks`, and a container on it that publishes
-// ports one of its own, with `shared`.
+// A bridge has one table for all that lies behind it, with `networks`, and a container on it one of its own,
+// with `shared`. The container's `port` of the bridge has a second table of that name (family netdev), before
+// the bridge sees a frame: what comes under another Ethernet or IP address than the container's, claims
+// another's in ARP or neighbour discovery, or is neither ARP nor IP is dropped.
 //
 // Forwarding (link::set_forwarding) is the caller's. The kernel's side: linux/netfilter/nf_tables.h; the
 // semantics: nft(8).
@@ -50,13 +53,24 @@ enum class Inbound : uint8_t {
   routed,  ///< whoever has a route, except neighbours: interfaces whose name begins with `isolate`
 };
 
+/// What a container may begin connections to.
+struct Egress {
+  std::optional<Prefix> to = {};                            ///< by default any address
+  std::optional<Transport> protocol = {};                   ///< by default whatever there is; both with ports
+  std::optional<uint16_t> first_port = {}, last_port = {};  ///< by default all
+};
+
 struct Firewall {
   std::string name = {};       ///< the table's: "luabox-" and 1 to 200 letters, digits, '_', '-' or '.'
   std::string interface = {};  ///< the host end; packets from the container arrive on it
   std::vector<Address> addresses = {};  ///< the container's
   std::vector<Prefix> networks = {};    ///< of a bridge: what lies behind the interface, all of it
-  /// The interface is a bridge, and its own table guards and isolates: this one publishes and no more.
+  /// The interface is a bridge, and its own table guards and isolates: this one has the rest.
   bool shared = false;
+  std::string port = {};        ///< with `shared`: the container's port of the bridge
+  std::optional<Mac> mac = {};  ///< with `port`: the container's
+  /// With `shared` it is about what leaves the bridge: neighbours are none of its business.
+  std::optional<std::vector<Egress>> egress = {};
   bool masquerade = false;
   std::vector<Publish> publish = {};
   bool loopback = false;  ///< published IPv4 ports answer on this host's 127.0.0.1 too: sets the interface's
@@ -65,10 +79,10 @@ struct Firewall {
   std::string isolate = "lb";
 };
 
-/// Makes the table. EEXIST when there is one of that name. A failure leaves nothing behind.
+/// Makes the table, or both. EEXIST when there is one of that name. A failure leaves nothing behind.
 void create_firewall(const Firewall& firewall);
 
-/// Removes the table, whole. ENOENT when there is none; EINVAL for a name that couldn't be luabox's.
+/// Removes the table, or both, whole. ENOENT when there is none; EINVAL for a name that couldn't be luabox's.
 void remove_firewall(const std::string& name);
 
 /// The names of luabox's tables in this network namespace.

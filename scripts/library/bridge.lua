@@ -32,7 +32,8 @@ end
 
 local FIELDS = {
   subnet = subnet("ip", 30), subnet6 = subnet("ip6", 112), nat = schema.boolean, address = address,
-  publish = network.ports, aliases = schema.list(schema.string), bandwidth = network.bandwidth, interface = schema.string, mtu = schema.integer,
+  publish = network.ports, egress = network.egress,
+  aliases = schema.list(schema.string), bandwidth = network.bandwidth, interface = schema.string, mtu = schema.integer,
 }
 
 --- The host's ports, as bridges.clash has them.
@@ -92,12 +93,9 @@ end
 function bridge.step.resources(this)
   local net = this.config.network
   this.interface = "lb" .. this.id
-  local resources = { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface } }
-  if net.publish then
-    this.firewall = network.firewall_of(this)
-    resources[3] = { kind = "firewall", name = this.firewall }
-  end
-  return resources
+  this.firewall = network.firewall_of(this)
+  return { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface },
+    { kind = "firewall", name = this.firewall } }
 end
 
 local function names(this)
@@ -134,18 +132,19 @@ local function guests_of(port, joined)
   return { joined.address, not port.host_address and joined.address6 or nil }
 end
 
-local function publish(this)
+--- Its port of the bridge is closed to what is under another's address; beside that, published ports and egress.
+local function firewall(this)
   local joined, published, loopback = this.joined, {}, false
-  for _, port in ipairs(this.config.network.publish) do
+  for _, port in ipairs(this.config.network.publish or {}) do
     for _, guest in ipairs(guests_of(port, joined)) do
       published[#published + 1] = { protocol = port.protocol, host_port = port.host_port, guest_port = port.guest_port,
         host_address = port.host_address, guest_address = guest }
     end
     loopback = loopback or (port.host_address or ""):match "^127%." ~= nil
   end
-  network.forward(joined.addresses)
+  if this.config.network.publish then network.forward(joined.addresses) end
   sys.net.firewall { name = this.firewall, interface = joined.interface, addresses = { joined.address, joined.address6 },
-    publish = published, loopback = loopback, shared = true }
+    publish = published, loopback = loopback, shared = true, port = this.interface, mac = joined.mac, egress = this.config.network.egress }
 end
 
 function bridge.step.attach(this)
@@ -154,7 +153,7 @@ function bridge.step.attach(this)
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), master = joined.interface, mtu = net.mtu,
       guest_mac = joined.mac }
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
-    if this.firewall then publish(this) end
+    firewall(this)
   end)
 end
 

@@ -41,6 +41,35 @@ end
 --- For `publish` of a veth and of a bridge.
 network.ports = schema.list(publish)
 
+local EGRESS = "a destination such as \"10.0.0.0/8:443/tcp\", \"[fd00::/8]:443\", \"192.0.2.1\" or \"any:53/udp\""
+
+--- A network without host bits, or one address, with its length; nil for what is none.
+local function destination(text)
+  if not text:find("/", 1, true) then text = text .. (text:find(":", 1, true) and "/128" or "/32") end
+  local ok, parts = pcall(sys.net.prefix, text)
+  return ok and parts.network:match "^[^/]+" == parts.address and parts.network or nil
+end
+
+--- "10.0.0.0/8:443/tcp", "[fd00::/8]:8000-8100", "192.0.2.1", "any:53/udp".
+local function egress(value)
+  if type(value) ~= "string" then return nil, EGRESS end
+  local rest, protocol = value:match "^(.+)/(%a+)$"
+  rest = rest or value
+  local to, first, last = rest:match "^%[(.+)%]:(%d+)%-?(%d*)$"
+  if not to then to, first, last = rest:match "^([^:]+):(%d+)%-?(%d*)$" end
+  to = to or rest:match "^%[(.+)%]$" or rest
+  first = tonumber(first)
+  last = tonumber(last) or first
+  if protocol and protocol ~= "tcp" and protocol ~= "udp" then return nil, EGRESS end
+  if first and not (port(first) and port(last) and first <= last) then return nil, EGRESS end
+  local network_of = to ~= "any" and destination(to) or nil
+  if to ~= "any" and not network_of then return nil, EGRESS end
+  return { to = network_of, first_port = first, last_port = last, protocol = protocol or first and "tcp" or nil }
+end
+
+--- For `egress` of a veth and of a bridge: where the container may begin connections to.
+network.egress = schema.list(egress)
+
 --- For `bandwidth`: bits per second, as a number.
 function network.bandwidth(value)
   local ok, bits = pcall(units.bit_rate, value)
@@ -96,12 +125,12 @@ local function one_or_more(check)
 end
 
 local VETH = {
-  host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = network.ports, bandwidth = network.bandwidth,
-  name = schema.string, mtu = schema.integer, mac = mac, route = schema.boolean,
+  host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = network.ports, egress = network.egress,
+  bandwidth = network.bandwidth, name = schema.string, mtu = schema.integer, mac = mac, route = schema.boolean,
 }
 
 --- veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
----@param options { host: string|string[], guest: string|string[], nat?: boolean, publish?: string[], name?: string, mtu?: integer,
+---@param options { host: string|string[], guest: string|string[], nat?: boolean, publish?: string[], egress?: string[], name?: string, mtu?: integer,
 ---  mac?: string, route?: boolean }
 --- host: the address of the pair's end on the host; guest: of the container's, "eth0" unless `name` says otherwise. nat: the container reaches
 --- the outside with the host's address. route = false: no default route.
@@ -163,7 +192,7 @@ function veth.resources(this)
   this.interface = "lb" .. this.id
   this.address = address_of(net.guest[1])
   local resources = { { kind = "interface", name = this.interface } }
-  if net.nat or net.publish then
+  if net.nat or net.publish or net.egress then
     this.firewall = network.firewall_of(this)
     resources[2] = { kind = "firewall", name = this.firewall }
   end
@@ -215,7 +244,7 @@ local function firewall(this)
     loopback = loopback or (entry.host_address or ""):match "^127%." ~= nil
   end
   sys.net.firewall { name = this.firewall, interface = this.interface, addresses = guests, masquerade = net.nat or false,
-    publish = published, loopback = loopback }
+    publish = published, loopback = loopback, egress = net.egress }
 end
 
 --- Lets the host forward packets, of the families that the container has addresses of.
@@ -246,7 +275,7 @@ function veth.attach(this)
     if has_ip6(net.guest) then network.skip_duplicate_detection(this.interface) end
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     if this.firewall then
-      network.forward(net.guest)
+      if net.nat or net.publish then network.forward(net.guest) end
       firewall(this)
     end
   end)

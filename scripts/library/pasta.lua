@@ -96,6 +96,10 @@ function pasta.new(options)
   local where = errors.users_line(2, "pasta") or "luabox"
   options = options or {}
   if type(options) ~= "table" then errors.raise_at(where, "pasta: expected a table such as { publish = { \"8080:80\" } }, got %s", type(options)) end
+  if options.egress ~= nil then
+    errors.raise_at(where, "pasta: egress can't be had: what pasta sends are this user's own connections, which no rule of the host tells apart; "
+      .. "it takes root and veth { ... } or bridge { ... }")
+  end
   local made = schema.check(options, { publish = network.ports }, { what = "pasta", where = where })
   if #options > 0 then errors.raise_at(where, "pasta: expected only named fields such as publish = { \"8080:80\" }") end
   made.kind, made.where = "pasta", where

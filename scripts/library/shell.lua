@@ -340,6 +340,23 @@ local function publish_rules(firewall, rule)
   end
 end
 
+local function egress_rules(firewall, rule)
+  rule("egress-allowed", "ct state established,related accept")
+  for _, kind in ipairs { "nd-neighbor-solicit", "nd-neighbor-advert" } do rule("egress-allowed", "icmpv6 type %s accept", kind) end
+  for _, allowed in ipairs(firewall.egress) do
+    local words = {}
+    if allowed.to then words[1] = family_of(allowed.to) .. " daddr " .. allowed.to end
+    if allowed.first_port then
+      words[#words + 1] = ("%s dport %d-%d"):format(allowed.protocol, allowed.first_port, allowed.last_port)
+    elseif allowed.protocol then
+      words[#words + 1] = "meta l4proto " .. allowed.protocol
+    end
+    words[#words + 1] = "accept"
+    rule("egress-allowed", "%s", table.concat(words, " "))
+  end
+  rule("egress-allowed", "drop")
+end
+
 --- The same table as engine/nftables.cpp makes.
 steps["net.firewall"] = function(self, step)
   local firewall = step.arguments[1]
@@ -361,6 +378,12 @@ steps["net.firewall"] = function(self, step)
   for _, text in ipairs { ("oifname != \"%s\" accept"):format(interface), on_bridge,
     "ct state established,related accept", "ct status dnat accept", "drop" } do
     rule("isolate", "%s", text)
+  end
+  if firewall.egress then
+    chain "egress-allowed"
+    egress_rules(firewall, rule)
+    chain("egress", "type filter hook prerouting priority mangle; policy accept;")
+    rule("egress", "iifname \"%s\" jump egress-allowed", interface)
   end
   local published = firewall.publish and #firewall.publish > 0
   if published then

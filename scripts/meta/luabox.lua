@@ -402,6 +402,7 @@ function cgroupfs(target) end
 ---@field guest string|string[]  the address of the container's
 ---@field nat? boolean  true: the container reaches the outside under the host's address
 ---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"
+---@field egress? string[]  what it may begin connections to, and nothing else: "10.0.0.0/8:443/tcp", "any:53/udp"
 ---@field name? string  of the interface inside; "eth0" unless said otherwise
 ---@field route? boolean  false: no default route by the host's address
 ---@field mtu? integer  of both ends
@@ -429,6 +430,7 @@ function veth(options) end
 ---@field nat? boolean  true: the containers reach the outside under the host's address
 ---@field address? string  in the subnet; the lowest that is free unless said otherwise
 ---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"
+---@field egress? string[]  what it may begin connections to, and nothing else: "10.0.0.0/8:443/tcp", "any:53/udp"
 ---@field aliases? string[]  names beside the host name and the container's
 ---@field bandwidth? integer|string  bits per second, "10mbit", in each direction
 ---@field interface? string  inside; "eth0" unless said otherwise

@@ -895,6 +895,12 @@ function sys.net.set_forwarding(on, options) end
 ---@field host_address? string
 ---@field guest_address string
 
+---@class luabox.sys.EgressOptions
+---@field to? string  "10.0.0.0/8"; any address unless said otherwise
+---@field protocol? "tcp"|"udp"
+---@field first_port? integer
+---@field last_port? integer
+
 ---@class luabox.sys.FirewallOptions
 ---@field name string  "luabox-..."
 ---@field interface string
@@ -905,7 +911,10 @@ function sys.net.set_forwarding(on, options) end
 ---@field inbound? "none"|"routed"
 ---@field isolate? boolean
 ---@field networks? string[]  of a bridge: what lies behind the interface
----@field shared? boolean  the interface is a bridge with a table of its own: this one publishes and no more
+---@field shared? boolean  the interface is a bridge with a table of its own: this one has the rest
+---@field port? string  with `shared`: the container's port of the bridge, closed to what is under another's address
+---@field mac? string  with `port`: the container's
+---@field egress? luabox.sys.EgressOptions[]  what it may begin connections to, and nothing else
 
 ---An nftables table of its own, in one transaction.
 ---@param options luabox.sys.FirewallOptions

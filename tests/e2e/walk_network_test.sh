@@ -133,6 +133,51 @@ else
   skipped "network/published: by UDP, of both families" "no $python for the servers"
 fi
 
+# A neighbour that has every means of its own still can't speak under another's address; and egress, asked from inside.
+if [ -x $python ]; then
+  cat > rootfs/lie.py <<'P'
+import socket, struct, sys, time
+mac = bytes.fromhex(open("/sys/class/net/eth0/address").read().strip().replace(":", ""))
+forged, address = bytes.fromhex("026666666666"), socket.inet_aton("10.9.3.50")
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+def ip(source):
+    udp = struct.pack("!HHHH", 9, 9999, 9, 0) + b"x"
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton("10.9.3.1"))
+    total = sum(struct.unpack("!10H", head)); total = (total & 0xffff) + (total >> 16)
+    return b"\x08\x00" + head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + head[12:] + udp
+arp = lambda hardware: b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 2) + hardware + address + b"\0" * 6 + socket.inet_aton("10.9.3.1")
+for _ in range(3):
+    for source, rest in (mac, arp(mac)), (forged, arp(forged)), (mac, ip("10.9.3.50")), (forged, ip(sys.argv[1])), (mac, ip(sys.argv[1])):
+        s.send(b"\xff" * 6 + source + rest)
+time.sleep(3)
+P
+  cat > heard.py <<'P'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 9999)); s.settimeout(15)
+print("ready", flush=True)
+while True: print(s.recvfrom(9)[1][0], flush=True)
+P
+  $python heard.py > heard.log & hearing=$!; jobs+=($hearing)
+  within 10 grep -qs ready heard.log
+  script "name = '${mark}liar'" "$usr }" "network = bridge { 'web', $N, address = '10.9.3.66' }" "capabilities = { add = { 'net_raw', 'net_admin' } }" \
+    "command = { 'sh', '-c', 'echo there; until [ -e /go ]; do sleep 0.1; done; exec $python /lie.py 10.9.3.66' }"
+  run box.lua > liar.log & lying=$!
+  within 10 grep -qs there liar.log
+  ip neighbour replace 10.9.3.50 lladdr 02:00:00:00:00:50 dev lbr-web nud stale
+  touch rootfs/go; within 5 grep -qs 10.9.3.66 heard.log; sleep 0.3
+  equal "bridge: ARP under a neighbour's address changes nothing" 02:00:00:00:00:50 "$(ip neighbour show 10.9.3.50 | grep -o '02:[0-9a-f:]*\|66:[0-9a-f:]*')"
+  equal "bridge: its own three packets arrive, and none with another source" "ready 3 10.9.3.66" "$(sed 1d heard.log | sort | uniq -c | xargs echo ready)"
+  wait $lying; kill $hearing
+  box egress "$N, egress = { '10.77.0.2:80' }" "printf 'GET /cgi-bin/me HTTP/1.0\r\n\r\n' | nc -w 2 10.77.0.2 80 | grep saw; echo | nc -w 2 10.77.0.1 8099 > /dev/null 2>&1 && echo host || echo no"
+  busybox httpd -f -p 10.77.0.1:8099 -h www & jobs+=($!); other=$!
+  equal "network/egress: what is on the list is reached, the host's other services aren't" "outside saw 10.77.0.1 no" "$(run egress.lua 2>&1 | grep -v nc: | xargs)"
+  sed -i "s/egress = { '10.77.0.2:80' }/egress = {}/" egress.lua
+  equal "network/egress: an empty list is nothing" "no" "$(run egress.lua 2>&1 | grep -v nc: | xargs)"
+  kill $other
+  succeeds "egress: nothing is left" within 3 none_left
+fi
+
 # Twenty at once on one new bridge: each another address.
 box many "$N" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'; sleep $((slow > 1 ? 10 * slow : 1))"
 for i in $(seq 20); do run --name "${mark}many$i" many.lua > many.$i & pids[i]=$!; done
@@ -160,6 +205,7 @@ refuse "refused: a subnet with host bits" "bridge.subnet: expected a network suc
 refuse "refused: a subnet that the host has" "the subnet 10.77.0.0/16 is in use on this host, by 10.77.0.1/24 of the interface up0" "subnet = '10.77.0.0/16'"
 refuse "refused: no subnet for a new bridge" "there is no bridge 'web' yet" "nat = true"
 refuse "refused: a rate without sense" "bridge.bandwidth: expected bits per second" "$N, bandwidth = 'fast'"
+refuse "refused: a destination that is none" "bridge.egress: expected a destination such as" "$N, egress = { 'example.org:443' }"
 refuse "refused: a misspelt field" "bridge has no field 'subnett' (did you mean 'subnet'?)" "subnett = '10.9.3.0/24'"
 refuse "refused: a port that leads to two" "bridge.publish: 0.0.0.0:80/tcp leads to port 2 and, as 80/tcp, to port 1" "$N, publish = { '80:1', '0.0.0.0:80:2' }"
 refuse "refused: a port of no address" "bridge.publish[1].host_address: expected an address such as" "$N, publish = { '10.77.0.300:80:80' }"
