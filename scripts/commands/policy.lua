@@ -187,6 +187,9 @@ local function judge(case, answer, request)
 end
 
 local function run_case(policies, case, seen)
+  if case.changed ~= nil and type(case.changed) ~= "function" then
+    return ("changed: expected a function of what came out, got %s"):format(type(case.changed))
+  end
   for key in pairs(case) do
     if not CASE[key] then
       local known = {}

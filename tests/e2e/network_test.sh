@@ -186,6 +186,12 @@ equal "a port published by IPv6 answers at once" "seven fd77::2" "$(outside_asks
 holds "isolation by IPv6" "no answer" "$(ask six.lua tcp fd98::2 80)"
 end $child
 
+box narrow "host = { '172.16.96.1/24', 'fd96::1/64' }, guest = { '172.16.96.2/24', 'fd96::2/64' }, nat = true, egress = { '10.77.0.2:80/tcp', '[fd77::2]:80/udp' }"
+equal "egress: what is listed is reached" "outside 10.77.0.1" "$(ask narrow.lua tcp 10.77.0.2 80)"
+holds "and by no other protocol" "no answer" "$(ask narrow.lua udp 10.77.0.2 80)"
+equal "by IPv6 too" "outside fd77::1" "$(ask narrow.lua udp fd77::2 80)"
+holds "nor there by another" "no answer" "$(ask narrow.lua tcp fd77::2 80)"
+
 # ---- one name, two states: the second is refused, and takes nothing of the first's away
 
 serving web.lua web 80; web=$child
