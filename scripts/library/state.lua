@@ -263,12 +263,12 @@ end
 
 --- What the policies know of a container that runs, from now on.
 function state.note_facts(name, facts)
-  local path = state.folder() .. "/" .. name .. "/record.json"
+  local path = state.folder() .. "/" .. name
   with_lock(state.folder(), function()
-    if not sys.file.kind(path) then return end  -- it has ended meanwhile
-    local record = sys.json.decode(sys.file.read(path))
+    local record = read(path)
+    if not record then return end  -- it has ended meanwhile
     record.facts = facts
-    sys.file.write(path, sys.json.encode(record), { mode = 384 })
+    sys.file.append(path .. "/record.json", sys.json.encode(record) .. "\n")
   end)
 end
 

@@ -56,7 +56,7 @@ try_in() { # SHELL COMMAND...
   pane kill-server 2>/dev/null
   pane new-session -d -x 100 -y 30 "cd $work; env -u LUABOX HOME=$work XDG_CONFIG_HOME=$work/.config XDG_DATA_HOME=$work/.data PATH=$work/bin:$PATH \
     LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES LUABOX_PATH=$work/commands $*"
-  within 10 shows '> *$' || failed "($shell has a prompt)" "$(screen | grep .)"
+  within 40 shows '> *$' || failed "($shell has a prompt)" "$(screen | grep .)"
   tab "$shell: a command" 'luabox ki' 'luabox kill *$'
   tab "$shell: the site's own" 'luabox sitec' 'luabox sitecommand *$'
   tab "$shell: an option" 'luabox run --log-fo' 'luabox run --log-format *$'
