@@ -15,7 +15,7 @@ version() {
 # path NAME FILE: where a walk's cgroup has that file.
 path() { find /sys/fs/cgroup -path "*/luabox/$1/$2" 2>/dev/null | head -1; }
 # Microseconds of CPU time in cpuacct.usage or cpu.stat, without a process of its own.
-microseconds() {
+cpu_time() {
   local text=
   read -r -d '' text < "$1"
   if [[ $1 == *cpuacct.usage ]]; then echo $((text / 1000)); else text=${text#usage_usec }; echo "${text%%$'\n'*}"; fi
@@ -30,9 +30,9 @@ share() {
   local file before after start end
   within 30 there "$1" $usage || return
   file=$found
-  before=$(microseconds "$file") start=${EPOCHREALTIME/./}
+  before=$(cpu_time "$file") start=${EPOCHREALTIME/./}
   sleep 2
-  after=$(microseconds "$file" 2>/dev/null) end=${EPOCHREALTIME/./}
+  after=$(cpu_time "$file" 2>/dev/null) end=${EPOCHREALTIME/./}
   [ -n "$after" ] && echo $(((after - before) * 1000 / (end - start)))
 }
 # spinning WALK NAME LEAST MOST [ARGUMENT]: the share is measured while the walk runs; a busy machine gets four tries for the lower bound.
@@ -77,9 +77,9 @@ weights() {
       heavy=$found light=${found/heavy/light}
       there walk-weight/heavy $weight && wanted=$(($(< "$found") * 100 / $(< "${found/heavy/light}")))
       sleep 0.5
-      a=$(microseconds "$light") b=$(microseconds "$heavy")
+      a=$(cpu_time "$light") b=$(cpu_time "$heavy")
       sleep 2
-      a=$(($(microseconds "$light") - a)) b=$(($(microseconds "$heavy") - b))
+      a=$(($(cpu_time "$light") - a)) b=$(($(cpu_time "$heavy") - b))
       got=$((a > 0 ? b * 100 / a : 0))
     fi 2> /dev/null
     wait $!
