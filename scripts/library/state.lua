@@ -134,14 +134,21 @@ end
 local Record = {}
 Record.__index = Record
 
---- The record in the folder `path`: its last line that is whole; one that a killed luabox was writing stands for nothing yet. nil where there is
---- none. A record that can't be read is an error: what it lists must not be forgotten.
+--- The record in the folder `path`: its last line that is whole; one that a killed luabox was writing stands for nothing, whatever was added behind
+--- it. nil where there is none. A record of which no line can be read is an error: what it lists must not be forgotten.
 local function read(path)
   if not sys.file.kind(path .. "/record.json") then return nil end
-  local last
-  for line in sys.file.read(path .. "/record.json"):gmatch "([^\n]*)\n" do last = line end
-  return last and sys.json.decode(last)
+  local found, problem
+  for line in sys.file.read(path .. "/record.json"):gmatch "([^\n]+)\n" do
+    local ok, record = errors.try(sys.json.decode, line)
+    if ok then found = record else problem = record end
+  end
+  if not found and problem then error(problem, 0) end
+  return found
 end
+
+--- Adds a line. It begins on one of its own, also behind one that was never finished.
+local function add_line(path, line) sys.file.append(path .. "/record.json", "\n" .. line .. "\n") end
 
 --- Of no record: then nothing was made.
 local function read_resources(path)
@@ -201,15 +208,15 @@ end
 
 function Record:line(fields)
   fields.name, fields.pid, fields.resources, fields.facts = self.name, sys.pid(), self.resources, self.facts
-  return sys.json.encode(fields) .. "\n"
+  return sys.json.encode(fields)
 end
 
 --- Lines are added, never changed: to put a new file in an old one's place costs more than all the rest of a record on a file system with a
 --- journal (ext4 writes the new one out first).
 function Record:write()
-  local path, line = self.path .. "/record.json", self:line {}
-  if self.written then return sys.file.append(path, line) end
-  sys.file.write(path, line, { mode = 384, create = true })
+  local line = self:line {}
+  if self.written then return add_line(self.path, line) end
+  sys.file.write(self.path .. "/record.json", line .. "\n", { mode = 384, create = true })
   self.written = true
 end
 
@@ -217,7 +224,7 @@ end
 function Record:describe(description) self.description = self:line(description) end
 
 function Record:publish()
-  sys.file.append(self.path .. "/record.json", self.description)
+  add_line(self.path, self.description)
   self.description = nil
 end
 
@@ -268,7 +275,7 @@ function state.note_facts(name, facts)
     local record = read(path)
     if not record then return end  -- it has ended meanwhile
     record.facts = facts
-    sys.file.append(path .. "/record.json", sys.json.encode(record) .. "\n")
+    add_line(path, sys.json.encode(record))
   end)
 end
 

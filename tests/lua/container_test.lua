@@ -180,6 +180,8 @@ rootfs.with(function(path)
     end
     record("torn", sys.json.encode { name = "torn", resources = { { kind = "folder", path = made } } } .. "\n" .. '{"name":"torn","resou')
     check.equal(record_of("torn").alive, false)
+    state.note_facts("torn", { uid = 7 })  -- behind a line that was never finished
+    check.equal(record_of("torn").record.facts.uid, 7)
     record("hardly-begun", '{"name":"hardly-be')
     check.equal(record_of "hardly-begun", nil)
     state.collect()
