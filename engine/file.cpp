@@ -112,7 +112,10 @@ bool remove_file(const std::string& path) {
 
 std::optional<Lock> Lock::take(const std::string& path, Options options) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd && errno == ENOENT) fd = Fd::open(path, O_RDWR | O_CREAT, 0600);
+  if (!fd && errno == ENOENT) {
+    if (!options.create) return std::nullopt;
+    fd = Fd::open(path, O_RDWR | O_CREAT, 0600);
+  }
   if (!fd) throw Error("open", path);
   const int how = (options.shared ? LOCK_SH : LOCK_EX) | (options.wait ? 0 : LOCK_NB);
   while (::flock(fd.get(), how) < 0) {

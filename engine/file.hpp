@@ -45,7 +45,7 @@ void rename_file(const std::string& from, const std::string& to, Replace replace
 /// unlink(2) or, for an empty folder, rmdir(2). False when there was nothing.
 bool remove_file(const std::string& path);
 
-/// flock(2) on a file (made when missing) or a folder; given back when it goes, or when the process ends in
+/// flock(2) on a file or a folder; given back when it goes, or when the process ends in
 /// whatever way. The lock belongs to the open file description: a child of a clone holds it too until it
 /// execs.
 class Lock {
@@ -53,8 +53,9 @@ class Lock {
   struct Options {
     bool shared = false;
     bool wait = false;
+    bool create = true;  ///< a file that is missing, as 0600
   };
-  /// Nothing when another holds it and `wait` is false.
+  /// Nothing when another holds it and `wait` is false, or when there is nothing and `create` is false.
   static std::optional<Lock> take(const std::string& path, Options options);
   void release() && { fd_.close(); }
 

@@ -121,7 +121,10 @@ function bridge.step.prepare(this)
       end or nil,
     })
   end)
-  this.address, this.hosts_path = this.joined.address, this.joined.hosts_path
+  this.address = this.joined.address
+  if not this.joined.hosts_path then return end
+  this.hosts_tree = sys.mount.copy_of(this.joined.hosts_path)  -- the host keeps it true
+  this.hosts_tree:restrict_to { read_only = true, nosuid = true, nodev = true, noexec = true }
 end
 
 --- A port without an address is one of both families, where the bridge has both.

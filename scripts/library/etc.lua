@@ -3,6 +3,7 @@
 -- The files lie in a small tmpfs of the container's own that no other process ever sees, and are bound over the image's: an image is
 -- not changed, and what the container writes to them can't fill a disk of the host's.
 local sys = require "luabox.sys"
+local state = require "luabox.state"
 
 local etc = {}
 
@@ -76,16 +77,14 @@ function etc.step.enter(this)
     if this.config.domainname then sys.setdomainname(this.config.domainname) end
   end
   if #this.etc_targets == 0 then return end
-  -- The record's folder is a place that is surely there and that nothing inside needs.
-  sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true, noexec = true }):attach_at(this.record.path)
-  local files = sys.mount.root(this.record.path)
+  -- The state is a place that is surely there and that nothing inside needs.
+  local place = this.mapped and this.mapped.etc or state.folder()
+  sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true, noexec = true }):attach_at(place)
+  local files = sys.mount.root(place)
   for _, target in ipairs(this.etc_targets) do
     local name = target:match "[^/]+$"
-    local tree
-    if name == "hosts" and this.hosts_path then  -- of a bridge: the host keeps it true
-      tree = sys.mount.copy_of(this.hosts_path)
-      tree:restrict_to { read_only = true, nosuid = true, nodev = true, noexec = true }
-    else
+    local tree = name == "hosts" and this.hosts_tree
+    if not tree then
       files:write(name, TEXTS[name](this))
       tree = sys.mount.copy_in(files, name, { recursive = false })
     end

@@ -118,22 +118,23 @@ function idranges.prepare_root(this)
   for i, path in ipairs { unpack(config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, files, false) end
   table.insert(this.mapped.lower, mapped(this.rootfs_path, files, this.layer == nil))
   if this.layer then this.mapped.layer = mapped(this.layer.path, namespace, false) end
-  this.mapped.place = this.record.path .. "/root"
-  sys.file.make_directory(this.mapped.place, { mode = 457 })  -- 0711: root inside passes through
+  this.mapped.place = state.folder()
+  this.mapped.etc = this.mapped.place .. "/etc"
 end
 
---- The tree that becomes "/", and where it can be attached: no path of the host's need be open to root inside.
+--- The tree that becomes "/", and where it can be attached: no path of the host's need be open to root inside. The state lies under a tmpfs from here on.
 function idranges.root_tree(this)
   local from = this.mapped
-  if not from.layer then return from.lower[1], from.place end
   sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true }):attach_at(from.place)
   local root, lower = sys.mount.root(from.place), {}
+  root:make_directory "/etc"
+  root:make_directory "/root"
+  if not from.layer then return from.lower[1], from.place .. "/root" end
   for i, tree in ipairs(from.lower) do
     tree:attach(root, "/lower" .. i, { create = "directory" })
     lower[i] = from.place .. "/lower" .. i
   end
   from.layer:attach(root, "/layer", { create = "directory" })
-  root:make_directory "/root"
   local layer = from.place .. "/layer"
   local tree = sys.mount.make_overlay { lower = lower, upper = layer .. "/upper", work = layer .. "/work", userxattr = true }
   return tree, from.place .. "/root"

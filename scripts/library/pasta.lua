@@ -58,7 +58,7 @@ pasta.step = { namespaces = "net", key = "network" }
 
 --- pasta is found again by its command line, which holds the file that it writes its number to.
 function pasta.step.resources(this)
-  this.pasta_file = this.record.path .. "/pasta.pid"
+  this.pasta_file = ("%s/.pasta-%s"):format(this.record.folder, this.name)
   return { { kind = "helper", argument = this.pasta_file } }
 end
 

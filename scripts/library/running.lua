@@ -20,8 +20,8 @@ end
 
 --- Nobody but who made a container joins it: a record that another user wrote could name any process.
 local function check_owner(name)
-  local folder = state.folder() .. "/" .. name
-  for _, path in ipairs { folder, folder .. "/record.json" } do
+  local folder = state.folder()
+  for _, path in ipairs { folder, folder .. "/" .. name } do
     local status = sys.file.status(path)
     if status and status.uid ~= sys.uid() then errors.raise("the container '%s' belongs to another user (uid %d)", name, status.uid) end
   end

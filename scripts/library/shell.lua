@@ -176,7 +176,7 @@ end
 
 steps["mount:attach_at"] = function(self, step)
   local path = step.arguments[2]
-  if self.folder and path:sub(1, #self.folder) == self.folder then  -- luabox's record lies there
+  if self.folder and path:sub(1, #self.folder) == self.folder then  -- luabox's state
     target(self, path, "directory")
     self.records[#self.records + 1] = path
   end
@@ -592,7 +592,7 @@ function shell.script(name, plan_steps, folder)
     text[#text + 1] = "}\nexport -f inside\n"
   end
   for _, line in ipairs(before) do text[#text + 1] = line end
-  for _, record in ipairs(self.records) do text[#text + 1] = "rmdir " .. quote(record) end
+  for _, record in ipairs(self.records) do text[#text + 1] = "rmdir --ignore-fail-on-non-empty " .. quote(record) end
   text[#text + 1] = "exit \"${status:-0}\""
   return table.concat(text, "\n") .. "\n", self.missing
 end

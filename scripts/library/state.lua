@@ -1,8 +1,8 @@
 -- state.lua: what luabox has made outside its containers, written down before it is made.
 --
--- STATE/NAME/ stands for one container: record.json says what it is, and an flock on the folder is held for as long as the process
--- lives that looks after it. A folder whose lock is free belongs to a luabox that was killed: collect() removes what its record
--- lists, by the same functions that end every container. STATE/.lock is held only while a folder is made or taken away.
+-- The file STATE/NAME is the record of one container: it says what it is, and an flock on it is held for as long as the process lives
+-- that looks after it. A record whose lock is free belongs to a luabox that was killed: collect() removes what it lists, by the same
+-- functions that end every container. STATE/.lock is held only while a record is made or taken away.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 
@@ -45,6 +45,7 @@ function removers.bridge(resource) require("luabox.bridges").leave(resource.name
 --- A program of the host's that served a container: its own luabox has ended it, but for one that was killed.
 function removers.helper(resource)
   if resource.leftover then sys.end_helpers(resource.argument) end
+  sys.file.remove(resource.argument)
 end
 
 function removers.ids(resource) require("luabox.idranges").release(resource.name) end
@@ -134,12 +135,12 @@ end
 local Record = {}
 Record.__index = Record
 
---- The record in the folder `path`: its last line that is whole; one that a killed luabox was writing stands for nothing, whatever was added behind
+--- The record in the file `path`: its last line that is whole; one that a killed luabox was writing stands for nothing, whatever was added behind
 --- it. nil where there is none. A record of which no line can be read is an error: what it lists must not be forgotten.
 local function read(path)
-  if not sys.file.kind(path .. "/record.json") then return nil end
+  if sys.file.kind(path) ~= "file" then return nil end
   local found, problem
-  for line in sys.file.read(path .. "/record.json"):gmatch "([^\n]+)\n" do
+  for line in sys.file.read(path):gmatch "([^\n]+)\n" do
     local ok, record = errors.try(sys.json.decode, line)
     if ok then found = record else problem = record end
   end
@@ -148,7 +149,7 @@ local function read(path)
 end
 
 --- Adds a line. It begins on one of its own, also behind one that was never finished.
-local function add_line(path, line) sys.file.append(path .. "/record.json", "\n" .. line .. "\n") end
+local function add_line(path, line) sys.file.append(path, "\n" .. line .. "\n") end
 
 --- Of no record: then nothing was made.
 local function read_resources(path)
@@ -156,21 +157,23 @@ local function read_resources(path)
   return record and record.resources or {}
 end
 
---- Takes the lock of a container whose luabox is gone; nil when it lives.
+--- Takes the lock of a container whose luabox is gone; nil when it lives, or is no more.
 local function lock_of_dead(folder, path)
-  return with_lock(folder, function() return sys.file.lock(path) end)
+  return with_lock(folder, function() return sys.file.lock(path, { create = false }) end)
 end
 
 local function take_away(folder, path, lock)
   with_lock(folder, function()
-    sys.mount.remove_tree(path)
+    sys.file.remove(path)
     lock:release()
   end)
 end
 
---- Ends what a killed luabox left under `name`. Returns "alive", "removed", or "left" and the errors: then its record stays.
+--- Ends what a killed luabox left under `name`. Returns "alive", "removed", or "left" and the errors: then its record stays. What is no
+--- file is no record of ours.
 local function collect_one(folder, name)
   local path = folder .. "/" .. name
+  if sys.file.kind(path) ~= "file" then return "alive" end
   local lock = lock_of_dead(folder, path)
   if not lock then return "alive" end
   local ok, resources = errors.try(read_resources, path)
@@ -191,8 +194,7 @@ function state.create(name, where)
   local self = setmetatable({ name = name, path = path, folder = folder, resources = {} }, Record)
   local function take()
     if sys.file.kind(path) then return end
-    sys.file.make_directory(path, FOLDER)
-    self.lock = sys.file.lock(path)
+    self.lock = sys.file.lock(path, { wait = true })  -- makes it; who only looks at it holds it for a moment
     return true
   end
   if with_lock(folder, take) then return self end
@@ -214,10 +216,7 @@ end
 --- Lines are added, never changed: to put a new file in an old one's place costs more than all the rest of a record on a file system with a
 --- journal (ext4 writes the new one out first).
 function Record:write()
-  local line = self:line {}
-  if self.written then return add_line(self.path, line) end
-  sys.file.write(self.path .. "/record.json", line .. "\n", { mode = 384, create = true })
-  self.written = true
+  add_line(self.path, self:line {})
 end
 
 --- What is known of a container that is about to run waits for publish(): nobody may join one that is not closed yet.
@@ -282,8 +281,8 @@ end
 --- One container: { name =, alive =, record = }; nil where there is none. Raises what reading its record raises.
 function state.find(name)
   local path = state.folder() .. "/" .. name
-  if name:sub(1, 1) == "." or name:find "/" or not sys.file.kind(path .. "/record.json") then return nil end
-  local lock = sys.file.lock(path, { shared = true })
+  if name:sub(1, 1) == "." or name:find "/" or sys.file.kind(path) ~= "file" then return nil end
+  local lock = sys.file.lock(path, { shared = true, create = false })
   if lock then lock:release() end
   local record = read(path)
   return record and { name = name, alive = lock == nil, record = record }

@@ -1323,8 +1323,9 @@ function sys.file.remove(path) end
 ---@class luabox.sys.LockOptions
 ---@field shared? boolean
 ---@field wait? boolean
+---@field create? boolean  a file that is missing, as 0600; true unless it says no
 
----flock(2).
+---flock(2) on a file or a folder. nil where another holds it and this one does not wait, or where there is nothing and nothing is made.
 ---@param path string
 ---@param options? luabox.sys.LockOptions
 ---@return luabox.sys.Lock?

@@ -35,7 +35,7 @@ confined() {
   equal "$1: it is in its namespaces" "$(readlink "/proc/$(process)/ns/"{mnt,pid,net,ipc,uts,cgroup} | xargs)" "$(readlink "/proc/$found/ns/"{mnt,pid,net,ipc,uts,cgroup} 2>/dev/null | xargs)"
   kill $runner 2>/dev/null; wait $runner 2>/dev/null
 }
-process() { sed -nE 's/.*"process":\{"pid":([0-9]+).*/\1/p' "$LUABOX_STATE/$mark/record.json"; }
+process() { sed -nE 's/.*"process":\{"pid":([0-9]+).*/\1/p' "$LUABOX_STATE/$mark"; }
 closed="00000000800405fb 00000000800405fb 1 2 "
 
 # ---- an attacker that waits for what joins
@@ -155,7 +155,7 @@ start 'sleep 1000'
 chmod -R a+rX "$work/state"
 other=$("${user[@]}" LUABOX_STATE="$work/state" "$work/luabox" exec "$mark" id < /dev/null 2>&1)
 holds "an ordinary user joins no container of root's" "belongs to another user (uid 0)" "$other"
-mkdir -p "$work/run/luabox/$mark"; cp "$work/state/$mark/record.json" "$work/run/luabox/$mark/"; chown -R $user_id "$work/run/luabox"
+mkdir -p "$work/run/luabox"; cp "$work/state/$mark" "$work/run/luabox/$mark"; chown -R $user_id "$work/run/luabox"
 flock -x "$work/run/luabox/$mark" sleep 1000 & locked=$!
 other=$("${user[@]}" "$work/luabox" exec "$mark" id < /dev/null 2>&1); got=$?
 equal "nor by a record of his own that names its process" "125 1" "$got $(grep -cE 'Permission denied|has ended' <<< "$other")"

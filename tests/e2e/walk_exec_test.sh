@@ -105,13 +105,13 @@ holds "exec: another user's container, seen by an ordinary user" "125 luabox: th
 chown 1000 "$LUABOX_STATE/$mark"
 equal "exec: nor does root join what another user may have written" "125 luabox: the container '$mark' belongs to another user (uid 1000)" "$(status_of "$mark" true) $(cat out)"
 chown 0 "$LUABOX_STATE/$mark"
-cp "$LUABOX_STATE/$mark/record.json" saved.json
-sed -E 's/"started":"[0-9]+"/"started":"1"/' saved.json > "$LUABOX_STATE/$mark/record.json"
+cp "$LUABOX_STATE/$mark" saved.json
+sed -E 's/"started":"[0-9]+"/"started":"1"/' saved.json > "$LUABOX_STATE/$mark"
 equal "exec: a pid that is another process's now is not joined" "125 luabox: the container '$mark' has ended" "$(status_of "$mark" true) $(cat out)"
 equal "kill: nor signalled" "125 luabox: the container '$mark' has ended" "$("$LUABOX" kill "$mark" KILL > out 2>&1; echo $?) $(cat out)"
-sed -E 's/"process":\{[^}]*\},//' saved.json > "$LUABOX_STATE/$mark/record.json"
+sed -E 's/"process":\{[^}]*\},//' saved.json > "$LUABOX_STATE/$mark"
 equal "exec: one that is not closed yet is not joined" "125 luabox: the container '$mark' is still being started" "$(status_of "$mark" true) $(cat out)"
-cp saved.json "$LUABOX_STATE/$mark/record.json"
+cp saved.json "$LUABOX_STATE/$mark"
 kill -9 $runtime; wait $runtime 2>/dev/null
 holds "exec: a container whose luabox was killed" "125 luabox: the container '$mark' has ended" "$(status_of "$mark" true) $(cat out)"
 "$LUABOX" gc > /dev/null

@@ -238,7 +238,7 @@ chmod 755 "$work"; install -d -o 1000 user
 for name in bandwidth bridge ipv6 isolated names published; do
   output=$(LUABOX_STATE=$work/user USER=walker setpriv --reuid 1000 --regid 1000 --clear-groups "$LUABOX" run "$top/examples/network/$name.lua" "$work/rootfs" 2>&1 < /dev/null)
   refused "network/$name: a bridge or a veth pair" "a bridge, NAT and published ports on them take root" "$output" "it takes root; an ordinary user has pasta"
-  equal "network/$name: in one line, and nothing is left of it" "1 " "$(wc -l <<< "$output") $(find user -name record.json)"
+  equal "network/$name: in one line, and nothing is left of it" "1 " "$(wc -l <<< "$output") $(find user -type f ! -name '.*')"
 done
 
 equal "the rules of others are as they were" "$rules" "$(nft list ruleset)"

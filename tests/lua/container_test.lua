@@ -175,19 +175,21 @@ rootfs.with(function(path)
   test("of a record that a killed luabox was writing the last whole line counts", function()
     local folder, made = state.folder(), sys.file.temporary "/tmp/luabox-torn-"
     local function record(name, text)
-      sys.file.make_directory(folder .. "/" .. name)
-      sys.file.write(folder .. "/" .. name .. "/record.json", text, { create = true })
+      sys.file.write(folder .. "/" .. name, text, { create = true })
     end
     record("torn", sys.json.encode { name = "torn", resources = { { kind = "folder", path = made } } } .. "\n" .. '{"name":"torn","resou')
     check.equal(record_of("torn").alive, false)
     state.note_facts("torn", { uid = 7 })  -- behind a line that was never finished
     check.equal(record_of("torn").record.facts.uid, 7)
     record("hardly-begun", '{"name":"hardly-be')
+    sys.file.make_directory(folder .. "/foreign")
     check.equal(record_of "hardly-begun", nil)
     state.collect()
     check.equal(sys.file.kind(made), nil)
     check.equal(sys.file.kind(folder .. "/torn"), nil)
     check.equal(sys.file.kind(folder .. "/hardly-begun"), nil)
+    check.equal(sys.file.kind(folder .. "/foreign"), "directory")  -- not ours
+    sys.file.remove(folder .. "/foreign")
   end)
 
   test("inside, pid 1 is an init that shows no command line of the host's", function()
