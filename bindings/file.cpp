@@ -168,7 +168,7 @@ int open_file(lua_State* L) {
       {"set", lua::fn<&set>},                   // file.set(path, text): one write to a control file
       {"rename", lua::fn<&rename>},             // file.rename(from, to, { replace = "no" })
       {"remove", lua::fn<&remove_file>},        // file.remove(path) -> whether there was one
-      {"lock", lua::fn<&Lock::take>},           // file.lock(path, { shared =, wait =, create = }) -> lock or nil
+      {"lock", lua::fn<&Lock::take>},           // file.lock(path, { shared = }) -> lock or nil
       {"absolute", lua::fn<&absolute>, false},  // file.absolute(path) -> the path without symlinks
       {"identity", lua::fn<&identity>, false},  // file.identity(path) -> "device-inode"
       {"status", lua::fn<&status>, false},      // file.status(path) -> { kind, uid, gid, mode } or nil

@@ -33,7 +33,8 @@ int return_text(lua_State* L) {
   return 1;
 }
 
-/// The loader that stands in package.loaders before the ones that search the disk.
+/// The first of package.loaders: those of LuaJIT ask the dynamic linker for each module that is not in
+/// package.preload, or search the disk.
 int load_embedded(lua_State* L) {
   const std::string name = embedded_name(luaL_checkstring(L, 1));
   const EmbeddedScript* script = find_embedded(name);
@@ -41,9 +42,11 @@ int load_embedded(lua_State* L) {
     lua_pushfstring(L, "\n\tno script '%s' in luabox", name.c_str());
     return 1;
   }
-  std::string code(reinterpret_cast<const char*>(script->code), script->size);
+  std::string_view code(reinterpret_cast<const char*>(script->code), script->size);
+  std::string of_checkout;
   if (scripts_folder() != nullptr && name != "argparse")
-    code = read_file(std::string(scripts_folder()) + (name == "stdlib" ? "/../" : "/") + name + ".lua");
+    code = of_checkout =
+        read_file(std::string(scripts_folder()) + (name == "stdlib" ? "/../" : "/") + name + ".lua");
   if (name.compare(0, 5, "meta/") == 0) {
     lua_pushlstring(L, code.data(), code.size());
     lua_pushcclosure(L, return_text, 1);
@@ -73,7 +76,7 @@ void open_libraries(lua_State* L) {
   }
 }
 
-/// package.loaders = { preload, embedded, the rest ... }
+/// package.loaders = { embedded, preload, the rest ... }
 void install_loader(lua_State* L) {
   lua_getglobal(L, "package");
   lua_getfield(L, -1, "preload");
@@ -84,12 +87,12 @@ void install_loader(lua_State* L) {
   lua_pop(L, 1);
 
   lua_getfield(L, -1, "loaders");
-  for (int i = static_cast<int>(lua_objlen(L, -1)); i >= 2; --i) {
+  for (int i = static_cast<int>(lua_objlen(L, -1)); i >= 1; --i) {
     lua_rawgeti(L, -1, i);
     lua_rawseti(L, -2, i + 1);
   }
   lua_pushcfunction(L, lua::fn<&load_embedded>.call);
-  lua_rawseti(L, -2, 2);
+  lua_rawseti(L, -2, 1);
   lua_pop(L, 2);
 }
 

@@ -22,8 +22,7 @@ constexpr int kNone = -1;
 struct Shared {
   int namespace_fd = kNone;
   int32_t running = 0;
-  int owner =
-      0;  // the pid: the child of a clone has a copy of all this, but neither the thread nor a use for it
+  int owner = 0;  // the pid; 0 in the child of a clone, which has a copy of all this but not the thread
   alignas(16) char stack[4096];
 };
 Shared shared;
@@ -78,13 +77,17 @@ Fd take_network() {
 }
 
 InReadyNetwork::InReadyNetwork(bool wanted) {
-  settle_network();
   if (!wanted) return;
   const Fd ready = take_network();
   if (!ready) return;
   own_ = Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   // To enter one's own needs the same rights as to come back to it (setns(2)).
   if (!own_ || ::setns(own_.get(), CLONE_NEWNET) < 0 || ::setns(ready.get(), CLONE_NEWNET) < 0) own_.close();
+}
+
+void InReadyNetwork::stay() {
+  shared.owner = 0;
+  own_.close();
 }
 
 void InReadyNetwork::leave() {

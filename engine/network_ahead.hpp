@@ -28,15 +28,16 @@ Fd take_network();
 /// stays where it is.
 class InReadyNetwork {
  public:
-  /// Waits for the thread in any case; takes the namespace only if it is `wanted`.
+  /// Waits for the thread and takes the namespace if it is `wanted`; else the thread may go on beside the
+  /// clone, which copies nothing that it uses.
   explicit InReadyNetwork(bool wanted);
   InReadyNetwork(const InReadyNetwork&) = delete;
   InReadyNetwork& operator=(const InReadyNetwork&) = delete;
   ~InReadyNetwork() { leave(); }
 
   bool entered() const { return static_cast<bool>(own_); }
-  /// In the child: it belongs here.
-  void stay() { own_.close(); }
+  /// In the child: it belongs here. What is being made is the parent's.
+  void stay();
   /// Back to the process's own. A process that can't return ends: it would do the rest of its work, and its
   /// clearing up, in the wrong network.
   void leave();

@@ -122,7 +122,7 @@ function idranges.prepare_root(this)
   this.mapped.etc = this.mapped.place .. "/etc"
 end
 
---- The tree that becomes "/", and where it can be attached: no path of the host's need be open to root inside. The state lies under a tmpfs from here on.
+--- The tree that becomes "/", and where it can be attached: no path of the host's need be open to root inside. A tmpfs covers the state then.
 function idranges.root_tree(this)
   local from = this.mapped
   sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true }):attach_at(from.place)
