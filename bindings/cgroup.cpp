@@ -50,6 +50,13 @@ struct Options<CgroupWrite> {
                  field("value", &CgroupWrite::value), field("path", &CgroupWrite::path));
 };
 template <>
+struct Options<CgroupKey> {
+  static constexpr auto fields =
+      std::tuple(field("controller", &CgroupKey::controller), field("v1", &CgroupKey::v1),
+                 field("v2", &CgroupKey::v2), field("words", &CgroupKey::words),
+                 field("access", &CgroupKey::access), field("note", &CgroupKey::note));
+};
+template <>
 struct Options<CgroupHierarchy> {
   static constexpr auto fields =
       std::tuple(field("version", &CgroupHierarchy::version), field("mount", &CgroupHierarchy::mount),
@@ -144,6 +151,8 @@ int open_cgroup(lua_State* L) {
       {"open", lua::fn<&open>, lua::reads},  // cgroup.open(g:paths(), "luabox"): one that is there already
       {"host", lua::fn<&host>,
        lua::reads},  // cgroup.host() -> { { version, mount, base, controllers, writable }, ... }
+      {"keys", lua::fn<&cgroup_keys>,
+       lua::reads},  // cgroup.keys() -> { { controller, v1, v2, words, access, note }, ... }
       {"plan", lua::fn<&plan>, lua::reads},  // cgroup.plan({ memory = 1e8 }, { name = "demo" }) -> as g:plan
       {"planned_paths", lua::fn<&planned_paths>,
        lua::reads},  // cgroup.planned_paths("demo", { memory = 1e8 }, { controllers = ... })

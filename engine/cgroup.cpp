@@ -1,263 +1,24 @@
 #include "engine/cgroup.hpp"
 
-#include <dirent.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
-#include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <chrono>
-#include <csignal>
 #include <sstream>
-#include <thread>
 
+#include "engine/cgroup_files.hpp"
+#include "engine/cgroup_tree.hpp"
 #include "engine/device_filter.hpp"
 #include "engine/error.hpp"
 
 namespace luabox {
 namespace {
 
-using std::chrono::milliseconds;
-
-// ---- waiting
-
-/// Waits a little longer each time, until a deadline: exits, freezes and removals are asynchronous in the
-/// kernel.
-class Patience {
- public:
-  explicit Patience(milliseconds limit) : deadline_(std::chrono::steady_clock::now() + limit) {}
-  /// False, at once, when the time is up.
-  bool wait() {
-    if (std::chrono::steady_clock::now() >= deadline_) return false;
-    std::this_thread::sleep_for(pause_);
-    pause_ = std::min(pause_ * 2, std::chrono::microseconds(10000));
-    return true;
-  }
-
- private:
-  std::chrono::steady_clock::time_point deadline_;
-  std::chrono::microseconds pause_{50};
-};
-
-constexpr milliseconds kStopTimeout{10000};
-constexpr milliseconds kExitTimeout{500};  // for processes that are exiting
-constexpr milliseconds kDestructorTimeout{50};
-
-// ---- control files
-
-/// The text of a file that this kernel, or this cgroup, may not have.
-std::optional<std::string> optional_file(const std::string& path) {
-  try {
-    return read_file(path);
-  } catch (const Error& error) {
-    if (error.code() == ENOENT || error.code() == EOPNOTSUPP || error.code() == ENODEV) return std::nullopt;
-    throw;
-  }
-}
-
-/// Writes where there is such a file; false where there is none.
-bool try_write(const std::string& path, std::string_view text) {
-  // Asked first: on v1 most are not there, and the first exception of a static program costs milliseconds.
-  if (::access(path.c_str(), F_OK) < 0 && errno == ENOENT) return false;
-  try {
-    write_file(path, text);
-    return true;
-  } catch (const Error& error) {
-    if (error.code() == ENOENT || error.code() == EOPNOTSUPP) return false;
-    throw;
-  }
-}
-
-std::optional<uint64_t> number_in(const std::optional<std::string>& text) {
-  uint64_t number = 0;
-  if (!text || std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
-    return std::nullopt;
-  return number;
-}
-
-/// "key 123" in a file of such lines.
-std::optional<uint64_t> field(const std::optional<std::string>& text, const std::string& key) {
-  if (!text) return std::nullopt;
-  std::istringstream lines(*text);
-  for (std::string name, rest; lines >> name && std::getline(lines, rest);)
-    if (name == key) return number_in(rest.substr(std::min<size_t>(1, rest.size())));
-  return std::nullopt;
-}
-
-std::optional<double> scaled(std::optional<uint64_t> number, double unit) {
-  if (!number) return std::nullopt;
-  return static_cast<double>(*number) * unit;
-}
-
-constexpr uint64_t kNoLimit =
-    (uint64_t{1} << 63U) - (uint64_t{1} << 20U);  // v1's "no limit" depends on the page size
-
-std::optional<uint64_t> limit_in(const std::optional<std::string>& text) {
-  const auto number = number_in(text);
-  return number && *number < kNoLimit ? number : std::nullopt;
-}
-
-// ---- trees of cgroups
-
-std::vector<std::string> sub_directories(const Fd& directory) {
-  Fd again = Fd::open_at(directory.get(), ".", O_RDONLY | O_DIRECTORY);
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(again.get()), ::closedir);
-  if (!listing) throw Error("fdopendir");
-  again.release();
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(listing.get())) {
-    const std::string_view name = entry->d_name;
-    if (entry->d_type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
-  }
-  return names;
-}
-
-/// Calls enter(directory) for a cgroup and all below it, and leave(parent, name) for those below it, deepest
-/// first. A cgroup may nest deeper than a path or the descriptor table is long, and may change meanwhile: two
-/// descriptors walk, and what is gone is passed over.
-template <class Enter, class Leave>
-void walk(const std::string& path, const Enter& enter, const Leave& leave) {
-  struct Level {
-    std::string name;
-    std::vector<std::string> below;
-  };
-  Fd here(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!here && errno == ENOENT) return;
-  if (!here) throw Error("open", path);
-  enter(here);
-  std::vector<Level> levels;
-  levels.push_back({"", sub_directories(here)});
-  for (;;) {
-    if (!levels.back().below.empty()) {
-      const std::string name = std::move(levels.back().below.back());
-      levels.back().below.pop_back();
-      Fd next(::openat(here.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!next && errno == ENOENT) continue;
-      if (!next) throw Error("open", name, errno, "below " + path);
-      here = std::move(next);
-      enter(here);
-      levels.push_back({name, sub_directories(here)});
-      continue;
-    }
-    const std::string name = std::move(levels.back().name);
-    levels.pop_back();
-    if (levels.empty()) return;
-    here = Fd::open_at(here.get(), "..", O_RDONLY | O_DIRECTORY);
-    leave(here, name);
-  }
-}
-
-constexpr auto kIgnoreLeaving = [](const Fd&, const std::string&) {};
-
-void read_processes(const Fd& directory, std::set<pid_t>& pids) {
-  const Fd file(::openat(directory.get(), "cgroup.procs", O_RDONLY | O_CLOEXEC));
-  if (!file && errno == ENOENT) return;
-  if (!file) throw Error("open", "cgroup.procs");
-  std::string text;
-  try {
-    text = read_all(file.get(), "cgroup.procs");
-  } catch (const Error& error) {
-    // A threaded v2 cgroup's processes are listed by the domain above it; a removed one has none.
-    if (error.code() == EOPNOTSUPP || error.code() == ENODEV) return;
-    throw;
-  }
-  std::istringstream lines(text);
-  for (pid_t pid = 0; lines >> pid;) pids.insert(pid);
-}
-
-std::set<pid_t> processes_below(const std::vector<std::string>& paths) {
-  std::set<pid_t> pids;
-  for (const auto& path : paths)
-    walk(
-        path, [&](const Fd& directory) { read_processes(directory, pids); }, kIgnoreLeaving);
-  return pids;
-}
-
-// ---- killing
-
-/// Sends SIGKILL to every process, and never to one that got the number of a process that left: a pidfd is
-/// opened first, and the number must still be in the cgroup after that.
-void signal_all(const std::vector<std::string>& paths) {
-  constexpr size_t at_once = 256;  // well below the usual limit of descriptors
-  const auto found = processes_below(paths);
-  const std::vector<pid_t> pids(found.begin(), found.end());
-  for (size_t start = 0; start < pids.size(); start += at_once) {
-    std::vector<std::pair<pid_t, Fd>> opened;
-    for (size_t i = start; i < std::min(pids.size(), start + at_once); ++i)
-      if (Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pids[i], 0))); pidfd)
-        opened.emplace_back(pids[i], std::move(pidfd));
-    const auto still = processes_below(paths);
-    for (const auto& [pid, pidfd] : opened)
-      if (still.count(pid) != 0)
-        ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);  // it may be gone: fine
-  }
-}
-
-void thaw_v1(const std::vector<std::string>& paths) {
-  const auto thaw_one = [](const Fd& directory) {
-    const Fd state(::openat(directory.get(), "freezer.state", O_WRONLY | O_CLOEXEC));
-    if (state && ::write(state.get(), "THAWED", 6) < 0 && errno != ENODEV)
-      throw Error("write", "freezer.state");
-  };
-  for (const auto& path : paths) walk(path, thaw_one, kIgnoreLeaving);
-}
-
-/// Kills all that is in the cgroups at `paths`, which are spent after it: nothing may be born in them any
-/// more.
-void kill_all(const std::vector<std::string>& paths) {
-  if (processes_below(paths).count(::getpid()) != 0)
-    throw Error("kill cgroup", paths.front(), EDEADLK, "the calling process is in it");
-  bool at_once = true;
-  for (const auto& path : paths) {
-    if (try_write(path + "/cgroup.kill", "1")) continue;
-    at_once = false;
-    // Whichever of these there is keeps processes from forking while the others are being killed.
-    try_write(path + "/pids.max", "0");
-    if (!try_write(path + "/freezer.state", "FROZEN")) try_write(path + "/cgroup.freeze", "1");
-  }
-  for (Patience patience(kStopTimeout);;) {
-    if (!at_once) {
-      signal_all(paths);
-      thaw_v1(paths);  // v1 holds back SIGKILL from what is frozen
-    }
-    const auto left = processes_below(paths);
-    if (left.empty()) return;
-    if (!patience.wait())
-      throw Error("kill cgroup", paths.front(), ETIMEDOUT,
-                  std::to_string(left.size()) + " processes are left");
-  }
-}
-
-// ---- removing
-
-void remove_sub_directories(const std::string& path) {
-  walk(
-      path, [](const Fd&) {},
-      [&](const Fd& parent, const std::string& name) {
-        if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT && errno != EBUSY)
-          throw Error("rmdir", path + "/.../" + name);
-      });
-}
-
-void remove_tree(const std::string& path, milliseconds limit) {
-  for (Patience patience(limit);;) {
-    if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return;
-    if (errno != EBUSY && errno != ENOTEMPTY) throw Error("rmdir", path);
-    remove_sub_directories(path);
-    if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return;
-    if (patience.wait()) continue;
-    const size_t left = processes_below({path}).size();
-    throw Error("remove cgroup", path, EBUSY,
-                std::to_string(left) + (left == 1 ? " process is" : " processes are") + " still in it");
-  }
-}
+using namespace cgroups;
 
 // ---- names
 
@@ -337,13 +98,6 @@ void inherit_cpuset(const std::string& path) {
     if (read_file(path + file).size() <= 1) write_file(path + file, read_file(above + file));
 }
 
-bool has_word(const std::string& text, const std::string& word) {
-  std::istringstream words(text);
-  for (std::string one; words >> one;)
-    if (one == word) return true;
-  return false;
-}
-
 void enable_below(const std::string& directory, const std::string& controller) {
   const std::string file = directory + "/cgroup.subtree_control";
   if (has_word(read_file(file), controller)) return;
@@ -372,13 +126,24 @@ std::string mkdir_hint(const CgroupHierarchy& hierarchy, int code) {
              : "no cgroup is delegated to this user; on version 1 only root can do so, by mkdir and chown";
 }
 
-std::string write_hint(const CgroupStep& step, int code) {
+/// Why the kernel did not take it; `path` is the file.
+std::string write_hint(const std::string& path, const CgroupStep& step, int code) {
   if (code == ENOENT && (step.file.starts_with("memory.memsw.") || step.file.starts_with("memory.swap.")))
     return "this kernel does not count swap; boot it with swapaccount=1";
   if (code == ENOENT && step.file.starts_with("blkio.weight"))
     return "this kernel has no such file; the bfq scheduler's is blkio.bfq.weight";
   if (code == ENOENT) return "this kernel has no such file";
   if (code == EBUSY && step.file.starts_with("memory.")) return "more is in use than that";
+  struct stat about = {};
+  if ((code == EINVAL || code == EACCES) && ::stat(path.c_str(), &about) == 0 && (about.st_mode & 0222U) == 0)
+    return "this kernel's file can only be read";
+  if (code == EOPNOTSUPP && step.file == "memory.kmem.limit_in_bytes")
+    return "this kernel has no limit for its own memory alone; it counts in memory.limit_in_bytes";
+  if (code == EOPNOTSUPP && step.file.find(".bfq.") != std::string::npos)
+    return "that disk's scheduler is not bfq";
+  if (code == EOPNOTSUPP && step.file == "io.weight")
+    return "that disk has no weights: io.cost.qos of the topmost cgroup turns them on";
+  if (code == EOPNOTSUPP) return "this kernel can't do that";
   if (code == EINVAL && step.file.starts_with("cpu.cfs_"))
     return "'" + step.value + "' is refused: more than the cgroup above has?";
   if (code == EINVAL) return "the kernel refuses '" + step.value + "'";
@@ -392,6 +157,8 @@ void check_in_force(const std::string& path, const CgroupStep& step) {
   const std::string held = read_file(path);
   const auto number = number_in(held);
   if (number && *number <= *wanted) return;
+  if (step.file == "memory.kmem.limit_in_bytes")  // since 5.16 it is taken and forgotten, or refused
+    throw Error("write", path, EOPNOTSUPP, write_hint(path, step, EOPNOTSUPP));
   throw Error("write", path, EOPNOTSUPP,
               "the kernel took " + step.value + " but holds " + held.substr(0, held.find('\n')));
 }
@@ -409,7 +176,7 @@ void write_step(const std::string& directory, const CgroupStep& step) {
   try {
     write_file(path, step.value);
   } catch (const Error& error) {
-    throw Error("write", path, error.code(), write_hint(step, error.code()));
+    throw Error("write", path, error.code(), write_hint(path, step, error.code()));
   }
   if (step.read_back) check_in_force(path, step);
 }
@@ -584,14 +351,26 @@ CgroupReader Cgroup::reader() const {
 
 std::string Cgroup::read(const std::string& key) const {
   whole();
-  return read_cgroup_key(*host_, key, reader());
+  return read_cgroup_key(*host_, key, [this](const std::string& controller, const std::string& name) {
+    auto text = file(controller, name);
+    if (const Part* found = part(controller); found && !text)
+      throw Error("read", found->path + "/" + name, ENOENT, "this kernel has no such file");
+    return text;
+  });
 }
 
 void Cgroup::add(pid_t pid) {
   whole();
   if (pid <= 0) throw Error::invalid("cgroup add", std::to_string(pid), "expected a process id");
   if (killed_) throw Error("cgroup add", parent_ + "/" + name_, EPERM, "it was killed; make another");
-  for (const auto& part : parts_) write_file(part.path + "/cgroup.procs", std::to_string(pid));
+  for (const auto& part : parts_) {
+    try {
+      write_file(part.path + "/cgroup.procs", std::to_string(pid));
+    } catch (const Error& error) {
+      if (part.hierarchy->version != 2 || (error.code() != EACCES && error.code() != EPERM)) throw;
+      throw Error(error.op(), error.object(), error.code(), cgroup_entry_hint(part.path));
+    }
+  }
 }
 
 CgroupEntry Cgroup::join_descriptors() const {
@@ -672,138 +451,6 @@ void Cgroup::remove() {
     parts_.pop_back();
   }
   removed_ = true;
-}
-
-// ---- events and figures
-
-std::optional<uint64_t> Cgroup::oom_kills() const {
-  const Part* memory = part("memory");
-  if (!memory) return std::nullopt;
-  return field(file("memory", memory->hierarchy->version == 1 ? "memory.oom_control" : "memory.events"),
-               "oom_kill");
-}
-
-Fd Cgroup::oom_eventfd() const {
-  const Part* memory = part("memory");
-  if (!memory) throw Error("watch memory of cgroup", parent_ + "/" + name_, ENOENT, "it has no memory part");
-  if (memory->hierarchy->version == 2) {
-    Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!watch) throw Error("inotify_init1");
-    const std::string events = memory->path + "/memory.events";
-    if (::inotify_add_watch(watch.get(), events.c_str(), IN_MODIFY) < 0)
-      throw Error("inotify_add_watch", events);
-    return watch;
-  }
-  Fd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) throw Error("eventfd");
-  const Fd control = Fd::open(memory->path + "/memory.oom_control", O_RDONLY);
-  write_file(memory->path + "/cgroup.event_control",
-             std::to_string(event.get()) + " " + std::to_string(control.get()));
-  return event;
-}
-
-namespace {
-
-/// One file of the part that a controller has, or nothing.
-using Files =
-    std::function<std::optional<std::string>(const std::string& controller, const std::string& name)>;
-
-CgroupCpuStats cpu_stats(const Files& file, int version) {
-  CgroupCpuStats cpu;
-  if (version == 2) {
-    const auto stat = file("cgroup", "cpu.stat");
-    cpu.usage = scaled(field(stat, "usage_usec"), 1e-6);
-    cpu.user = scaled(field(stat, "user_usec"), 1e-6);
-    cpu.system = scaled(field(stat, "system_usec"), 1e-6);
-    cpu.throttled = scaled(field(stat, "throttled_usec"), 1e-6);
-  } else {
-    cpu.usage = scaled(number_in(file("cpuacct", "cpuacct.usage")), 1e-9);
-    cpu.user = scaled(number_in(file("cpuacct", "cpuacct.usage_user")), 1e-9);
-    cpu.system = scaled(number_in(file("cpuacct", "cpuacct.usage_sys")), 1e-9);
-    cpu.throttled = scaled(field(file("cpu", "cpu.stat"), "throttled_time"), 1e-9);
-  }
-  return cpu;
-}
-
-CgroupMemoryStats memory_stats(const Files& file, int version) {
-  const auto stat = file("memory", "memory.stat");
-  if (version == 2)
-    return {number_in(file("memory", "memory.current")), number_in(file("memory", "memory.peak")),
-            limit_in(file("memory", "memory.max")), field(stat, "file"), field(stat, "anon")};
-  return {number_in(file("memory", "memory.usage_in_bytes")),
-          number_in(file("memory", "memory.max_usage_in_bytes")),
-          limit_in(file("memory", "memory.limit_in_bytes")), field(stat, "total_cache"),
-          field(stat, "total_rss")};
-}
-
-/// v2: "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..."
-CgroupIoStats io_stats_v2(const std::string& stat) {
-  CgroupIoStats io;
-  std::istringstream words(stat);
-  for (std::string word; words >> word;) {
-    const size_t equals = word.find('=');
-    if (equals == std::string::npos) continue;
-    const uint64_t number = number_in(word.substr(equals + 1)).value_or(0);
-    word.resize(equals);
-    if (word == "rbytes") io.read_bytes += number;
-    if (word == "wbytes") io.write_bytes += number;
-    if (word == "rios") io.reads += number;
-    if (word == "wios") io.writes += number;
-  }
-  return io;
-}
-
-/// v1: "8:0 Read 1", one file for bytes and one for operations.
-void add_io_v1(const std::string& stat, uint64_t& reads, uint64_t& writes) {
-  std::istringstream lines(stat);
-  uint64_t number = 0;
-  for (std::string device, what; lines >> device && device != "Total" && lines >> what >> number;) {
-    if (what == "Read") reads += number;
-    if (what == "Write") writes += number;
-  }
-}
-
-CgroupIoStats io_stats(const Files& file, int version) {
-  if (version == 2) return io_stats_v2(file("io", "io.stat").value_or(""));
-  CgroupIoStats io;
-  add_io_v1(file("io", "blkio.throttle.io_service_bytes_recursive").value_or(""), io.read_bytes,
-            io.write_bytes);
-  add_io_v1(file("io", "blkio.throttle.io_serviced_recursive").value_or(""), io.reads, io.writes);
-  return io;
-}
-
-/// "some avg10=0.00 avg60=0.00 avg300=0.00 total=MICROSECONDS"
-std::optional<double> stalled(const std::optional<std::string>& pressure) {
-  const size_t total = pressure ? pressure->find("total=") : std::string::npos;
-  if (total == std::string::npos) return std::nullopt;
-  return scaled(number_in(pressure->substr(total + 6)), 1e-6);
-}
-
-}  // namespace
-
-CgroupStats Cgroup::stats() const {
-  whole();
-  const Files files = reader();
-  const auto version = [&](const char* controller) {
-    const Part* found = part(controller);
-    return found ? found->hierarchy->version : 0;
-  };
-  CgroupStats stats;
-  if (version("cpuacct") == 1 || version("cpu") == 1)
-    stats.cpu = cpu_stats(files, 1);
-  else if (version("cgroup") == 2)
-    stats.cpu = cpu_stats(files, 2);
-  if (const int memory = version("memory"); memory == 1 || (memory == 2 && files("memory", "memory.current")))
-    stats.memory = memory_stats(files, memory);
-  if (const auto current = files("pids", "pids.current"))
-    stats.pids = CgroupPidsStats{number_in(current), limit_in(files("pids", "pids.max"))};
-  if (const int io = version("io"); io == 1 || (io == 2 && files("io", "io.stat")))
-    stats.io = io_stats(files, io);
-  if (version("cgroup") == 2)
-    stats.pressure =
-        CgroupPressure{stalled(files("cgroup", "cpu.pressure")), stalled(files("cgroup", "memory.pressure")),
-                       stalled(files("cgroup", "io.pressure"))};
-  return stats;
 }
 
 // ---- plans, and what others left behind

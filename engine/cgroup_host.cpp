@@ -197,4 +197,14 @@ std::string CgroupHost::why_missing(std::string_view controller) const {
          v2->base.substr(0, v2->base.rfind('/')) + "/cgroup.subtree_control, or systemd's Delegate=" + name;
 }
 
+std::string cgroup_entry_hint(const std::string& directory) {
+  std::string own = "the cgroup that it is in";
+  for (const auto& [controllers, path] : parse_memberships(read_file("/proc/self/cgroup")))
+    if (controllers.empty()) own = path;
+  return "the kernel lets no process from " + own + " into " + directory +
+         ": the cgroup above both must be this user's own; start luabox from one that is, as by systemd-run "
+         "--user "
+         "--scope -p Delegate=yes luabox ..., or run it as root";
+}
+
 }  // namespace luabox

@@ -60,4 +60,9 @@ class CgroupHost {
 /// "blkio" is "io" on v2, "cpuacct" a part of "cpu"; "" for what every v2 cgroup can do without a controller.
 std::string_view v2_controller(std::string_view controller);
 
+/// Why a process of a user's can't be put into the v2 cgroup `directory`, though that is the user's own, and
+/// what to do. The kernel asks for the cgroup above both, the one that it leaves and the one that it enters,
+/// to be the user's too (cgroup-v2.rst, "Delegation Containment"): a login session's and a unit's have none.
+std::string cgroup_entry_hint(const std::string& directory);
+
 }  // namespace luabox

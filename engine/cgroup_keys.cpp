@@ -11,252 +11,15 @@
 #include <limits>
 #include <utility>
 
+#include "engine/cgroup_table.hpp"
 #include "engine/error.hpp"
 #include "engine/nearest.hpp"
 
 namespace luabox {
 namespace {
 
-// ---- the table
-
-/// How a key's value is read, checked and converted.
-enum class Scale {
-  text,        // lines that only the kernel can judge
-  bytes,       // a size, or no limit
-  count,       // a number, or no limit
-  number,      // a number
-  flag,        // 0 or 1
-  list,        // "0-3,5"
-  cpu_weight,  // shares | weight
-  io_weight,   // [device] weight
-  quota,       // microseconds | the first word of cpu.max
-  period,      // microseconds | the second word of cpu.max
-  cpu_max,     // both
-  cpus,        // CPUs
-  memsw,       // memory and swap | swap
-  swap,        // swap
-  swappiness,
-  throttle,  // "device amount" | one parameter of io.max
-  io_max,    // four files | "device rbps=amount ..."
-  frozen,
-  devices,  // rules; everything else is denied
-  device_rule,
-};
-
-enum class Access { read_write, read_only, write_only };
-constexpr auto RW = Access::read_write, RO = Access::read_only, WO = Access::write_only;
-
-struct Key {
-  std::string_view controller;
-  std::string_view v1, v2;  // files; empty where that version has none. '*' is a size of huge pages.
-  std::string_view words;   // short names
-  Scale scale = Scale::text;
-  Access access = RW;
-  std::string_view note = {};  // why one version has none, and what to use there
-};
-
-// The order is the order of writing: a period before its quota, a limit before the sum that includes it,
-// nodes before CPUs, what denies devices before what allows them, and freezing last.
-constexpr Key keys[] = {
-    {"cpuset", "cpuset.mems", "cpuset.mems", "mems", Scale::list},
-    {"cpuset", "cpuset.cpus", "cpuset.cpus", "cpuset cpus", Scale::list},
-    {"cpuset", "cpuset.effective_mems", "cpuset.mems.effective", "", Scale::text, RO},
-    {"cpuset", "cpuset.effective_cpus", "cpuset.cpus.effective", "", Scale::text, RO},
-    {"cpuset", "cpuset.cpu_exclusive", "", "", Scale::flag, RW,
-     "v2 has cpuset.cpus.exclusive and cpuset.cpus.partition"},
-    {"cpuset", "cpuset.mem_exclusive", "", "", Scale::flag, RW,
-     "v2 has no exclusive memory nodes; use cpuset.mems"},
-    {"cpuset", "cpuset.mem_hardwall", "", "", Scale::flag, RW,
-     "v2 has no hardwall; cpuset.mems always binds"},
-    {"cpuset", "cpuset.memory_migrate", "", "", Scale::flag, RW, "v2 always migrates pages"},
-    {"cpuset", "cpuset.memory_pressure", "", "", Scale::text, RO, "v2 has memory.pressure"},
-    {"cpuset", "cpuset.memory_pressure_enabled", "", "", Scale::flag, RW,
-     "v2 has memory.pressure, always on"},
-    {"cpuset", "cpuset.memory_spread_page", "", "", Scale::flag, RW,
-     "v2 leaves that to the process's memory policy"},
-    {"cpuset", "cpuset.memory_spread_slab", "", "", Scale::flag, RW,
-     "v2 leaves that to the process's memory policy"},
-    {"cpuset", "cpuset.sched_load_balance", "", "", Scale::flag, RW,
-     "v2 has cpuset.cpus.partition = 'isolated'"},
-    {"cpuset", "cpuset.sched_relax_domain_level", "", "", Scale::text, RW, "v2 has no such setting"},
-    {"cpuset", "", "cpuset.cpus.exclusive", "", Scale::list, RW, "v1 has cpuset.cpu_exclusive"},
-    {"cpuset", "", "cpuset.cpus.exclusive.effective", "", Scale::text, RO, "v1 has cpuset.cpu_exclusive"},
-    {"cpuset", "", "cpuset.cpus.partition", "", Scale::text, RW,
-     "v1 has cpuset.cpu_exclusive and cpuset.sched_load_balance"},
-
-    {"cpu", "cpu.shares", "cpu.weight", "cpu_weight weight", Scale::cpu_weight},
-    {"cpu", "cpu.cfs_period_us", "", "cpu_period", Scale::period},
-    {"cpu", "cpu.cfs_quota_us", "", "cpu_quota", Scale::quota},
-    {"cpu", "", "cpu.max", "", Scale::cpu_max},
-    {"cpu", "", "", "cpu", Scale::cpus},
-    {"cpu", "cpu.cfs_burst_us", "cpu.max.burst", "cpu_burst", Scale::number},
-    {"cpu", "cpu.idle", "cpu.idle", "cpu_idle", Scale::flag},
-    {"cpu", "cpu.uclamp.min", "cpu.uclamp.min", ""},
-    {"cpu", "cpu.uclamp.max", "cpu.uclamp.max", ""},
-    {"cpu", "cpu.rt_period_us", "", "", Scale::number, RW,
-     "v2 can't share out realtime time; use cpu.max for other processes"},
-    {"cpu", "cpu.rt_runtime_us", "", "", Scale::text, RW,
-     "v2 can't share out realtime time; use cpu.max for other processes"},
-    {"cpu", "", "cpu.weight.nice", "", Scale::text, RW, "v1 has cpu.shares; 'cpu_weight' works on both"},
-    {"cpu", "cpu.stat", "cpu.stat", "", Scale::text, RO},
-    {"cpu", "cpu.stat.local", "cpu.stat.local", "", Scale::text, RO},
-    {"cpuacct", "cpuacct.usage", "", "", Scale::text, RW, "v2 has usage_usec in cpu.stat"},
-    {"cpuacct", "cpuacct.usage_user", "", "", Scale::text, RO, "v2 has user_usec in cpu.stat"},
-    {"cpuacct", "cpuacct.usage_sys", "", "", Scale::text, RO, "v2 has system_usec in cpu.stat"},
-    {"cpuacct", "cpuacct.usage_all", "", "", Scale::text, RO, "v2 has cpu.stat, for all CPUs together"},
-    {"cpuacct", "cpuacct.usage_percpu", "", "", Scale::text, RO, "v2 has cpu.stat, for all CPUs together"},
-    {"cpuacct", "cpuacct.usage_percpu_user", "", "", Scale::text, RO,
-     "v2 has cpu.stat, for all CPUs together"},
-    {"cpuacct", "cpuacct.usage_percpu_sys", "", "", Scale::text, RO,
-     "v2 has cpu.stat, for all CPUs together"},
-    {"cpuacct", "cpuacct.stat", "", "", Scale::text, RO, "v2 has user_usec and system_usec in cpu.stat"},
-
-    {"memory", "memory.use_hierarchy", "", "", Scale::flag, RW, "v2 is always hierarchical"},
-    {"memory", "memory.limit_in_bytes", "memory.max", "memory", Scale::bytes},
-    {"memory", "memory.memsw.limit_in_bytes", "", "", Scale::memsw},
-    {"memory", "", "memory.swap.max", "swap", Scale::swap},
-    {"memory", "memory.swappiness", "", "swappiness", Scale::swappiness},
-    {"memory", "memory.soft_limit_in_bytes", "memory.low", "memory_low memory_reservation", Scale::bytes},
-    {"memory", "", "memory.min", "memory_min", Scale::bytes, RW,
-     "v1 can't guarantee memory; memory_low is the nearest"},
-    {"memory", "", "memory.high", "memory_high", Scale::bytes, RW,
-     "v1 can't throttle, only limit: use 'memory'"},
-    {"memory", "memory.kmem.limit_in_bytes", "", "", Scale::bytes, RW,
-     "v2 counts kernel memory in memory.max"},
-    {"memory", "memory.kmem.tcp.limit_in_bytes", "", "", Scale::bytes, RW,
-     "v2 counts socket buffers in memory.max"},
-    {"memory", "memory.oom_control", "", "", Scale::flag, RW,
-     "v2 can't turn the OOM killer off; memory.high throttles, memory.oom.group kills all or none"},
-    {"memory", "", "memory.oom.group", "oom_group", Scale::flag, RW, "v1 kills one process at a time"},
-    {"memory", "memory.force_empty", "", "", Scale::text, WO, "v2 has memory.reclaim"},
-    {"memory", "", "memory.reclaim", "", Scale::text, WO, "v1 has memory.force_empty"},
-    {"memory", "memory.move_charge_at_immigrate", "", "", Scale::number, RW, "v2 never moves charges"},
-    {"memory", "", "memory.swap.high", "", Scale::bytes, RW, "v1 can't throttle, only limit: use 'swap'"},
-    {"memory", "", "memory.zswap.max", "", Scale::bytes, RW, "v1 can't limit zswap; use 'swap'"},
-    {"memory", "", "memory.zswap.writeback", "", Scale::flag, RW, "v1 can't control zswap; use 'swap'"},
-    {"memory", "memory.usage_in_bytes", "memory.current", "", Scale::text, RO},
-    {"memory", "memory.max_usage_in_bytes", "memory.peak", "", Scale::text, RW},
-    {"memory", "memory.stat", "memory.stat", "", Scale::text, RO},
-    {"memory", "memory.numa_stat", "memory.numa_stat", "", Scale::text, RO},
-    {"memory", "memory.failcnt", "", "", Scale::text, RW, "v2 has 'max' in memory.events"},
-    {"memory", "memory.pressure_level", "", "", Scale::text, RO, "v2 has memory.pressure"},
-    {"memory", "memory.memsw.usage_in_bytes", "", "", Scale::text, RO,
-     "v2 has memory.current and memory.swap.current"},
-    {"memory", "memory.memsw.max_usage_in_bytes", "", "", Scale::text, RW,
-     "v2 has memory.peak and memory.swap.peak"},
-    {"memory", "memory.memsw.failcnt", "", "", Scale::text, RW, "v2 has 'max' in memory.swap.events"},
-    {"memory", "memory.kmem.usage_in_bytes", "", "", Scale::text, RO, "v2 has 'kernel' in memory.stat"},
-    {"memory", "memory.kmem.max_usage_in_bytes", "", "", Scale::text, RW, "v2 has 'kernel' in memory.stat"},
-    {"memory", "memory.kmem.failcnt", "", "", Scale::text, RW, "v2 has 'max' in memory.events"},
-    {"memory", "memory.kmem.slabinfo", "", "", Scale::text, RO, "v2 has 'slab' in memory.stat"},
-    {"memory", "memory.kmem.tcp.usage_in_bytes", "", "", Scale::text, RO, "v2 has 'sock' in memory.stat"},
-    {"memory", "memory.kmem.tcp.max_usage_in_bytes", "", "", Scale::text, RW, "v2 has 'sock' in memory.stat"},
-    {"memory", "memory.kmem.tcp.failcnt", "", "", Scale::text, RW, "v2 has 'max' in memory.events"},
-    {"memory", "", "memory.events", "", Scale::text, RO, "v1 has memory.failcnt and memory.oom_control"},
-    {"memory", "", "memory.events.local", "", Scale::text, RO,
-     "v1 has memory.failcnt and memory.oom_control"},
-    {"memory", "", "memory.swap.current", "", Scale::text, RO, "v1 has memory.memsw.usage_in_bytes"},
-    {"memory", "", "memory.swap.peak", "", Scale::text, RW, "v1 has memory.memsw.max_usage_in_bytes"},
-    {"memory", "", "memory.swap.events", "", Scale::text, RO, "v1 has memory.memsw.failcnt"},
-    {"memory", "", "memory.zswap.current", "", Scale::text, RO, "v1 does not count zswap"},
-
-    {"pids", "pids.max", "pids.max", "pids", Scale::count},
-    {"pids", "pids.current", "pids.current", "", Scale::text, RO},
-    {"pids", "pids.peak", "pids.peak", "", Scale::text, RO},
-    {"pids", "pids.events", "pids.events", "", Scale::text, RO},
-    {"pids", "", "pids.events.local", "", Scale::text, RO, "v1 has pids.events"},
-
-    {"io", "blkio.weight", "io.weight", "io_weight", Scale::io_weight},
-    {"io", "blkio.weight_device", "", "", Scale::io_weight},
-    {"io", "blkio.bfq.weight", "io.bfq.weight", ""},
-    {"io", "blkio.bfq.weight_device", "", "", Scale::text, RW, "v2 has io.bfq.weight"},
-    {"io", "blkio.leaf_weight", "", "", Scale::text, RW,
-     "v2 has no processes beside cgroups, so no weight for them"},
-    {"io", "blkio.leaf_weight_device", "", "", Scale::text, RW,
-     "v2 has no processes beside cgroups, so no weight for them"},
-    // "io.max rbps": that parameter of io.max. No user's name has a blank in it.
-    {"io", "blkio.throttle.read_bps_device", "io.max rbps", "io_read_bps", Scale::throttle},
-    {"io", "blkio.throttle.write_bps_device", "io.max wbps", "io_write_bps", Scale::throttle},
-    {"io", "blkio.throttle.read_iops_device", "io.max riops", "io_read_iops", Scale::throttle},
-    {"io", "blkio.throttle.write_iops_device", "io.max wiops", "io_write_iops", Scale::throttle},
-    {"io", "", "io.max", "", Scale::io_max},
-    {"io", "", "io.latency", "", Scale::text, RW,
-     "v1 has no latency targets; limit others with io_read_bps and io_write_bps"},
-    {"io", "", "io.cost.qos", "", Scale::text, RW, "v1 has no cost model; use io_weight"},
-    {"io", "", "io.cost.model", "", Scale::text, RW, "v1 has no cost model; use io_weight"},
-    {"io", "blkio.prio.class", "io.prio.class", ""},
-    {"io", "", "io.stat", "", Scale::text, RO, "v1 has blkio.throttle.io_service_bytes"},
-    {"io", "blkio.reset_stats", "", "", Scale::text, WO, "v2 never resets io.stat"},
-    {"io", "blkio.throttle.io_service_bytes", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.throttle.io_service_bytes_recursive", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.throttle.io_serviced", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.throttle.io_serviced_recursive", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.bfq.io_service_bytes", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.bfq.io_service_bytes_recursive", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.bfq.io_serviced", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.bfq.io_serviced_recursive", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.time", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.sectors", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.io_service_bytes", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.io_serviced", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.io_service_time", "", "", Scale::text, RO, "v2 has io.pressure"},
-    {"io", "blkio.io_wait_time", "", "", Scale::text, RO, "v2 has io.pressure"},
-    {"io", "blkio.io_merged", "", "", Scale::text, RO, "v2 has io.stat"},
-    {"io", "blkio.io_queued", "", "", Scale::text, RO, "v2 has io.pressure"},
-
-    {"hugetlb", "hugetlb.*.limit_in_bytes", "hugetlb.*.max", "hugetlb.*", Scale::bytes},
-    {"hugetlb", "hugetlb.*.rsvd.limit_in_bytes", "hugetlb.*.rsvd.max", "", Scale::bytes},
-    {"hugetlb", "hugetlb.*.usage_in_bytes", "hugetlb.*.current", "", Scale::text, RO},
-    {"hugetlb", "hugetlb.*.rsvd.usage_in_bytes", "hugetlb.*.rsvd.current", "", Scale::text, RO},
-    {"hugetlb", "hugetlb.*.max_usage_in_bytes", "", "", Scale::text, RO, "v2 has hugetlb.SIZE.current"},
-    {"hugetlb", "hugetlb.*.rsvd.max_usage_in_bytes", "", "", Scale::text, RO,
-     "v2 has hugetlb.SIZE.rsvd.current"},
-    {"hugetlb", "hugetlb.*.failcnt", "", "", Scale::text, RO, "v2 has hugetlb.SIZE.events"},
-    {"hugetlb", "hugetlb.*.rsvd.failcnt", "", "", Scale::text, RO, "v2 has hugetlb.SIZE.events"},
-    {"hugetlb", "", "hugetlb.*.events", "", Scale::text, RO, "v1 has hugetlb.SIZE.failcnt"},
-    {"hugetlb", "", "hugetlb.*.events.local", "", Scale::text, RO, "v1 has hugetlb.SIZE.failcnt"},
-    {"hugetlb", "hugetlb.*.numa_stat", "hugetlb.*.numa_stat", "", Scale::text, RO},
-
-    {"rdma", "rdma.max", "rdma.max", "rdma"},
-    {"rdma", "rdma.current", "rdma.current", "", Scale::text, RO},
-    {"misc", "misc.max", "misc.max", "misc"},
-    {"misc", "misc.current", "misc.current", "", Scale::text, RO},
-    {"misc", "misc.peak", "misc.peak", "", Scale::text, RO},
-    {"misc", "misc.events", "misc.events", "", Scale::text, RO},
-    {"misc", "misc.capacity", "misc.capacity", "", Scale::text, RO},
-
-    {"net_cls", "net_cls.classid", "", "", Scale::text, RW,
-     "v2 has no network controller; match the cgroup's path with nftables ('socket cgroupv2')"},
-    {"net_prio", "net_prio.ifpriomap", "", "", Scale::text, RW,
-     "v2 has no network controller; set priorities with nftables ('meta priority')"},
-    {"net_prio", "net_prio.prioidx", "", "", Scale::text, RO, "v2 has no network controller"},
-    {"devices", "", "", "devices", Scale::devices, RW,
-     "on v2 an eBPF program of the cgroup's own stands for the rules"},
-    {"devices", "devices.deny", "", "", Scale::device_rule, WO,
-     "v2 guards devices with an eBPF program, which is made as a whole: write 'devices'"},
-    {"devices", "devices.allow", "", "", Scale::device_rule, WO,
-     "v2 guards devices with an eBPF program, which is made as a whole: write 'devices'"},
-    {"devices", "devices.list", "", "", Scale::text, RO,
-     "v2 guards devices with an eBPF program, which can't be read"},
-
-    {"cgroup", "", "cgroup.max.descendants", "", Scale::count, RW,
-     "v1 has no limit for the number of cgroups"},
-    {"cgroup", "", "cgroup.max.depth", "", Scale::count, RW, "v1 has no limit for the depth of cgroups"},
-    {"cgroup", "", "cgroup.pressure", "", Scale::flag, RW, "v1 does not account pressure"},
-    {"cgroup", "", "cgroup.type", "", Scale::text, RW, "v1 cgroups have no type"},
-    {"cgroup", "", "cgroup.events", "", Scale::text, RO, "v1 does not count events"},
-    {"cgroup", "", "cgroup.stat", "", Scale::text, RO, "v1 does not count descendants"},
-    {"cgroup", "", "cpu.pressure", "", Scale::text, RO,
-     "v1 does not account pressure; see throttled_time in cpu.stat"},
-    {"cgroup", "", "memory.pressure", "", Scale::text, RO,
-     "v1 does not account pressure; see memory.failcnt"},
-    {"cgroup", "", "io.pressure", "", Scale::text, RO,
-     "v1 does not account pressure; see blkio.throttle.io_serviced"},
-    {"cgroup", "", "irq.pressure", "", Scale::text, RO, "v1 does not account pressure"},
-    {"freezer", "freezer.self_freezing", "", "", Scale::text, RO, "v2 has cgroup.freeze"},
-    {"freezer", "freezer.parent_freezing", "", "", Scale::text, RO, "v2 has 'frozen' in cgroup.events"},
-    {"freezer", "freezer.state", "cgroup.freeze", "freezer", Scale::frozen},
-};
+using Key = CgroupRow;
+using Scale = CgroupScale;
 
 // ---- names
 
@@ -303,7 +66,7 @@ void each_word(std::string_view words, Visit&& visit) {
   const auto add = [&](std::string_view one) {
     if (!one.empty() && one.find(' ') == std::string_view::npos) known.push_back(one);
   };
-  for (const auto& key : keys) {
+  for (const auto& key : cgroup_table()) {
     each_word(key.words, add);
     add(key.v2);
     add(key.v1);
@@ -314,7 +77,7 @@ void each_word(std::string_view words, Visit&& visit) {
 Asked find_key(const std::string& name) {
   Asked asked;
   asked.name = name;
-  for (const auto& key : keys) {
+  for (const auto& key : cgroup_table()) {
     bool found = false;
     if (matches(key.v2, name, asked.star)) {
       asked.form = Form::v2, found = true;
@@ -366,6 +129,9 @@ Asked locate(const CgroupHost& host, const std::string& name) {
     throw Error("cgroup key", name, EOPNOTSUPP,
                 "the controller '" + std::string(key.controller) + "' is cgroup v" +
                     std::to_string(asked.version) + " here" + note);
+  if (key.access == CgroupAccess::top)
+    throw Error("cgroup key", name, EOPNOTSUPP,
+                "it is the whole machine's: the file is only in the topmost cgroup, " + hierarchy->mount);
   return asked;
 }
 
@@ -605,7 +371,7 @@ class Planner {
 
 std::vector<CgroupStep> Planner::plan() {
   for (const auto& asked : asked_) {
-    if (asked.key->access == RO) fail(asked, "can only be read");
+    if (asked.key->access == CgroupAccess::read_only) fail(asked, "can only be read");
     one(asked);
   }
   return std::move(steps_);
@@ -820,10 +586,10 @@ void Planner::swappiness(const Asked& asked) {
 void Planner::rate(const Asked& asked, const std::string& device, std::string_view parameter,
                    std::string_view value) {
   const std::string target = "io.max " + std::string(parameter);
-  const auto* row =
-      std::find_if(std::begin(keys), std::end(keys), [&](const Key& key) { return key.v2 == target; });
+  const auto keys = cgroup_table();
+  const auto row = std::find_if(keys.begin(), keys.end(), [&](const Key& key) { return key.v2 == target; });
   const auto rate = parse_amount(value, parameter.ends_with("bps") ? Unit::bytes : Unit::none);
-  if (row == std::end(keys) || !rate)
+  if (row == keys.end() || !rate)
     fail(asked, "'" + std::string(value) +
                     "' is no rate; write 'MAJOR:MINOR amount', as '8:0 1MB', and for io.max "
                     "'MAJOR:MINOR rbps=1MB wiops=100'");
@@ -1035,8 +801,32 @@ std::vector<CgroupStep> plan_cgroup(const CgroupHost& host, const CgroupValues& 
 
 std::string read_cgroup_key(const CgroupHost& host, const std::string& key, const CgroupReader& now) {
   Asked asked = locate(host, key);
-  if (asked.key->access == WO) fail(asked, "can only be written");
+  if (asked.key->access == CgroupAccess::write_only) fail(asked, "can only be written");
   return Reading(std::move(asked), now).text();
+}
+
+std::vector<CgroupKey> cgroup_keys() {
+  std::vector<CgroupKey> list;
+  for (const auto& row : cgroup_table()) {
+    CgroupKey key{std::string(row.controller), std::string(row.v1), std::string(row.v2), {}, "",
+                  std::string(row.note)};
+    each_word(row.words, [&](std::string_view word) { key.words.emplace_back(word); });
+    switch (row.access) {
+      case CgroupAccess::read_write:
+        key.access = "read write";
+        break;
+      case CgroupAccess::read_only:
+        key.access = "read";
+        break;
+      case CgroupAccess::write_only:
+        key.access = "write";
+        break;
+      case CgroupAccess::top:
+        key.access = "none";
+    }
+    list.push_back(std::move(key));
+  }
+  return list;
 }
 
 unsigned cpu_weight_of_shares(unsigned shares) {

@@ -71,6 +71,19 @@ std::vector<CgroupStep> plan_cgroup(const CgroupHost& host, const CgroupValues& 
 /// What `key` holds, in the scale of that name: "max" for no limit (v1 names: -1), CPUs for "cpu".
 std::string read_cgroup_key(const CgroupHost& host, const std::string& key, const CgroupReader& now);
 
+/// A control, by its names.
+struct CgroupKey {
+  std::string controller;
+  std::string v1, v2;  ///< files, "" where that version has none; '*' is a size of huge pages. "io.max
+                       ///< rbps" is a part of a file, which has no name of its own on v2
+  std::vector<std::string> words;  ///< short names
+  std::string access;              ///< "read write", "read", "write", or "none": see CgroupAccess::top
+  std::string note;                ///< why one version has none, and what to use there; may be ""
+};
+
+/// The whole table.
+std::vector<CgroupKey> cgroup_keys();
+
 /// The scales of cpu.shares and cpu.weight.
 unsigned cpu_weight_of_shares(unsigned shares);
 unsigned cpu_shares_of_weight(unsigned weight);

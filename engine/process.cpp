@@ -14,7 +14,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
+#include "engine/cgroup_host.hpp"
 #include "engine/dumpable.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/network_ahead.hpp"
@@ -103,6 +105,14 @@ ChildError::ChildError(std::map<std::string, std::string> fields)
     : Error(field(fields, "op"), field(fields, "object"), errno_of(fields), field(fields, "hint")),
       fields_(std::move(fields)) {}
 
+/// CLONE_INTO_CGROUP failed: clone3(2).
+static Error no_entry(int cgroup_directory, int code) {
+  std::error_code unknown;
+  const std::string path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(cgroup_directory), unknown).string();
+  return Error("enter cgroup", path, code, code == EACCES ? cgroup_entry_hint(path) : "");
+}
+
 Process Process::clone(const CloneOptions& options, const std::function<void(Channel&)>& body) {
   auto [ours, theirs] = Channel::pair();
   int pidfd = -1;
@@ -132,6 +142,8 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   }
   const int error = errno;
   network.leave();
+  if (pid < 0 && options.cgroup_directory >= 0 && (error == EACCES || error == EBUSY || error == EOPNOTSUPP))
+    throw no_entry(options.cgroup_directory, error);
   if (pid < 0) throw Error("clone", options.namespaces.words(), error);
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;

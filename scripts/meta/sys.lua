@@ -648,6 +648,18 @@ function sys.cgroup.open(paths, parent) end
 ---@return luabox.sys.CgroupHierarchy[]
 function sys.cgroup.host() end
 
+---@class luabox.sys.CgroupKey
+---@field controller string
+---@field v1 string  the file of version 1, "" where it has none; '*' is a size of huge pages
+---@field v2 string  that of version 2
+---@field words string[]  short names
+---@field access string  "read write", "read", "write", or "none": the file is only in the topmost cgroup
+---@field note string  why one version has none, and what to use there
+
+---Every control that can be written or read, by its names.
+---@return luabox.sys.CgroupKey[]
+function sys.cgroup.keys() end
+
 ---@class luabox.sys.CgroupWrite
 ---@field controller string
 ---@field file string

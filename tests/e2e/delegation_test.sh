@@ -14,7 +14,6 @@ slice=/sys/fs/cgroup/$mark service=$slice/service app=$slice/service/app by_hand
 mkdir -p $app
 away() { local each; for each in "$@"; do [ -d "$each" ] && find "$each" -depth -type d -exec rmdir {} \;; done; }
 trap 'cd /; away $by_hand $slice; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"' EXIT
-slow=${LUABOX_SLOW:-1}
 # in_cgroup DIRECTORY COMMAND...: the user's command, started there.
 in_cgroup() { (echo $BASHPID > "$1/cgroup.procs" && shift && as_user timeout -s KILL $((60 * slow)) "$@" < /dev/null 2>&1); }
 run() { in_cgroup "${place:-$app}" "$work/luabox" run "$@"; }
@@ -101,10 +100,24 @@ holds "delegation: above: they hold, and luabox tells them from the container's"
   "$(run box.lua -- sh -c 'dd if=/dev/zero of=/dev/null bs=100M count=1; exit 137')"
 echo max > $service/memory.max
 
+# ---- a login session beside it, which is not the user's: the container can't be joined from there
+session=$slice/session scope=$service/scope
+mkdir $session $scope; chown -R $user_id $scope
+box "network = 'none'" "cgroup = { memory = '32MiB' }" "command = { 'sh', '-c', 'echo up; exec sleep 7777.$$' }"
+(echo $BASHPID > $app/cgroup.procs; exec "${user[@]}" "$work/luabox" run --name joined box.lua < /dev/null > joined.out 2>&1) & running=$!
+within 20 grep -q up joined.out || failed "delegation: join: the container starts" "$(cat joined.out)"
+seen=$(in_cgroup $session "$work/luabox" exec joined true); equal "delegation: join: from a login session it is refused" 125 $?
+holds "delegation: join: with both cgroups" "the kernel lets no process from ${session#/sys/fs/cgroup} into $service/luabox/joined" "$seen"
+holds "delegation: join: and what to do" "systemd-run --user --scope -p Delegate=yes luabox" "$seen"
+equal "delegation: join: in one sentence" 1 "$(wc -l <<< "$seen")"
+equal "delegation: join: from a scope of the user's, as that makes one, it works" "33554432" "$(in_cgroup $scope "$work/luabox" exec joined cat /sys/fs/cgroup/memory.max)"
+in_cgroup $app "$work/luabox" kill joined KILL; wait $running
+rmdir $session $scope
+
 # ---- a killed luabox
-box "network = 'none'" "cgroup = { memory = '32MiB' }" "command = { 'sh', '-c', 'sleep 7778' }"
+box "network = 'none'" "cgroup = { memory = '32MiB' }" "command = { 'sh', '-c', 'sleep 7778.$$' }"
 (echo $BASHPID > $app/cgroup.procs; as_user "$work/luabox" run --name killed box.lua < /dev/null > killed.out 2>&1) & running=$!
-runs() { pgrep -u $user_id -fx 'sleep 7778' > /dev/null; }
+runs() { pgrep -u $user_id -fx "sleep 7778.$$" > /dev/null; }
 within 20 runs || failed "delegation: gc: the container starts" "$(cat killed.out)"
 pkill -9 -u $user_id -f 'luabox run --name killed'; wait $running 2> /dev/null
 equal "delegation: gc: a killed luabox leaves its cgroup" $service/luabox/killed "$(ls -d $service/luabox/*/ | sed s:/$::)"
