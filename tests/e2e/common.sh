@@ -8,6 +8,7 @@ export LUABOX LUABOX_STATE=$work/state LUABOX_IMAGES=$work/images
 trap 'cd /; rm -rf --one-file-system "$work"' EXIT
 cd "$work"
 status=0
+slow=${LUABOX_SLOW:-1}  # how much slower processes start here than on a real machine: what waits, waits so much longer
 
 # Where LUABOX_RESULTS names a folder (absolute), each check leaves a line in a file there: outcome, user, version of cgroups, name, why; tools/walkthroughs
 # makes docs/walkthroughs.md of those whose name is "group/walk: effect". A test that runs a walk as an ordinary user sets as=rootless meanwhile.
@@ -36,10 +37,10 @@ lacks() { if [[ $3 != *"$2"* ]]; then ok "$1"; else failed "$1" "'$2' is in '$3'
 # succeeds NAME COMMAND...
 succeeds() { local name=$1 output; shift; if output=$("$@" 2>&1); then ok "$name"; else failed "$name" "status $?: $output"; fi; }
 
-# within SECONDS CONDITION...: waits until it holds. LUABOX_SLOW: how much slower processes start here than on a real machine.
+# within SECONDS CONDITION...: waits until it holds.
 microseconds() { echo "${EPOCHREALTIME//[!0-9]/}"; }
 within() {
-  local deadline=$(($(microseconds) + $1 * 1000000 * ${LUABOX_SLOW:-1}))
+  local deadline=$(($(microseconds) + $1 * 1000000 * slow))
   shift
   until "$@"; do [ "$(microseconds)" -lt $deadline ] || return 1; sleep 0.05; done
 }

@@ -4,7 +4,7 @@
 make_rootfs rootfs
 mark=e2e-defaults-$$
 
-run() { timeout 20 "$LUABOX" run "$@" < /dev/null; }
+run() { timeout $((20 * slow)) "$LUABOX" run "$@" < /dev/null; }
 # with FIELD... SHELL-TEXT: what the text prints in a container with these fields
 with() { script "name = '$mark'" "command = { 'sh' }" "${@:1:$#-1}"; run box.lua -- sh -c "${!#}" 2>&1; }
 # differs NAME A B
@@ -13,7 +13,7 @@ field() { with "${@:1:$#-1}" "sed -n 's/^${!#}:[[:space:]]*//p' /proc/self/statu
 namespace() { with "${@:2}" "readlink /proc/self/ns/$1"; }
 started() { # starts a container that stays, in the background; the cgroup named $mark stands then
   script "name = '$mark'" "command = { 'sleep', '20' }" "$@"
-  timeout 20 "$LUABOX" run box.lua < /dev/null & child=$!
+  timeout $((20 * slow)) "$LUABOX" run box.lua < /dev/null & child=$!
   within 5 is_sleeping
 }
 is_sleeping() { "$LUABOX" list | grep -q "$mark" && [ -n "$(cgroup_file pids.max)" ]; }

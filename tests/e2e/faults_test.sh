@@ -53,9 +53,9 @@ none() { [ -z "$(processes)" ]; }
 remains() { leftovers; nft list ruleset | diff rules.before - | grep '^>'; [ "$(interfaces)" = "$interfaces_before" ] || interfaces; }
 is_tidy() { [ -z "$(remains)" ]; }
 
-succeeds "a run without a fault" timeout -s KILL 20 "$LUABOX" run box.lua
+succeeds "a run without a fault" timeout -s KILL $((20 * slow)) "$LUABOX" run box.lua
 "$LUABOX" run box.lua < /dev/null > good 2> /dev/null
-timeout -s KILL 20 strace -f -qq -o /dev/null "$LUABOX" run box.lua < /dev/null > traced 2> /dev/null
+timeout -s KILL $((20 * slow)) strace -f -qq -o /dev/null "$LUABOX" run box.lua < /dev/null > traced 2> /dev/null
 if cmp -s <(normal good) <(normal traced); then ok "it is the same each time, and traced"; else failed "it is the same each time, and traced" "$(diff <(normal good) <(normal traced) | head -5)"; fi
 equal "it shares no namespace with its host" "" "$(shared_with_host good)"
 within 3 is_tidy || failed "it leaves nothing" "$(remains)"
@@ -68,14 +68,14 @@ for ((i = 0; i < KILLS; i++)); do
   sleep "$(printf '0.%03d' $((RANDOM % 60 + (i % 4 == 0 ? 100 : 0))))"
   kill -9 $child; wait $child 2> /dev/null
   within 2 none || { late=$((late + 1)); echo "# after a kill there live: $(processes | xargs)"; }
-  timeout -s KILL 20 "$LUABOX" gc > gc.out 2>&1 || { leaks=$((leaks + 1)); echo "# gc: $(cat gc.out)"; }
+  timeout -s KILL $((20 * slow)) "$LUABOX" gc > gc.out 2>&1 || { leaks=$((leaks + 1)); echo "# gc: $(cat gc.out)"; }
   within 2 is_tidy || { leaks=$((leaks + 1)); echo "# left after gc: $(remains | head -3 | xargs)"; }
 done
 echo "# luabox was killed $KILLS times"
 equal "no process of the container lives two seconds after its luabox was killed" 0 $late
 equal "nothing is left after luabox gc" 0 $leaks
 equal "a kill leaves no obstacle: the next start, without gc" begin "$("$LUABOX" run box.lua -- sleep 30 < /dev/null > /dev/null 2>&1 & child=$!; sleep 0.2; kill -9 $child; wait $child 2>/dev/null
-  timeout -s KILL 20 "$LUABOX" run box.lua < /dev/null 2>&1 | head -1)"
+  timeout -s KILL $((20 * slow)) "$LUABOX" run box.lua < /dev/null 2>&1 | head -1)"
 within 3 is_tidy || "$LUABOX" gc > /dev/null
 
 # ---- each system call failing in turn
@@ -83,7 +83,7 @@ within 3 is_tidy || "$LUABOX" gc > /dev/null
 CALLS=(mount_setattr move_mount open_tree fsopen fsconfig fsmount mount pivot_root umount2 prctl capset seccomp setresuid setresgid setgroups unshare clone3 keyctl
   close_range sethostname mknodat sendto sendmsg write openat2 openat mkdirat mkdir setsid chdir fchdir execve execveat rt_sigprocmask dup3 fcntl flock ioctl symlinkat
   renameat2 setns statx newfstatat pidfd_send_signal umask prlimit64 socket socketpair bind)
-timeout -s KILL 30 strace -f -qq -o calls "$LUABOX" run box.lua < /dev/null > /dev/null 2>&1
+timeout -s KILL $((30 * slow)) strace -f -qq -o calls "$LUABOX" run box.lua < /dev/null > /dev/null 2>&1
 # strace counts in each process by itself; the first three are luabox, the init and what becomes the command
 awk '!($1 in seen) { seen[$1] = ++pids } seen[$1] <= 3 && match($2, /^[a-z0-9_]+\(/) { call = substr($2, 1, RLENGTH - 1); if (++n[$1, call] > most[call]) most[call] = n[$1, call] }
   END { for (call in most) print most[call], call }' calls > counts
@@ -99,7 +99,7 @@ done
 injected=0 told=0 harmless=0 weaker=0 hung=0 left=0 odd=0
 while read -r _ call n error; do
   [ $SECONDS -lt $((LONGEST + ${began:=$SECONDS})) ] || break
-  timeout -s KILL 10 strace -f -qq -o trace -e trace="$call" -e inject="$call:error=$error:when=$n" "$LUABOX" run box.lua < /dev/null > faulty 2> told.out; got=$?
+  timeout -s KILL $((10 * slow)) strace -f -qq -o trace -e trace="$call" -e inject="$call:error=$error:when=$n" "$LUABOX" run box.lua < /dev/null > faulty 2> told.out; got=$?
   grep -q INJECTED trace && ! grep -q ^strace: told.out || continue  # strace is a process of these, too, until it executes luabox
   injected=$((injected + 1))
   if [ $got = 137 ]; then
@@ -126,7 +126,7 @@ while read -r _ call n error; do
   within 2 none || { left=$((left + 1)); echo "# $call $n $error: there lives $(processes | xargs)"; for p in $(processes); do kill -9 "$p" 2> /dev/null; done; }
   if ! is_tidy; then
     # what can't be removed because the removal itself was made to fail stays recorded, and gc removes it
-    timeout -s KILL 10 "$LUABOX" gc > /dev/null 2>&1
+    timeout -s KILL $((10 * slow)) "$LUABOX" gc > /dev/null 2>&1
     within 2 is_tidy || { left=$((left + 1)); echo "# $call $n $error: left $(remains | head -3 | xargs)"; rm -rf "$LUABOX_STATE"; }
   fi
 done < sample

@@ -57,7 +57,7 @@ ip link set lo up
 unshare --net sleep 600 & outside=$!; jobs+=($outside)
 other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
 within 10 other_net $outside || { failed "the outside is there"; finish; }
-out() { timeout 10 nsenter --net=/proc/$outside/ns/net "$@"; }
+out() { timeout $((10 * slow)) nsenter --net=/proc/$outside/ns/net "$@"; }
 ip link add up0 type veth peer name up0 netns $outside
 ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
 out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
@@ -91,7 +91,7 @@ before=$(interfaces)
 as_before() { [ "$(interfaces)" = "$before" ]; }
 no_interface() { if within 10 as_before; then ok "$1"; else failed "$1" "$(interfaces)"; fi; }
 
-run() { timeout 30 "$LUABOX" run "$@" < /dev/null; }
+run() { timeout $((30 * slow)) "$LUABOX" run "$@" < /dev/null; }
 # box NAME VETH-FIELDS [FIELD...]: NAME.lua
 box() {
   local name=$1 veth=$2; shift 2

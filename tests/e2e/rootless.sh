@@ -28,7 +28,7 @@ as_user() { "${user[@]}" "$@"; }
 box() { printf 'return container {\n  rootfs = image "box",\n%s\n}\n' "$(printf '  %s,\n' "$@")" > "$user_home/box.lua"; }
 # inside TEXT: what the shell TEXT prints in box.lua's container, errors too. One that has to be killed fails the test at its end, whatever it printed.
 inside() {
-  as_user timeout -s KILL 60 "$work/luabox" run box.lua -- sh -c "$1" < /dev/null 2>&1
+  as_user timeout -s KILL $((60 * slow)) "$work/luabox" run box.lua -- sh -c "$1" < /dev/null 2>&1
   local result=$?
   [ $result != 137 ] || echo "$1" >> "$work/hung"
   return $result

@@ -6,7 +6,7 @@ owners=$(find rootfs -printf '%U:%G %m %p\n' | sort)
 tar -C rootfs -cf box.tar .
 "$LUABOX" image import -q box.tar box
 auto() { printf 'return container {\n  users = "auto",\n  rootfs = %s,\n  mounts = { bind { "%s/secret", "/secret" } },\n  command = { "sh" },\n}\n' "$1" "$work" > box.lua; }
-inside() { timeout -s KILL 30 "$LUABOX" run "${@:2}" box.lua -- sh -c "$1" < /dev/null 2>&1; }
+inside() { timeout -s KILL $((30 * slow)) "$LUABOX" run "${@:2}" box.lua -- sh -c "$1" < /dev/null 2>&1; }
 first() { awk '{ print $2 }'; }
 echo classified > secret; chmod 600 secret
 ranges() { ls -A "$LUABOX_STATE/.ids" 2>/dev/null; }

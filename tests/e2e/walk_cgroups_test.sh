@@ -4,7 +4,7 @@ mark=$(sed -nE 's/.*create[ (]"(walk-[^"/]*)".*/\1/p' "$top"/examples/cgroups/*.
 make_rootfs rootfs
 root() { [ "$(id -u)" = 0 ]; }
 if root; then ip link set lo up; fi
-seconds=$((3 * ${LUABOX_SLOW:-1}))  # that a walk spins: LUABOX_SLOW is how much slower processes start here than on a real machine
+seconds=$((3 * slow))  # that a walk spins: LUABOX_SLOW is how much slower processes start here than on a real machine
 
 walk() { local name=$1; shift; "$LUABOX" run "$top/examples/cgroups/$name.lua" "$@" 2>&1; }
 # version CONTROLLER: 1, 2, or nothing where there is none.

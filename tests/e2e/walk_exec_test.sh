@@ -19,8 +19,8 @@ start() {
   first=$(pgrep -fx 'sleep 7171' | head -1)
 }
 stop() { "${luabox[@]}" kill "$mark" KILL 2>/dev/null; wait "$runtime" 2>/dev/null; }
-inside() { timeout -s KILL 20 "${luabox[@]}" exec "$mark" "$@" < /dev/null 2>&1; }
-status_of() { timeout -s KILL 20 "${luabox[@]}" exec "$@" < /dev/null > out 2>&1; echo $?; }
+inside() { timeout -s KILL $((20 * slow)) "${luabox[@]}" exec "$mark" "$@" < /dev/null 2>&1; }
+status_of() { timeout -s KILL $((20 * slow)) "${luabox[@]}" exec "$@" < /dev/null > out 2>&1; echo $?; }
 
 # joined FIELDS...: a process of luabox exec and the container's command agree in all that decides what they may do.
 facts='Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Seccomp_filters|CapInh|CapPrm|CapEff|CapBnd|CapAmb'
@@ -206,7 +206,7 @@ c:stop(0.1)
 print(told(function() c:exec { "true" } end))
 c:destroy()
 L
-output=$(timeout -s KILL 30 "$LUABOX" run script.lua 2>&1)
+output=$(timeout -s KILL $((30 * slow)) "$LUABOX" run script.lua 2>&1)
 equal "c:exec: a script starts, waits for, signals and reads processes" "script.lua:3: the container is not running
 nil	5
 true	130	false

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 chmod 755 "$work"
 
-walk() { local name=$1; shift; timeout $((30 * ${LUABOX_SLOW:-1})) "${runner[@]}" "$LUABOX" run "$top/examples/namespaces/$name.lua" "$@" 2>&1; }
+walk() { local name=$1; shift; timeout $((30 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/namespaces/$name.lua" "$@" 2>&1; }
 # as_user: what follows runs as an ordinary user, 1000 where this is root, whose state lies in a folder of his own.
 as_user() {
   as=rootless

@@ -9,10 +9,10 @@ mark=net-$$-
 jobs=()
 trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
 ip link set lo up
-unshare --net sleep $((600 * ${LUABOX_SLOW:-1})) & outside=$!; jobs+=($outside)
+unshare --net sleep $((600 * slow)) & outside=$!; jobs+=($outside)
 other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
 within 3 other_net $outside
-out() { timeout $((10 * ${LUABOX_SLOW:-1})) nsenter --net=/proc/$outside/ns/net "$@"; }
+out() { timeout $((10 * slow)) nsenter --net=/proc/$outside/ns/net "$@"; }
 ip link add up0 type veth peer name up0 netns $outside
 ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
 out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
@@ -32,7 +32,6 @@ before=$(interfaces)
 nft add table inet site; nft add chain inet site forward '{ type filter hook forward priority 10; policy accept; }'
 rules=$(nft list ruleset)
 
-slow=${LUABOX_SLOW:-1}
 walk() { local name=$1; shift; timeout $((60 * slow)) "$LUABOX" run "$top/examples/network/$name.lua" "$work/rootfs" "$@" 2>&1 < /dev/null; }
 none_left() { [ "$(interfaces) $(nft list tables | xargs)" = "$before table inet site" ]; }
 
@@ -44,10 +43,10 @@ succeeds "network/bridge: the bridge goes with its last container" within 3 none
 walk published 4 > published.out & walking=$!
 within 10 grep -q already published.out
 equal "network/published: the outside reaches it" "hello from server" "$(out busybox wget -q -O - http://10.77.0.1:8080/)"
-equal "network/published: the host reaches it by an address of its own" "hello from server" "$(timeout 5 busybox wget -q -O - http://10.77.0.1:8080/)"
-equal "network/published: a port of 127.0.0.1 is not the outside's" "" "$(out timeout 2 busybox wget -q -O - http://10.77.0.1:8081/ 2>/dev/null)"
+equal "network/published: the host reaches it by an address of its own" "hello from server" "$(timeout $((5 * slow)) busybox wget -q -O - http://10.77.0.1:8080/)"
+equal "network/published: a port of 127.0.0.1 is not the outside's" "" "$(out timeout $((2 * slow)) busybox wget -q -O - http://10.77.0.1:8081/ 2>/dev/null)"
 out ip route add 10.9.0.0/24 via 10.77.0.1
-equal "network/published: what isn't published is out of reach, with a route too" "" "$(out timeout 2 busybox wget -q -O - http://10.9.0.2/ 2>/dev/null)"
+equal "network/published: what isn't published is out of reach, with a route too" "" "$(out timeout $((2 * slow)) busybox wget -q -O - http://10.9.0.2/ 2>/dev/null)"
 wait $walking
 equal "network/published: the host reaches it by 127.0.0.1, a neighbour by the bridge" "hello from server hello from server" "$(head -2 published.out | xargs)"
 holds "network/published: a port is given once" "published.lua:10: the port 8080/tcp is published by the container walk-server already" "$(sed -n 3p published.out | sed "s|^|published.lua:10: |")"

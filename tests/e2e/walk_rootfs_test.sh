@@ -5,7 +5,7 @@ chmod 755 "$work"
 runner=()
 make_rootfs rootfs
 mark=walk-rootfs
-walk() { local name=$1; shift; timeout $((60 * ${LUABOX_SLOW:-1})) "${runner[@]}" "$LUABOX" run "$top/examples/rootfs/$name.lua" rootfs "$@" 2>&1; }
+walk() { local name=$1; shift; timeout $((60 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/rootfs/$name.lua" rootfs "$@" 2>&1; }
 
 layers() {
   local seen

@@ -43,7 +43,7 @@ P
 unshare --net sleep 300 & outside=$!; jobs+=($outside)
 other_net() { [ "$(readlink /proc/$outside/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
 within 5 other_net
-out() { timeout 10 nsenter --net=/proc/$outside/ns/net "$@"; }
+out() { timeout $((10 * slow)) nsenter --net=/proc/$outside/ns/net "$@"; }
 ip link add up0 type veth peer name eth0 netns $outside
 ip addr add 198.51.100.1/24 dev up0; ip link set up0 up; ip route add default via 198.51.100.2
 out ip addr add 198.51.100.2/24 dev eth0; out ip link set eth0 up; out ip link set lo up
@@ -51,7 +51,7 @@ nsenter --net=/proc/$outside/ns/net python3 server.py outside 198.51.100.2 7000 
 python3 server.py host 127.0.0.1 7001 53 > host.log & jobs+=($!)
 printf 'nameserver 127.0.0.1\nsearch example.org\n' > resolv.conf; mount --bind resolv.conf /etc/resolv.conf
 within 10 grep -q ready outside.log; within 10 grep -q ready host.log
-ask() { timeout 15 busybox nc -w 8 "$1" "$2" < /dev/null 2>&1; }
+ask() { timeout $((15 * slow)) busybox nc -w 8 "$1" "$2" < /dev/null 2>&1; }
 
 # ---- from inside
 # Its input stays open: Debian 12's pasta loses the server's end of file when the container has said its own first, and nc would wait for ever.

@@ -106,7 +106,7 @@ if delegate; then
   output=$(delegated_run "$work/luabox" run box.lua -- sh -c 'cat /proc/self/cgroup; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; for i in $(seq 40); do sleep 1 & done' 2>&1 < /dev/null)
   holds "rootless/cgroup: with a delegated one the limit is in force" "20" "$output"
   holds "rootless/cgroup: and is kept by the kernel" "can't fork" "$output"
-  holds "rootless/cgroup: memory too" "killed: memory limit" "$(delegated_run timeout 60 "$work/luabox" run box.lua -- sh -c 'head -c 100000000 /dev/zero | tail > /dev/null; exit 137' 2>&1 < /dev/null)"
+  holds "rootless/cgroup: memory too" "killed: memory limit" "$(delegated_run timeout $((60 * slow)) "$work/luabox" run box.lua -- sh -c 'head -c 100000000 /dev/zero | tail > /dev/null; exit 137' 2>&1 < /dev/null)"
   box "network = 'none'" "command = { 'true' }"
   lacks "rootless/cgroup: the default limit of processes is there" "no default limit" "$(delegated_run "$work/luabox" run -v box.lua 2>&1)"
   equal "rootless/cgroup: nothing is left in them" "" "$(find "${delegated[@]}" -mindepth 1 -type d -path '*luabox/*')"

@@ -4,7 +4,7 @@
 chmod 755 "$work"
 mark=walk-security
 runner=()
-walk() { timeout $((60 * ${LUABOX_SLOW:-1})) "${runner[@]}" "$LUABOX" run "$top/examples/security/$1.lua" "${@:2}" 2>&1; }
+walk() { timeout $((60 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/security/$1.lua" "${@:2}" 2>&1; }
 folders() { find /tmp -maxdepth 1 -name "$1" | sort; }
 
 # ---- limits

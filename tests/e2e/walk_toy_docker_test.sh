@@ -4,7 +4,7 @@
 chmod 755 "$work"
 runner=()
 # toy WAY DEV SHELL-TEXT: what the text prints in there.
-toy() { timeout $((30 * ${LUABOX_SLOW:-1})) "${runner[@]}" "$LUABOX" run "$top/examples/toy_docker.lua" "$folder" "$1" "$2" /bin/bash -c "$3" 2>&1 < /dev/null; }
+toy() { timeout $((30 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/toy_docker.lua" "$folder" "$1" "$2" /bin/bash -c "$3" 2>&1 < /dev/null; }
 kind() { awk -v at="$1" '$2 == at { print $3 }' <<< "$seen"; }
 root_of() { stat -c %d:%i "$1"; }
 before=$(cat /proc/self/mountinfo)
