@@ -188,6 +188,7 @@ std::string CgroupHost::why_missing(std::string_view controller) const {
   if (hierarchies_.empty()) return "no cgroup file system is mounted here";
   const CgroupHierarchy* v2 = unified();
   const std::string name(v2_controller(controller));
+  if (!v2 && controller == "cgroup") return "no cgroup hierarchy of version 2 is mounted here";
   if (!v2) return "no cgroup hierarchy with the controller '" + std::string(controller) + "' is mounted here";
   if (controller == "net_cls" || controller == "net_prio")
     return "cgroup v2 has no controller '" + name + "', and no v1 hierarchy with it is mounted here";

@@ -3,7 +3,6 @@
 -- The files lie in a small tmpfs of the container's own that no other process ever sees, and are bound over the image's: an image is
 -- not changed, and what the container writes to them can't fill a disk of the host's.
 local sys = require "luabox.sys"
-local state = require "luabox.state"
 
 local etc = {}
 
@@ -77,8 +76,8 @@ function etc.step.enter(this)
     if this.config.domainname then sys.setdomainname(this.config.domainname) end
   end
   if #this.etc_targets == 0 then return end
-  -- The state is a place that is surely there and that nothing inside needs.
-  local place = this.mapped and this.mapped.etc or state.folder()
+  -- The state is surely there, and nothing inside needs it. Not by state.folder(): in a user namespace an ordinary user is 0 too.
+  local place = this.mapped and this.mapped.etc or this.record.folder
   sys.mount.make_tmpfs({ size = "64k", mode = "755", nosuid = true, nodev = true, noexec = true }):attach_at(place)
   local files = sys.mount.root(place)
   for _, target in ipairs(this.etc_targets) do

@@ -4,8 +4,8 @@
 chmod 755 "$work"
 runner=()
 make_rootfs rootfs
-mark=walk-rootfs
-walk() { local name=$1; shift; timeout $((60 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/rootfs/$name.lua" rootfs "$@" 2>&1; }
+mark=-$$-  # in the names of all containers: a walk's is its script's
+walk() { local name=$1; shift; cp "$top/examples/rootfs/$name.lua" "$name-$$.lua"; timeout $((60 * slow)) "${runner[@]}" "$LUABOX" run "$name-$$.lua" rootfs "$@" 2>&1; }
 
 layers() {
   local seen
@@ -42,7 +42,7 @@ masked() {
 # follows EFFECT [FIELD]: a container with the volume as a slave, and a mount that the host makes in it when it runs.
 follows() {
   local child
-  script "mounts = { bind { '$volume', '/v', propagation = 'slave' } }" "${2:-name = 'walk-rootfs-slave'}" \
+  script "mounts = { bind { '$volume', '/v', propagation = 'slave' } }" "${2:-name = 'slave-$$-'}" \
     "command = { 'sh', '-c', 'touch /v/started; until [ -e /v/go ]; do sleep 0.05; done; ls /v/by-host' }"
   mkdir -p "$volume/by-host"
   "${runner[@]}" "$LUABOX" run box.lua > slave.out 2>&1 & child=$!
@@ -103,7 +103,7 @@ as_root() {
   # ---- propagation
   mkdir volume
   mount -t tmpfs walk volume
-  holds "rootfs/propagation: a volume on a private mount is refused with its line" "propagation.lua:$(grep -n 'bind { volume' "$top/examples/rootfs/propagation.lua" | cut -d: -f1): bind /volume: $work/volume lies on a mount that is private" \
+  holds "rootfs/propagation: a volume on a private mount is refused with its line" "propagation-$$.lua:$(grep -n 'bind { volume' "$top/examples/rootfs/propagation.lua" | cut -d: -f1): bind /volume: $work/volume lies on a mount that is private" \
     "$(walk propagation "$work/volume")"
   umount -R volume
   mount -t tmpfs walk volume

@@ -57,16 +57,18 @@ mv rootfs/etc/hosts kept 2>/dev/null
 holds "rootless/folder: another's is told as such" "belongs to the user 0" "$(inside true)"
 
 # ---- where the state lies
-box "network = 'none'" "command = { 'sh', '-c', 'sleep 7779' }"
+box "network = 'none'" "command = { 'sh', '-c', 'sleep 7779.$$' }"
 as_user "$work/luabox" run --name lies box.lua < /dev/null & running=$!
 within 10 test -e "$work/run/luabox/lies"
 equal "rootless/state: it lies in the runtime folder, the user's own" "$user_id" "$(stat -c %u "$work/run/luabox/lies")"
-within 10 pgrep -fx 'sleep 7779' > /dev/null
+within 10 pgrep -fx "sleep 7779.$$" > /dev/null
 { pkill -9 -u $user_id -f 'luabox run --name lies'; wait $running; } 2>/dev/null
-gone() { ! pgrep -fx 'sleep 7779' > /dev/null; }
+gone() { ! pgrep -fx "sleep 7779.$$" > /dev/null; }
 succeeds "rootless/state: a killed luabox takes its container along" within 5 gone
 as_user "$work/luabox" gc > /dev/null
 leaves_nothing "rootless/state: gc removes what it left"
+box "network = 'none'" "command = { 'true' }"
+succeeds "rootless/state: root needn't ever have run luabox on the host" unshare --mount sh -c 'mount -t tmpfs none /run && exec "$@"' - "${user[@]}" "$work/luabox" run box.lua
 without_runtime() { setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$user_home" HOME="$user_home" PATH="$PATH" "$work/luabox" "$@" 2>&1; }
 without_runtime list > /dev/null; without_runtime gc > /dev/null; without_runtime run box.lua -- true
 equal "rootless/state: without a runtime folder there is one in /tmp, for the user alone" "700 $user_id" "$(stat -c '%a %u' /tmp/luabox-$user_id)"

@@ -2,9 +2,9 @@
 # The walks of examples/security; AppArmor only where the kernel has it (tools/test-vm).
 . "$(dirname "$0")/common.sh"
 chmod 755 "$work"
-mark=walk-security
+mark=-$$-  # in the names of all containers: a walk's is its script's
 runner=()
-walk() { timeout $((60 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/security/$1.lua" "${@:2}" 2>&1; }
+walk() { cp "$top/examples/security/$1.lua" "$1-$$.lua"; timeout $((60 * slow)) "${runner[@]}" "$LUABOX" run "$1-$$.lua" "${@:2}" 2>&1; }
 folders() { find /tmp -maxdepth 1 -name "$1" | sort; }
 
 # ---- limits

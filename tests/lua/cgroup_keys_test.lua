@@ -227,7 +227,10 @@ local function by_name(key, name)
   check.truthy(sample or not writable, name .. " is new in the table: give it a line in WRITES")
   with_cgroup(key.controller, function(group, directory)
     local value = sample and sample[1] or "1"
-    if not hierarchy then return refused(name, "no controller '", group.write, group, { [name] = value }) end
+    if not hierarchy then
+      local reason = key.controller == "cgroup" and "of version 2" or "controller '" .. key.controller .. "'"
+      return refused(name, reason, group.write, group, { [name] = value })
+    end
     local version = hierarchy.version
     local own = version == 1 and key.v1 or key.v2
     if writable and not sample["v" .. version] then
