@@ -16,11 +16,11 @@ value() { cat "$base/$1"; }
 field() { sed -n "s/^$2[ =]//p" "$base/$1"; }
 
 # ---- born in it, and what it sees
-sleeps="command = { '/bin/sh', '-c', 'cat /proc/self/cgroup; ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/own 2>&1; echo ready; sleep 1000' }"
+sleeps="command = { '/bin/sh', '-c', 'cat /proc/self/cgroup; ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/own 2>&1; echo ready; sleep 1000.$$' }"
 script "cgroup = { memory = '64MiB', cpu = '50%', cpuset = '0', pids = 20, io_weight = 50, memory_high = '60MiB', swap = 0, oom_group = true }" "$sleeps"
 sed -i 's/ io_weight = 50,//' box.lua
 started ${mark}born; outer=$!
-inner=$(pgrep -fx 'sleep 1000')
+inner=$(pgrep -fx "sleep 1000.$$")
 equal "a container is in a cgroup of its own name" "0::/luabox/${mark}born" "$(cat "/proc/$inner/cgroup")"
 holds "which is the root of what it sees" $'0::/\n' "$(cat ${mark}born.out)"
 holds "its files are there inside" "memory.max" "$(cat ${mark}born.out)"
@@ -114,7 +114,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 # ---- a luabox that was killed, and processes that outlive it
-script "cgroup = { memory = '64MiB', pids = 20 }" "command = { '/bin/sh', '-c', 'echo ready; sleep 1000' }"
+script "cgroup = { memory = '64MiB', pids = 20 }" "command = { '/bin/sh', '-c', 'echo ready; sleep 1000.$$' }"
 started ${mark}killed; outer=$!
 kill -9 $outer; wait $outer 2>/dev/null
 holds "gc: the cgroup of a killed luabox is still there" "$base/${mark}killed" "$(ls -d $base/${mark}killed 2>&1)"
@@ -124,11 +124,11 @@ echo $stray > $base/${mark}killed/below/deeper/cgroup.procs
 "$LUABOX" gc > gc.out 2>&1
 equal "gc: it is removed, with cgroups that were made below it" "" "$(ls -d $base/${mark}killed 2>/dev/null)"
 wait $stray; equal "gc: and what was in it is killed" 137 $?
-script "cgroup = { memory = '64MiB' }" "namespaces = { pid = 'host' }" "command = { '/bin/sh', '-c', 'sleep 999 & sleep 998 & echo ready; wait' }"
+script "cgroup = { memory = '64MiB' }" "namespaces = { pid = 'host' }" "command = { '/bin/sh', '-c', 'sleep 999.$$ & sleep 998.$$ & echo ready; wait' }"
 started ${mark}host; outer=$!
 kill -9 $outer; wait $outer 2>/dev/null
 "$LUABOX" gc > gc.out 2>&1
-equal "gc: processes without a pid namespace of their own are killed too" "" "$(pgrep -fx 'sleep 99[89]')$(ls -d $base/${mark}host 2>/dev/null)"
+equal "gc: processes without a pid namespace of their own are killed too" "" "$(pgrep -fx "sleep 99[89].$$")$(ls -d $base/${mark}host 2>/dev/null)"
 
 # ---- the start's own failures leave no cgroup
 script "cgroup = { memory = '64MiB' }" "command = { '/bin/nosuch' }"

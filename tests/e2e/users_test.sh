@@ -19,10 +19,10 @@ equal "users/auto: an image's files have their owners inside" "0:0 1000:1000" "$
 equal "users/auto: root writes, and gives files away" "mine 0:0 1000:5" "$(inside 'cat /home/file; touch /new /its; chown 1000:5 /its; stat -c %u:%g /new /its' | xargs)"
 lacks "users/auto: a file of the host's root is out of reach" classified "$(inside 'cat /secret')"
 
-"$LUABOX" run --name one box.lua -- sleep 7780 < /dev/null & jobs=$!
-"$LUABOX" run --name two box.lua -- sleep 7781 < /dev/null & jobs+=" $!"
-within 10 pgrep -fx 'sleep 7780' > /dev/null; within 10 pgrep -fx 'sleep 7781' > /dev/null
-a=$(stat -c %u /proc/$(pgrep -fx 'sleep 7780')) b=$(stat -c %u /proc/$(pgrep -fx 'sleep 7781'))
+"$LUABOX" run --name one box.lua -- sleep 7780.$$ < /dev/null & jobs=$!
+"$LUABOX" run --name two box.lua -- sleep 7781.$$ < /dev/null & jobs+=" $!"
+within 10 pgrep -fx "sleep 7780.$$" > /dev/null; within 10 pgrep -fx "sleep 7781.$$" > /dev/null
+a=$(stat -c %u /proc/$(pgrep -fx "sleep 7780.$$")) b=$(stat -c %u /proc/$(pgrep -fx "sleep 7781.$$"))
 if [ $((a > b ? a - b : b - a)) -ge 65536 ]; then ok "users/auto: two that run have no id in common"; else failed "users/auto: two that run have no id in common" "$a $b"; fi
 equal "users/auto: both ranges are noted" "$(printf '%s\n' $a $b | sort)" "$(ranges | sort)"
 equal "users/auto: nothing that is mounted inside comes to the host" "" "$(grep -E ' (proc|overlay|mqueue|devpts) ' /proc/self/mountinfo | grep -F "$work")"
@@ -49,9 +49,9 @@ by_hand 'image "box"'
 equal "users/map: an image of root's works, with its owners" "0:0 1000:1000 100000" "$(inside 'stat -c %u:%g /bin/busybox /home/file; cut -c11-22 /proc/self/uid_map' | xargs)"
 equal "users/map: root writes, and gives files away" "mine 0:0 1000:5" "$(inside 'cat /home/file; touch /new /its; chown 1000:5 /its; stat -c %u:%g /new /its' | xargs)"
 equal "users/map: the images folder is closed to others" 700 "$(stat -c %a "$LUABOX_IMAGES")"
-"$LUABOX" run --name mapped box.lua -- sleep 7783 < /dev/null & jobs=$!
-within 10 pgrep -fx 'sleep 7783' > /dev/null
-equal "users/map: its root is the host's 100000" 100000 "$(stat -c %u "/proc/$(pgrep -fx 'sleep 7783')")"
+"$LUABOX" run --name mapped box.lua -- sleep 7783.$$ < /dev/null & jobs=$!
+within 10 pgrep -fx "sleep 7783.$$" > /dev/null
+equal "users/map: its root is the host's 100000" 100000 "$(stat -c %u "/proc/$(pgrep -fx "sleep 7783.$$")")"
 equal "users/map: luabox exec joins it" "0 1000:1000" "$("$LUABOX" exec mapped sh -c 'id -u; stat -c %u:%g /home/file' < /dev/null 2>&1 | xargs)"
 "$LUABOX" kill mapped KILL; wait $jobs 2> /dev/null
 by_hand "image { 'box', persist = '$work/kept2', layers = { '$work/app' } }"; mkdir -p app/opt; echo layer > app/opt/text; chown -R 1000:1000 app/opt
@@ -66,9 +66,9 @@ equal "users/map: no owner or mode on the disk was changed" "$owners" "$(find ro
 auto 'image "box"'
 echo "luabox:3000000000:131072" | tee "$work/etc/subuid" > "$work/etc/subgid"
 holds "users/auto: the ranges of luabox in /etc/subuid are used" "30000" "$(inside 'cat /proc/self/uid_map')"
-"$LUABOX" run box.lua -- sleep 7782 < /dev/null & jobs=$!
-"$LUABOX" run box.lua -- sleep 7782 < /dev/null & jobs+=" $!"
-both() { [ "$(pgrep -fxc 'sleep 7782')" = 2 ]; }
+"$LUABOX" run box.lua -- sleep 7782.$$ < /dev/null & jobs=$!
+"$LUABOX" run box.lua -- sleep 7782.$$ < /dev/null & jobs+=" $!"
+both() { [ "$(pgrep -fxc "sleep 7782.$$")" = 2 ]; }
 within 10 both
 holds "users/auto: when all are taken the start is refused, at its line" "box.lua:2: users = \"auto\": no range of 65536 ids is free" "$(inside true)"
 kill $jobs; wait

@@ -11,12 +11,12 @@ trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; umount /etc/pass
 luabox=("$LUABOX")
 start() {
   "${luabox[@]}" gc > /dev/null
-  script "name = '$mark'" "hostname = 'joined'" "command = { 'sleep', '7171' }" "$@"
+  script "name = '$mark'" "hostname = 'joined'" "command = { 'sleep', '7171.$$' }" "$@"
   "${luabox[@]}" run "$work/box.lua" < /dev/null > run.out 2>&1 & runtime=$!
   jobs+=("$runtime")
-  up() { "${luabox[@]}" list | grep -q "^$mark .*running" && pgrep -fx 'sleep 7171' > /dev/null; }
+  up() { "${luabox[@]}" list | grep -q "^$mark .*running" && pgrep -fx "sleep 7171.$$" > /dev/null; }
   within 5 up || failed "(the container runs)" "$(cat run.out)"
-  first=$(pgrep -fx 'sleep 7171' | head -1)
+  first=$(pgrep -fx "sleep 7171.$$" | head -1)
 }
 stop() { "${luabox[@]}" kill "$mark" KILL 2>/dev/null; wait "$runtime" 2>/dev/null; }
 inside() { timeout -s KILL $((20 * slow)) "${luabox[@]}" exec "$mark" "$@" < /dev/null 2>&1; }
@@ -26,9 +26,9 @@ status_of() { timeout -s KILL $((20 * slow)) "${luabox[@]}" exec "$@" < /dev/nul
 facts='Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Seccomp_filters|CapInh|CapPrm|CapEff|CapBnd|CapAmb'
 compare() {
   local what=$1 second
-  "${luabox[@]}" exec "$mark" sleep 7272 < /dev/null > joined.out 2>&1 & local runner=$!
-  within 5 pgrep -fx 'sleep 7272' > /dev/null || failed "exec/join: $what: it starts" "$(cat joined.out)"
-  second=$(pgrep -fx 'sleep 7272' | head -1)
+  "${luabox[@]}" exec "$mark" sleep 7272.$$ < /dev/null > joined.out 2>&1 & local runner=$!
+  within 5 pgrep -fx "sleep 7272.$$" > /dev/null || failed "exec/join: $what: it starts" "$(cat joined.out)"
+  second=$(pgrep -fx "sleep 7272.$$" | head -1)
   equal "exec/join: $what: every namespace is the container's" "$(readlink /proc/$first/ns/*)" "$(readlink /proc/$second/ns/*)"
   equal "exec/join: $what: the cgroups" "$(cat /proc/$first/cgroup)" "$(cat /proc/$second/cgroup)"
   equal "exec/join: $what: ids, capabilities, filter, no_new_privs, umask" "$(grep -E "^($facts):" /proc/$first/status)" "$(grep -E "^($facts):" /proc/$second/status)"
@@ -38,7 +38,7 @@ compare() {
   equal "exec/join: $what: the environment" "$(tr '\0' '\n' < /proc/$first/environ | sort)" "$(tr '\0' '\n' < /proc/$second/environ | sort)"
   equal "exec/join: $what: no descriptor but 0 to 2" "0 1 2" "$(ls /proc/$second/fd | xargs)"
   disown $runner; kill -9 $runner
-  ended() { ! pgrep -fx 'sleep 7272' > /dev/null; }
+  ended() { ! pgrep -fx "sleep 7272.$$" > /dev/null; }
   succeeds "exec/join: $what: luabox exec killed, its command ends" within 3 ended
 }
 
@@ -60,7 +60,7 @@ equal "exec/join: the nice value" "3 3" "$(ps -o ni= -p "$first" | xargs) $(insi
 stop
 start "users = { uid = '0 100000 65536' }"; compare "a user namespace"
 # A second one: the shell that starts it can't be told from the command by its name.
-owner() { "${luabox[@]}" exec "$@" "$mark" sleep 7373 < /dev/null & within 5 pgrep -fx 'sleep 7373' > /dev/null; stat -c %u "/proc/$(pgrep -fx 'sleep 7373')/status"; kill $!; }
+owner() { "${luabox[@]}" exec "$@" "$mark" sleep 7373.$$ < /dev/null & within 5 pgrep -fx "sleep 7373.$$" > /dev/null; stat -c %u "/proc/$(pgrep -fx "sleep 7373.$$")/status"; kill $!; }
 equal "exec/join: root in a user namespace is the host's 100000" 100000 "$(owner)"
 holds "exec/join: what it may not do there" "Operation not permitted" "$(inside unshare -U true)"
 stop
@@ -91,8 +91,8 @@ equal "exec: errors are apart" "error" "$("$LUABOX" exec "$mark" sh -c 'echo out
 "$LUABOX" exec "$mark" sh -c 'trap "echo got TERM; exit 9" TERM; echo ready; while :; do sleep 0.05; done' < /dev/null > signal.out 2>&1 & runner=$!
 within 3 grep -q ready signal.out; kill -TERM $runner; wait $runner
 equal "exec: a signal reaches the command" "9 got TERM" "$? $(tail -1 signal.out)"
-equal "exec: a daemon that it leaves behind is not waited for" 0 "$(begin=$SECONDS; inside sh -c 'sleep 7474 > /dev/null 2>&1 < /dev/null &'; echo $((SECONDS - begin > 3)))"
-succeeds "exec: and goes on" pgrep -fx 'sleep 7474'
+equal "exec: a daemon that it leaves behind is not waited for" 0 "$(begin=$SECONDS; inside sh -c "sleep 7474.$$ > /dev/null 2>&1 < /dev/null &"; echo $((SECONDS - begin > 3)))"
+succeeds "exec: and goes on" pgrep -fx "sleep 7474.$$"
 holds "list: the first process and the command" "$(awk '{print $4}' /proc/"$first"/stat) " "$("$LUABOX" list | tr -s ' ')"
 holds "list: the command" "sleep 7171" "$("$LUABOX" list)"
 holds "stats: the processes are counted" "pids.current" "$("$LUABOX" stats "$mark")"
@@ -126,24 +126,24 @@ detached_over() { ! kill -0 "$id" 2> /dev/null; }
 succeeds "exec/detach: a signal to the number reaches the command, and it ends with it" within 3 detached_over
 equal "exec/detach: a command that can't be started is told" 127 "$(status_of -d "$mark" nosuch)"
 holds "exec/detach: with a terminal it is refused" "can't both be meant" "$(status_of -d -t "$mark" true; cat out)"
-id=$("$LUABOX" exec -d "$mark" sleep 7272)
+id=$("$LUABOX" exec -d "$mark" sleep 7272.$$)
 stop
 succeeds "exec/detach: it ends with the container" within 3 detached_over
 start "namespaces = { pid = 'host' }" "cgroup = { pids = 'max' }"
-id=$("$LUABOX" exec -d "$mark" sleep 7272)
+id=$("$LUABOX" exec -d "$mark" sleep 7272.$$)
 stop
 succeeds "exec/detach: and with one in the host's pid namespace" within 3 detached_over
 
 # ---- the container's end
 start
-"$LUABOX" exec "$mark" sleep 7575 < /dev/null > /dev/null 2>&1 & runner=$!; jobs+=($runner)
-within 5 pgrep -fx 'sleep 7575' > /dev/null
+"$LUABOX" exec "$mark" sleep 7575.$$ < /dev/null > /dev/null 2>&1 & runner=$!; jobs+=($runner)
+within 5 pgrep -fx "sleep 7575.$$" > /dev/null
 kill -STOP $runner; "$LUABOX" kill "$mark" KILL
 over() { ! kill -0 "$runtime" 2>/dev/null; }
 succeeds "exec: the container's end doesn't wait for a luabox exec that stands still" within 3 over
 kill -CONT $runner; wait $runner
 equal "exec: and is told as what it was" 137 $?
-none() { ! pgrep -fx 'sleep 7[1-5]7[1-5]' > /dev/null; }
+none() { ! pgrep -fx "sleep 7[1-5]7[1-5].$$" > /dev/null; }
 succeeds "exec: no process is left" within 3 none
 
 # ---- an ordinary user's: with the own id alone, and with ids that were granted
