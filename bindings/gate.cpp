@@ -198,17 +198,52 @@ int called(lua_State* L, const lua::Entry& entry, const char* name) {
   return watchers.empty() ? entry.function.call(L) : watched(L, entry, name);
 }
 
+/// The primitive of the upvalues, which was agreed to.
+int agreed(lua_State* L) {
+  return called(L, *static_cast<const lua::Entry*>(lua_touserdata(L, lua_upvalueindex(1))),
+                lua_tostring(L, lua_upvalueindex(2)));
+}
+
+/// "mtu: expected a whole number" is the rule's doing, where a rule changed it.
+int raise_changed(lua_State* L, const std::string& by) {
+  if (lua_istable(L, -1)) {
+    const std::string text = failure_of(L) + " (with what " + by + " made of it)";
+    lua_pushlstring(L, text.data(), text.size());
+    lua_setfield(L, -2, "message");
+  }
+  return lua_error(L);
+}
+
 int governed(lua_State* L, const lua::Entry& entry, const char* name) {
-  std::vector<Fd> held;
-  governor(L, name, held);
-  return called(L, entry, name);
+  Passing passing;
+  governor(L, name, passing);
+  if (passing.changed_by.empty()) return called(L, entry, name);
+  const int arguments = lua_gettop(L);
+  lua_pushlightuserdata(L, const_cast<lua::Entry*>(&entry));
+  lua_pushstring(L, name);
+  lua_pushcclosure(L, agreed, 2);
+  lua_insert(L, 1);
+  return lua_pcall(L, arguments, LUA_MULTRET, 0) == 0 ? lua_gettop(L) : raise_changed(L, passing.changed_by);
 }
 
 /// A pretence under policies: they are asked as they would be.
 int foreseen(lua_State* L, const lua::Entry& entry, const char* name) {
-  std::vector<Fd> held;
-  if (governor != nullptr && entry.passage.kind != Passage::open) governor(L, name, held);
+  Passing passing;
+  if (governor != nullptr && entry.passage.kind != Passage::open) governor(L, name, passing);
   return pretend(L, entry, name);
+}
+
+/// gate.passage(function) -> "mount.bind", "changes": its name and how it passes; nothing for what is no
+/// primitive.
+int passage_of(lua_State* L) {
+  if (!lua_iscfunction(L, 1) || lua_tocfunction(L, 1) != pass) return 0;
+  lua_getupvalue(L, 1, 2);
+  lua_getupvalue(L, 1, 1);
+  const auto& entry = *static_cast<const lua::Entry*>(lua_touserdata(L, -1));
+  constexpr const char* words[] = {"open", "reads", "changes"};
+  lua_pop(L, 1);
+  lua_pushstring(L, words[entry.passage.kind]);
+  return 2;
 }
 
 }  // namespace
@@ -252,6 +287,9 @@ int open_gate(lua_State* L) {
       // gate.pretend(function(name, reads, stand_in, ...) ... end), gate.pretend(nil) -> what ends a clone's
       // function
       {"pretend", lua::fn<&gate::set_pretence>, false},
+      // gate.modules() -> the tables of luabox.sys; gate.passage(function) -> "mount.bind", "changes"
+      {"modules", lua::fn<&module_names>, false},
+      {"passage", lua::fn<&gate::passage_of>, false},
       {"trace", lua::fn<&trace::begin>, false},  // gate.trace(): from here on, see bindings/trace.hpp
       {"events", lua::fn<&trace::events>,
        false}};  // gate.events() -> list, count of those that were too many

@@ -51,9 +51,15 @@ void watch(Watcher watcher);
 /// Adds the arguments that stand in the stack's first `count` places.
 void describe(lua_State* L, int count, Event& event);
 
+/// What a governor has for the gate.
+struct Passing {
+  std::vector<luabox::Fd> held;  ///< they live until the primitive has returned
+  std::string changed_by;        ///< who replaced arguments: an error of the primitive's says so, too
+};
+
 /// Is called before each gated primitive, with its arguments on the stack, and raises what is refused. It may
-/// replace arguments; the descriptors that it adds to `held` live until the primitive has returned.
-using Governor = void (*)(lua_State* L, const char* primitive, std::vector<luabox::Fd>& held);
+/// replace arguments.
+using Governor = void (*)(lua_State* L, const char* primitive, Passing& passing);
 
 /// Sets the governor; there is no way to take it off again. Inherited by the child of a clone.
 void govern(Governor governor);

@@ -96,16 +96,16 @@ void install_loader(lua_State* L) {
   lua_pop(L, 2);
 }
 
+constexpr luaL_Reg kModules[] = {{"mount", open_mount},       {"net", open_net},   {"cgroup", open_cgroup},
+                                 {"security", open_security}, {"user", open_user}, {"archive", open_archive},
+                                 {"terminal", open_terminal}, {"file", open_file}, {"json", open_json},
+                                 {"log", open_log},           {"gate", open_gate}, {"running", open_running},
+                                 {"policy", open_policy}};
+
 /// Opens one submodule of luabox.sys when it is first touched: a run pays only for what it uses.
 int open_on_demand(lua_State* L) {
-  static constexpr luaL_Reg modules[] = {
-      {"mount", open_mount},       {"net", open_net},   {"cgroup", open_cgroup},
-      {"security", open_security}, {"user", open_user}, {"archive", open_archive},
-      {"terminal", open_terminal}, {"file", open_file}, {"json", open_json},
-      {"log", open_log},           {"gate", open_gate}, {"running", open_running},
-      {"policy", open_policy}};
   const std::string name = lua_isstring(L, 2) ? lua_tostring(L, 2) : "";
-  for (const auto& module : modules) {
+  for (const auto& module : kModules) {
     if (name != module.name) continue;
     lua_pushcfunction(L, module.func);
     lua_call(L, 0, 1);
@@ -115,7 +115,7 @@ int open_on_demand(lua_State* L) {
     return 1;
   }
   std::vector<std::string_view> known;
-  for (const auto& module : modules) known.emplace_back(module.name);
+  for (const auto& module : kModules) known.emplace_back(module.name);
   return lua::guard(L, [&](lua_State*) -> int {
     throw Error::invalid("luabox.sys", name, "no such primitive" + lua::suggestion(name, known));
   });
@@ -128,6 +128,12 @@ const EmbeddedScript* find_embedded(std::string_view name) {
   const auto* found =
       std::find_if(embedded_scripts, end, [&](const auto& script) { return script.name == name; });
   return found == end ? nullptr : found;
+}
+
+std::vector<std::string> module_names() {
+  std::vector<std::string> names;
+  for (const auto& module : kModules) names.emplace_back(module.name);
+  return names;
 }
 
 int open_sys(lua_State* L) {

@@ -30,6 +30,8 @@ const EmbeddedScript* find_embedded(std::string_view name);
 
 /// Opens luabox.sys: one table, a field for each module.
 int open_sys(lua_State* L);
+/// The names of those fields: "mount", "net", ...
+std::vector<std::string> module_names();
 
 // The modules, one file each: bindings/NAME.cpp.
 int open_mount(lua_State* L);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <memory>
 
@@ -111,6 +112,15 @@ std::optional<std::string> read_trusted(const std::string& path, PolicyOwner own
     if (error.op() != "policy") throw;
     throw Error("read", error.object(), error.code(), error.hint());
   }
+}
+
+bool has_name(std::string_view text, std::string_view word) {
+  const auto part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    if ((at == 0 || !part(text[at - 1])) && (end == text.size() || !part(text[end]))) return true;
+  }
+  return false;
 }
 
 bool only_root_writes(const std::string& path) {

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace luabox {
@@ -34,5 +35,8 @@ std::optional<std::string> read_trusted(const std::string& path, PolicyOwner own
 
 /// Whether nobody but root can have written the file at `path`, an absolute path without symlinks.
 bool only_root_writes(const std::string& path);
+
+/// Whether `text` has the word as a name of its own: what it does not have it can't call.
+bool has_name(std::string_view text, std::string_view word);
 
 }  // namespace luabox

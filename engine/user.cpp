@@ -247,4 +247,16 @@ User lookup_user(std::string_view passwd, std::string_view group, const std::str
   return user;
 }
 
+std::optional<uid_t> login_uid() {
+  try {
+    const std::string text = read_file("/proc/self/loginuid");
+    uid_t id = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (problem == std::errc() && id != static_cast<uid_t>(-1)) return id;
+  } catch (const Error&) {
+    // A kernel without audit, or a /proc that is gone: then nobody knows.
+  }
+  return std::nullopt;
+}
+
 }  // namespace luabox

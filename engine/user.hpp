@@ -56,6 +56,10 @@ struct Ids {
 /// list of groups leaves them as they are: the kernel has made sure that they are the caller's own.
 void set_ids(const Ids& ids);
 
+/// The login that this session began with, which no setuid changes (/proc/PID/loginuid, audit's); nothing
+/// outside a session, or on a kernel without audit.
+std::optional<uid_t> login_uid();
+
 struct IdRange {
   uint32_t first = 0;
   uint32_t count = 0;

@@ -87,7 +87,7 @@ local SAMPLES = {
 local function plainest()
   local script = { rootfs = "/", command = { "/bin/sh" }, name = "sample" }
   local container = require("luabox.container").new(script)
-  return require("luabox.policy").request(container, "sample")
+  return require("luabox.policy").request(container, "sample"), container
 end
 
 local CALLER = { uid = 1000, gid = 1000, name = "user" }
@@ -101,17 +101,33 @@ local function complete(request)
   return request
 end
 
+--- What they make of a request; of the container that it is about, a change of a rule's makes another.
+local function answer_of(policies, kind, request, container)
+  local library = require "luabox.policy"
+  local function decide(...) return policies:decide(...) end
+  return library.decided(decide, kind, request, function(changed)
+    if not container then return changed end
+    local made = library.revised(container, request, changed, require("luabox.container").remade, function() end)
+    return library.request(made, request.name)
+  end)
+end
+
 local function samples_of(kind)
-  if kind == "run" or kind == "update" then return { plainest() } end
+  if kind == "run" then
+    local request, container = plainest()
+    return { request }, container
+  end
+  if kind == "update" then return { { name = "sample", labels = {}, cgroup = (plainest()).cgroup } } end
   return SAMPLES[kind] or { { primitive = "sample", arguments = {}, options = {} } }
 end
 
 --- Rules that fail, and rules that a plain request does not get to, since one before them refuses it.
 local function try_rules(policies, summary, tell, note)
   for _, kind in ipairs(summary.kinds) do
-    local refusals, samples = {}, samples_of(kind)
+    local refusals = {}
+    local samples, container = samples_of(kind)
     for _, sample in ipairs(samples) do
-      for _, entry in ipairs(policies:decide(kind, complete(sample)).report or {}) do
+      for _, entry in ipairs(answer_of(policies, kind, complete(sample), container).report or {}) do
         if (entry.reason or ""):find("the rule failed", 1, true) or (entry.reason or ""):find("the rule returned", 1, true) then
           tell("%s: rule '%s': %s", entry.file, entry.rule, entry.reason)
         elseif entry.verdict == "refused" then
@@ -161,13 +177,13 @@ local CASE = { container = true, on = true, request = true, caller = true, scrip
   allowed = true, refused_by = true, reason = true, changed = true }
 
 local function request_of(case)
-  local request = case.request or {}
+  local request, container = case.request or {}, nil
   if case.container then
-    local container = require("luabox.container").new(case.container)
+    container = require("luabox.container").new(case.container)
     request = require("luabox.policy").request(container, container.config.name or "case")
   end
   for _, key in ipairs { "caller", "script", "time", "running" } do request[key] = case[key] or request[key] end
-  return complete(request)
+  return complete(request), container
 end
 
 --- Why the case failed; nil when it did not.
@@ -199,8 +215,8 @@ local function run_case(policies, case, seen)
   end
   if not (case.refused_by or case.allowed or case.changed) then return "expected refused_by, allowed = true or changed" end
   local ok, result = errors.try(function()
-    local request = request_of(case)
-    local answer = policies:decide(case.on or "run", request)
+    local request, container = request_of(case)
+    local answer = answer_of(policies, case.on or "run", request, container)
     for _, entry in ipairs(answer.report or {}) do
       if entry.verdict ~= "passed" then seen[entry.rule] = true end
     end

@@ -380,6 +380,9 @@ function container.rename(self, name)
   self.config.name = checked
 end
 
+--- A copy of it for a table that a site's rules changed.
+container.remade = remade
+
 --- What runs for a container that was started: a copy where there are policies.
 container.started = started
 

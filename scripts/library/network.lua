@@ -50,8 +50,26 @@ local function destination(text)
   return ok and parts.network:match "^[^/]+" == parts.address and parts.network or nil
 end
 
+local EGRESS_FIELDS = {
+  first_port = port, last_port = port, protocol = schema.word("tcp", "udp"),
+  to = function(value)
+    local network_of = type(value) == "string" and destination(value)
+    if network_of then return network_of end
+    return nil, "an address or a network such as \"10.0.0.0/8\""
+  end,
+}
+
+--- { to = "10.0.0.0/8", first_port = 443, last_port = 443, protocol = "tcp" }: without `to` anywhere, without ports all, without a protocol both.
+local function egress_fields(value, path)
+  local checked = schema.check(value, EGRESS_FIELDS, { what = path })
+  checked.last_port = checked.last_port or checked.first_port
+  if value[1] ~= nil or checked.last_port and not (checked.first_port and checked.first_port <= checked.last_port) then return nil, EGRESS end
+  return checked
+end
+
 --- "10.0.0.0/8:443/tcp", "[fd00::/8]:8000-8100", "192.0.2.1", "any:53/udp".
-local function egress(value)
+local function egress(value, path)
+  if type(value) == "table" then return egress_fields(value, path) end
   if type(value) ~= "string" then return nil, EGRESS end
   local rest, protocol = value:match "^(.+)/(%a+)$"
   rest = rest or value

@@ -5,7 +5,9 @@
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local mounts = require "luabox.mounts"
+local schema = require "luabox.schema"
 local units = require "luabox.units"
+local users = require "luabox.users"
 
 local policy = {}
 
@@ -40,6 +42,11 @@ function policy.plain(value) return plain(value, 0) end
 local function bytes(value)
   if value == "max" or value == "unlimited" or value == -1 or value == "-1" then return nil end
   return units.size(value)
+end
+local function size(value)
+  local ok, amount = pcall(units.size, value)
+  if ok then return amount end
+  return nil, "a size such as \"2GiB\""
 end
 local function number(value)
   if value == "max" or value == "unlimited" then return nil end
@@ -148,7 +155,9 @@ end
 function policy.request(this, name)
   local config = this.config
   local request = policy.plain(config)
-  request.device_rules = nil
+  request.device_rules, request.auto_users = nil, nil
+  if config.auto_users then request.users = "auto" end
+  if type(request.users) == "table" then request.users.setgroups = nil end  -- follows from the maps
   request.name, request.hostname = name, this.named_host and config.hostname or nil
   this.agreed = {}  -- path -> what was found there
   request.rootfs = rootfs_of(config.rootfs, this.where, this.agreed)
@@ -175,35 +184,6 @@ function policy.request(this, name)
   return request
 end
 
--- What a request says beyond container { ... }, or under another name.
-local OUTSIDE = { "image", "privileged", "steps", "running", "time", "caller", "script", "pid", "ambient" }
-local FACTS = { "device", "inode", "owner", "directory", "type" }
-
---- The table for container { ... } that a changed request stands for.
-function policy.config(request, this)
-  local config, lines = this.config, {}
-  for _, mount in ipairs(this.mounts) do lines[mount.target] = mount.where end
-  local changed = policy.plain(request)
-  for _, key in ipairs(OUTSIDE) do changed[key] = nil end
-  if request.user == tostring(config.user or "root") then changed.user = config.user end
-  changed.capabilities = { only = request.capabilities, ambient = request.ambient }
-  changed.namespaces.user = nil
-  if changed.cgroup.pids == nil then changed.cgroup.pids = "max" end
-  if changed.network == "host" and changed.namespaces.net ~= "host" then changed.network = nil end
-  if type(changed.network) == "table" and changed.namespaces.net == "host" then changed.namespaces.net = "new" end
-  if type(changed.network) == "table" and type(config.network) == "table" then changed.network.where = config.network.where end
-  changed.rootfs.where = config.rootfs.where
-  local image = changed.rootfs.kind == "image"
-  for _, key in ipairs(FACTS) do changed.rootfs[key] = nil end
-  if image then changed.rootfs.path = nil end
-  for _, mount in ipairs(changed.mounts) do
-    mount.where = lines[mount.target]
-    for _, key in ipairs(FACTS) do mount[key] = nil end
-  end
-  changed.default_mounts = false  -- they are all in the list
-  return changed
-end
-
 -- ---- asking
 
 --- The containers that this user has now, for quotas.
@@ -218,15 +198,42 @@ local function running(uid, login)
   return list
 end
 
---- Asks about a container as a whole. Returns the answer; raises the refusal, at the line that made the container.
+--- "the policy 'ceiling' (10-site.lua:4)": those that changed the request.
+local function changers(report)
+  local names = {}
+  for _, entry in ipairs(report) do
+    if entry.verdict == "changed" then names[#names + 1] = ("the policy '%s' (%s)"):format(entry.rule, entry.file) end
+  end
+  return table.concat(names, " and ")
+end
+
+--- What `decide` makes of the request. Where rules changed it, `revised` makes of that what a script would have got, and the checks are about
+--- what comes out. Raises what is wrong with a change, with the names of the rules.
+---@param decide fun(kind: string, request: table, report?: table[]): table
+---@param revised fun(changed: table): table
+function policy.decided(decide, kind, request, revised)
+  local answer = decide(kind, request)
+  if not answer.again then return answer end
+  local ok, result = errors.try(revised, answer.request)
+  if not ok then
+    result.message = ("%s (with what %s made of it)"):format(result.message, changers(answer.report))
+    error(result, 0)
+  end
+  for _, key in ipairs { "caller", "script", "time", "pid", "running" } do result[key] = request[key] end
+  local checked = decide(kind, result, answer.report)
+  checked.request = result
+  return checked
+end
+
+--- Asks about something whole. Returns the answer; raises the refusal, at the line that made the container.
 ---@return { request?: table, report?: table[] }
-function policy.ask(kind, request, where)
+function policy.ask(kind, request, where, revised)
   errors.site.where, errors.site.key = where, nil
   if sys.policy.needs "running" then
     local caller = sys.policy.caller()
     request.running = running(caller.uid, caller.login)
   end
-  local ok, answer = errors.try(sys.policy.decide, kind, request)
+  local ok, answer = errors.try(policy.decided, sys.policy.decide, kind, request, revised)
   if ok then return answer end
   answer.where = where
   error(answer, 0)
@@ -277,6 +284,16 @@ local function facts_of(request)
     limits = request.cgroup }
 end
 
+--- The container that a changed request stands for; `asked` is the request as it was.
+function policy.revised(this, asked, changed, remade, begin)
+  local config = require("luabox.revision").config(changed, asked, this)
+  local result = remade(config, { where = this.where, own_steps = this.own_steps, named_host = changed.hostname ~= nil })
+  begin(result)
+  result.name, result.id = this.name, this.id
+  if not this.named_host and not changed.hostname then result.config.hostname = this.name end
+  return result
+end
+
 --- The container that is to be started in the place of `self`: a copy, as the rules agreed to it. Raises what they refuse.
 ---@param remade fun(config: table, self: table): table
 ---@param begin fun(container: table)
@@ -284,17 +301,14 @@ function policy.admit(self, remade, begin)
   local copy = remade(policy.plain(self.config), self)
   copy.own_steps = own_steps(copy.own_steps)
   begin(copy)
-  local request = policy.request(copy, copy.name)
-  local answer = policy.ask("run", request, copy.where)
-  if answer.request then
-    local name, id = copy.name, copy.id
-    local named, where, steps = copy.named_host, copy.where, copy.own_steps
-    copy = remade(policy.config(answer.request, copy), { where = where, own_steps = steps, named_host = answer.request.hostname ~= nil })
-    begin(copy)
-    copy.name, copy.id = name, id
-    if not named and not answer.request.hostname then copy.config.hostname = name end
-    request = policy.request(copy, name)
-  end
+  local asked = policy.request(copy, copy.name)
+  local agreed = copy
+  local answer = policy.ask("run", asked, copy.where, function(changed)
+    agreed = policy.revised(copy, asked, changed, remade, begin)
+    return policy.request(agreed, copy.name)
+  end)
+  local request = answer.request or asked
+  copy = agreed
   copy.facts = facts_of(request)
   if policy.explaining then explained[copy.name] = copy.facts end
   if copy.config.rootfs.kind == "directory" and request.rootfs.inode then  -- a symlink on the way decides nothing any more
@@ -302,6 +316,20 @@ function policy.admit(self, remade, begin)
     copy.config.rootfs.path = request.rootfs.path
   end
   return copy
+end
+
+local EXEC = {
+  command = schema.list(schema.string), env = schema.environment, cwd = schema.absolute, terminal = schema.boolean, user = users.check_user,
+  capabilities = schema.list(schema.string),
+}
+
+local function revised_exec(changed)
+  local fields = {}
+  for key in pairs(EXEC) do fields[key] = changed[key] end
+  for key, value in pairs(schema.check(fields, EXEC, { what = "exec", where = "exec" })) do changed[key] = value end
+  changed.user, changed.capabilities = tostring(changed.user), sys.security.capability_names(changed.capabilities)
+  if #changed.command == 0 then errors.raise "exec.command: expected a command" end
+  return changed
 end
 
 --- A further process in a container: the container as its record has it, whatever the script made of the object, and the options as the
@@ -312,7 +340,7 @@ function policy.admit_exec(container, options, where)
   local request = { name = found.name, command = { unpack(options) }, env = policy.plain(options.env or {}), cwd = options.cwd,
     user = tostring(options.user or found.config.user or "root"), terminal = options.terminal, labels = facts.labels or {}, image = facts.image,
     capabilities = policy.plain(found.config.granted) }
-  local changed = policy.ask("exec", request, where).request
+  local changed = policy.ask("exec", request, where, revised_exec).request
   if not changed then return found, options end
   local result = { env = changed.env, cwd = changed.cwd, user = changed.user, terminal = changed.terminal, stdin = options.stdin,
     capture = options.capture, detach = options.detach, output = options.output, unpack(changed.command) }
@@ -326,6 +354,12 @@ local function short_name(key)
   return key == "memory.memsw.limit_in_bytes" and "swap" or SHORT[key] or key
 end
 
+local function revised_update(changed)
+  if type(changed.cgroup) ~= "table" then errors.raise("update.cgroup: expected a table, got %s", type(changed.cgroup)) end
+  changed.cgroup = policy.limits(changed.cgroup)
+  return changed
+end
+
 --- New limits of a container that runs, { name =, facts = }; the `facts` are made those that hold then. Returns what is to be written.
 --- The request has the limits as they would be: those of the start, or of the last update, and the new ones. Raises what the rules refuse.
 ---@return table<string, any> limits
@@ -336,9 +370,8 @@ function policy.admit_update(container, limits, where)
   for key in pairs(limits) do wanted[short_name(key)] = true end
   for name in pairs(wanted) do now[name] = asked[name] end
   local request = { name = container.name, labels = facts.labels or {}, image = facts.image, cgroup = now }
-  local changed = policy.ask("update", request, where).request
+  local changed = policy.ask("update", request, where, revised_update).request
   local agreed, writes = changed and changed.cgroup or now, limits
-  if type(agreed) ~= "table" then errors.raise_at(where, "update: a rule left no table 'cgroup'") end
   if changed then
     writes = {}
     for name in pairs(wanted) do writes[name] = agreed[name] == nil and "max" or agreed[name] end
@@ -353,12 +386,24 @@ function policy.admit_update(container, limits, where)
   return writes
 end
 
+local IMPORT = { devices = schema.word("keep", "skip", "refuse"), owner = schema.word("keep", "own"), max_bytes = size }
+
+local function revised_import(changed)
+  local fields = { devices = changed.devices, owner = changed.owner, max_bytes = changed.max_bytes }
+  for key, value in pairs(schema.check(fields, IMPORT, { what = "import", where = "import" })) do changed[key] = value end
+  return changed
+end
+
 --- An image that is to be imported. Raises what the rules refuse; `held` then leads to the archive that they were told of.
 function policy.admit_import(import)
   local request, agreed = policy.plain(import), {}
   request.signals, request.progress = nil, nil
-  if import.source ~= "-" then request.source = with_place(request, import.source, agreed) end
-  local changed = policy.ask("import", request, "image import").request
+  if import.source ~= "-" then
+    local facts = {}
+    request.source = with_place(facts, import.source, agreed)
+    request.device, request.inode, request.source_owner = facts.device, facts.inode, facts.owner
+  end
+  local changed = policy.ask("import", request, "image import", revised_import).request
   if changed then import.devices, import.owner, import.max_bytes = changed.devices, changed.owner, changed.max_bytes end
   if import.source ~= "-" then import.held = policy.held(import, import.source, agreed) end
 end

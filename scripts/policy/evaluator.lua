@@ -151,6 +151,25 @@ function scope.has(list, value)
   return false
 end
 
+--- bind { "/srv/data", "/data", readonly = true }, veth { ... }: the words of a container script, for changes. What is wrong with one is told
+--- when it was made.
+local function in_words(name, kind, ...)
+  local names = { ... }
+  scope[name] = function(value)
+    if type(value) ~= "table" then value = { value } end
+    local made = { [kind] = name }
+    for key, each in pairs(value) do made[names[key] or key] = each end
+    return made
+  end
+end
+for name in ("proc sysfs tmpfs dev devpts mqueue overlay cgroupfs"):gmatch "%l+" do in_words(name, "type", "target") end
+in_words("bind", "type", "source", "target")
+in_words("image", "kind", "name")
+in_words("directory", "kind", "path")
+in_words("veth", "kind")
+in_words("pasta", "kind")
+in_words("bridge", "kind", "bridge")
+
 function scope.KiB(n) return n * 2 ^ 10 end
 function scope.MiB(n) return n * 2 ^ 20 end
 function scope.GiB(n) return n * 2 ^ 30 end
@@ -252,8 +271,42 @@ local function differences(before, after, path, list)
   return list
 end
 
+-- What of a request about something whole a rule may change, and what not; of a primitive the question says it.
+local ONLY = {
+  exec = { command = true, env = true, cwd = true, user = true, terminal = true, capabilities = true }, update = { cgroup = true },
+  import = { devices = true, owner = true, max_bytes = true },
+}
+local NEVER = {}
+for name in ("name image privileged steps running time caller script pid"):gmatch "%l+" do NEVER[name] = true end
+
+local function list_has(list, name)
+  for _, each in ipairs(list or {}) do
+    if name == each or name:sub(1, #each + 1) == each .. "." then return true end
+  end
+end
+
+local function may_change(question, field)
+  local top = field:match "^[^.]+"
+  if ONLY[question.kind] then return ONLY[question.kind][top] end
+  if question.kind == "run" then return not NEVER[top] and field ~= "namespaces.user" end
+  return list_has(question.changeable, top) and not list_has(question.fixed, field)
+end
+
+--- What a rule changed that it can't; it would be checked, and not be used.
+local function not_to_change(question, changes)
+  local has = {}
+  for _, change in ipairs(changes) do
+    if not may_change(question, change.field) then return change.field end
+    has[change.field] = change.to ~= nil or nil  -- a root in the place of another has none of its facts
+  end
+  for _, fact in ipairs { "device", "inode", "owner", "directory" } do
+    if has["rootfs." .. fact] and not (has["rootfs.path"] or has["rootfs.kind"]) then return "rootfs." .. fact end
+  end
+end
+
 --- Applies the changes; returns the request that came out, and whether it is another. With `told` the report says what they are.
-local function change_all(request, changes, report, told)
+local function change_all(question, changes, report, told)
+  local request = question.request
   local before = #changes > 0 and host.encode(request)
   local now = before
   for _, rule in ipairs(changes) do
@@ -261,10 +314,13 @@ local function change_all(request, changes, report, told)
     local verdict, reason, returned = act(rule, "change", candidate)
     candidate = returned or candidate
     local after = verdict == "passed" and host.encode(candidate)
+    local made = after and after ~= now and differences(request, candidate, "", {})
+    local wrong = made and not_to_change(question, made)
+    if wrong then verdict, reason = "refused", ("it changed '%s', which no rule can change here"):format(wrong) end
     if verdict == "refused" then
       note(report, rule, rule.shadow and "would refuse" or "refused", reason)
     elseif after ~= now then
-      note(report, rule, rule.shadow and "would change" or "changed", nil, told and differences(request, candidate, "", {}) or nil)
+      note(report, rule, rule.shadow and "would change" or "changed", nil, told and made or nil)
     end
     if not rule.shadow and verdict == "passed" and after ~= now then request, now = candidate, after end
   end
@@ -306,11 +362,15 @@ local function write_down(kind, request, refusal, report)
   host.audit(entry)
 end
 
+--- A request about something whole that was changed is asked about again: the library makes of it what a script would have got, with short
+--- forms written out and paths resolved, and hands the report of the changes back. So the checks see what is used.
 local function decide(question)
-  local request, kind, report = question.request, question.kind, {}
+  local request, kind, report = question.request, question.kind, question.report or {}
   local ruled = by_kind[kind] or { changes = {}, checks = {} }
   complete(request)
-  local result, changed, text = change_all(request, ruled.changes, report, question.explain or audited)
+  local result, changed, text = request, false, nil
+  if not question.report then result, changed, text = change_all(question, ruled.changes, report, question.explain or audited) end
+  if question.staged and changed and not first_refusal(report) then return { allow = true, again = true, request = text, report = report } end
   for _, rule in ipairs(ruled.checks) do
     local verdict, reason = act(rule, "check", result)
     if verdict == "refused" then

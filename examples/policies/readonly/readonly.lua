@@ -9,7 +9,7 @@ rule "read-only root" {
       if (mount.type == "bind" and not mount.readonly) or mount.type == "tmpfs" then mount.noexec = true end
     end
     for _, target in ipairs { "/tmp", "/run" } do
-      if not seen[target] then c.mounts[#c.mounts + 1] = { kind = "tmpfs", target = target, size = "64m", noexec = true } end
+      if not seen[target] then c.mounts[#c.mounts + 1] = tmpfs { target, size = "64MiB", noexec = true } end
     end
   end,
 }

@@ -1,0 +1,184 @@
+#include "bindings/policy_site.hpp"
+
+#include <unistd.h>
+
+#include "bindings/json.hpp"
+#include "bindings/policy_state.hpp"
+#include "bindings/values.hpp"
+#include "engine/user.hpp"
+
+namespace luabox::policy {
+namespace {
+
+constexpr double kDeadline = 1.5;  // with what comes before and after it, a refusal within two seconds
+
+Responder start(std::vector<PolicyFile> files) {
+  auto state = std::make_shared<PolicyState>(std::move(files));
+  return Responder::start(
+      "luabox-policy", [state] { return state->load(); },
+      [state](const std::string& question) { return state->answer(question); });
+}
+
+std::string text_field(lua_State* L, int table, const char* name) {
+  lua_getfield(L, table, name);
+  std::string text = lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
+  lua_pop(L, 1);
+  return text;
+}
+
+}  // namespace
+
+Policies::Policies(std::vector<PolicyFile> files) : helper_(start(std::move(files))) {}
+
+const std::string& Policies::summary() { return helper_.ready(kDeadline); }
+
+std::string Policies::ask(const std::string& question) { return helper_.ask(question, kDeadline); }
+
+Site& site() {
+  static Site instance;
+  return instance;
+}
+
+void push_summary(lua_State* L, Policies& policies) {
+  push_json(L, policies.summary());
+  const std::string problem = text_field(L, lua_gettop(L), "error");
+  if (!problem.empty()) throw Refusal("", "", problem);
+}
+
+void settle(lua_State* L) {
+  Site& here = site();
+  if (here.settled) return;
+  push_summary(L, *here.policies);
+  lua_getfield(L, -1, "kinds");
+  for (const auto& kind : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.kinds.insert(kind);
+  lua_getfield(L, -2, "needs");
+  for (const auto& need : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.needs.insert(need);
+  lua_pop(L, 3);
+  for (const auto& kind : here.kinds)
+    here.asks_in_child |= kind != "run" && kind != "exec" && kind != "update" && kind != "import";
+  here.settled = true;
+}
+
+// ---- a request
+
+void push_caller(lua_State* L) {
+  static const std::optional<uid_t> login_id = login_uid();
+  lua_createtable(L, 0, 4);
+  set_field(L, "uid", static_cast<double>(::getuid()));
+  set_field(L, "gid", static_cast<double>(::getgid()));
+  if (login_id) set_field(L, "login", static_cast<double>(*login_id));
+}
+
+void add_facts(lua_State* L) {
+  push_caller(L);
+  lua_setfield(L, -2, "caller");
+  set_field(L, "pid", static_cast<int>(::getpid()));
+  lua_createtable(L, 0, 5);
+  if (!site().script) {
+    set_field(L, "path", std::string());
+    set_field(L, "trusted", false);
+    return lua_setfield(L, -2, "script");
+  }
+  set_field(L, "path", site().script->path);
+  set_field(L, "device", site().script->device);
+  set_field(L, "inode", site().script->inode);
+  set_field(L, "owner", site().script->owner);
+  set_field(L, "trusted", site().script->trusted);
+  lua_setfield(L, -2, "script");
+}
+
+void set_place(lua_State* L, const Place& place) {
+  set_field(L, "device", std::to_string(place.device));
+  set_field(L, "inode", std::to_string(place.inode));
+  set_field(L, "owner", static_cast<double>(place.owner));
+  set_field(L, "directory", place.directory);
+}
+
+/// A process as its number, any other object by what it is: "mount".
+void push_object(lua_State* L, int index) {
+  if (lua::Value<Process>::is(L, index) && lua::Value<Process>::box(L, index).used_by == nullptr)
+    return lua_pushnumber(L, lua::Value<Process>::check(L, index).pid());
+  if (luaL_getmetafield(L, index, "__metatable") != 0 && lua_type(L, -1) == LUA_TSTRING) return;
+  lua_pushstring(L, luaL_typename(L, index));
+}
+
+void push_plain(lua_State* L, int index, int depth) {
+  constexpr int kDeepest = 20;
+  luaL_checkstack(L, 8, "policy");
+  switch (lua_type(L, index)) {
+    case LUA_TBOOLEAN:
+    case LUA_TNUMBER:
+    case LUA_TSTRING:
+      lua_pushvalue(L, index);
+      return;
+    case LUA_TTABLE:
+      break;
+    case LUA_TUSERDATA:
+      return push_object(L, index);
+    default:
+      lua_pushstring(L, luaL_typename(L, index));
+      return;
+  }
+  if (depth > kDeepest) throw Error::invalid("policy", "", "the arguments are nested too deeply");
+  lua_newtable(L);
+  const int copy = lua_gettop(L);
+  bool named = false;
+  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) named |= lua_type(L, -2) != LUA_TNUMBER;
+  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+    const int value = lua_gettop(L);
+    lua_pushvalue(L, value - 1);
+    if (named) lua_tostring(L, -1);  // of the copy: lua_next needs the key as it is
+    push_plain(L, value, depth + 1);
+    lua_rawset(L, copy);
+  }
+}
+
+// ---- asking
+
+void ask(lua_State* L, Policies& policies, const Question& question) {
+  const bool staged = question.stage == Question::Stage::staged;
+  lua_createtable(L, 0, 8);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "request");
+  if (staged) {
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "report");
+  }
+  set_field(L, "op", std::string(question.operation));
+  set_field(L, "kind", question.kind);
+  set_field(L, "explain", question.explain);
+  set_field(L, "dry", question.explain);
+  set_field(L, "staged", staged);
+  set_field(L, "changeable", question.changeable);
+  set_field(L, "fixed", question.fixed);
+  const std::string text = json_of(L, lua_gettop(L));
+  lua_pop(L, 1);
+  push_json(L, policies.ask(text));
+  if (!lua_istable(L, -1)) throw Refusal("", "", "the answer makes no sense");
+  lua_getfield(L, -1, "request");
+  if (lua_isstring(L, -1)) {  // it crosses as the text that the rules agreed on
+    push_json(L, lua::check<lua::Bytes>(L, lua_gettop(L)).data);
+    lua_setfield(L, -3, "request");
+  }
+  lua_pop(L, 1);
+}
+
+void raise_refusal(lua_State* L, int answer) {
+  lua_getfield(L, answer, "allow");
+  const bool allowed = lua_isboolean(L, -1) && lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
+  if (!allowed)
+    throw Refusal(text_field(L, answer, "rule"), text_field(L, answer, "file"),
+                  text_field(L, answer, "reason"));
+}
+
+void tell(lua_State* L, const std::string& kind, int request, int answer) {
+  if (!site().explaining) return;
+  lua_getfield(L, LUA_REGISTRYINDEX, kExplain);
+  lua::push(L, kind);
+  lua_pushvalue(L, request);
+  lua_pushvalue(L, answer);
+  lua_call(L, 3, 0);
+}
+
+}  // namespace luabox::policy
