@@ -66,9 +66,7 @@ void make_room(size_t resource, rlimit64& wanted) {
   wanted = {std::min(wanted.rlim_cur, own.rlim_max), std::min(wanted.rlim_max, own.rlim_max)};
 }
 
-bool same_inode(int a, const std::string& b) {
-  struct stat one = {}, other = {};
-  if (::fstat(a, &one) < 0 || ::stat(b.c_str(), &other) < 0) throw Error("stat", b);
+bool same_inode(const struct stat& one, const struct stat& other) {
   return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
@@ -123,10 +121,15 @@ void Running::still_there() const {
 std::vector<std::pair<std::string, Fd>> Running::foreign_namespaces() const {
   std::vector<std::pair<std::string, Fd>> found;
   for (const auto& [word, flag] : Namespaces::all()) {
-    const std::string own = "/proc/self/ns/" + std::string(word);
-    if (::access(own.c_str(), F_OK) < 0) continue;  // a kernel without this type
-    Fd theirs = open_namespace(pid_, word);
-    if (!same_inode(theirs.get(), own)) found.emplace_back(word, std::move(theirs));
+    struct stat own = {}, theirs = {};
+    const std::string name = "/ns/" + std::string(word);
+    if (::stat(("/proc/self" + name).c_str(), &own) < 0) {
+      if (errno == ENOENT) continue;  // a kernel without this type
+      throw Error("stat", "/proc/self" + name);
+    }
+    // What can't be looked at is told by the attempt to open it.
+    if (::stat((folder_of(pid_) + name).c_str(), &theirs) == 0 && same_inode(own, theirs)) continue;
+    found.emplace_back(word, open_namespace(pid_, word));
   }
   still_there();
   return found;

@@ -1,6 +1,4 @@
 -- luabox exec [OPTIONS] NAME COMMAND...
-local cli = require "luabox.cli"
-
 local exec = { summary = "Run a command in a container that runs.", options_first = true, words = { "container", "files" } }
 
 local DESCRIPTION = [[
@@ -21,7 +19,7 @@ luabox exec -u user -w /tmp web sh     as the image's user, in its /tmp
 luabox exec -e DEBUG=1 web env | sort  its streams are this shell's]]
 
 function exec.parser()
-  local parser = cli.parser("exec", DESCRIPTION, EXAMPLES)
+  local parser = require("luabox.cli").parser("exec", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox exec [OPTIONS] NAME COMMAND..."
   parser:option("-u --user", "Run as USER: a name or number, with :GROUP if wanted; the container's own unless said."):argname "USER"
   parser:option("-e --env", "Set NAME=VALUE beside the container's environment."):argname "NAME=VALUE":count "*"
@@ -32,6 +30,8 @@ function exec.parser()
   parser:option("-o --output", "Append what it writes, errors too, to FILE; for --detach, which else throws it away."):argname "FILE"
   return parser
 end
+
+local function refuse(...) require("luabox.cli").refuse("exec", ...) end
 
 --- Options stand before NAME; all behind it is the command's.
 local function split(arguments)
@@ -44,7 +44,7 @@ local function environment(pairs_given)
   local values = {}
   for _, pair in ipairs(pairs_given or {}) do
     local name, value = pair:match "^([^=]+)=(.*)$"
-    if not name then cli.refuse("exec", "--env: expected NAME=VALUE, got '%s'", pair) end
+    if not name then refuse("--env: expected NAME=VALUE, got '%s'", pair) end
     values[name] = value
   end
   return values
@@ -52,14 +52,14 @@ end
 
 function exec.run(arguments)
   local options, name, command = split(arguments)
-  local chosen = #options > 0 and cli.parse(exec.parser(), options) or {}
-  if not name then cli.refuse("exec", "expected a container's name") end
+  local chosen = #options > 0 and require("luabox.cli").parse(exec.parser(), options) or {}
+  if not name then refuse("expected a container's name") end
   if command[1] == "--" then table.remove(command, 1) end
-  if #command == 0 then cli.refuse("exec", "expected a command behind the name") end
-  if chosen.terminal and chosen.no_terminal then cli.refuse("exec", "--terminal and --no-terminal can't both be meant") end
-  if chosen.cwd and chosen.cwd:sub(1, 1) ~= "/" then cli.refuse("exec", "--cwd: expected an absolute path, got '%s'", chosen.cwd) end
-  if chosen.detach and chosen.terminal then cli.refuse("exec", "--detach and --terminal can't both be meant") end
-  if chosen.output and not chosen.detach then cli.refuse("exec", "--output is for --detach; a shell's '> FILE' does it else") end
+  if #command == 0 then refuse("expected a command behind the name") end
+  if chosen.terminal and chosen.no_terminal then refuse("--terminal and --no-terminal can't both be meant") end
+  if chosen.cwd and chosen.cwd:sub(1, 1) ~= "/" then refuse("--cwd: expected an absolute path, got '%s'", chosen.cwd) end
+  if chosen.detach and chosen.terminal then refuse("--detach and --terminal can't both be meant") end
+  if chosen.output and not chosen.detach then refuse("--output is for --detach; a shell's '> FILE' does it else") end
   command.detach, command.output = chosen.detach, chosen.output
   command.user, command.cwd, command.env = chosen.user, chosen.cwd, environment(chosen.env)
   command.terminal = chosen.terminal and true or (chosen.no_terminal and false or nil)

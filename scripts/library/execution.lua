@@ -10,7 +10,6 @@
 local sys = require "luabox.sys"
 local confinement = require "luabox.confinement"
 local errors = require "luabox.errors"
-local mounts = require "luabox.mounts"
 local program = require "luabox.program"
 local schema = require "luabox.schema"
 local users = require "luabox.users"
@@ -126,7 +125,7 @@ local function prepare(container, options, where)
   if options.detach and not options.stdin then this.stdin = sys.text_file "" end
   if options.capture then this.reader, this.writer = sys.pipe() end
   if options.output or options.detach then
-    this.writer, this.capture = sys.output_file(options.output and mounts.resolve(options.output, where) or "/dev/null"), "all"
+    this.writer, this.capture = sys.output_file(options.output and require("luabox.mounts").resolve(options.output, where) or "/dev/null"), "all"
   end
   return this
 end
