@@ -1,9 +1,11 @@
 #include "bindings/lua.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <numeric>
 
+#include "engine/interrupt.hpp"
 #include "engine/process.hpp"
 
 namespace luabox::lua {
@@ -172,6 +174,7 @@ void push_error(lua_State* L, const Error& error) {
   lua_createtable(L, 0, 8);
   if (const auto* from_child = dynamic_cast<const ChildError*>(&error))
     return push_child_error(L, *from_child);
+  if (error.code() == EINTR) note_interrupt_thrown();
   set(L, "op", error.op());
   set(L, "path", error.object());
   set(L, "code", errno_name(error.code()));

@@ -20,17 +20,22 @@ int fail(const char* why) {
   return kFailed;
 }
 
+/// What an error that nobody caught says: a text, or an error table's message.
+const char* told(lua_State* L) {
+  if (lua_istable(L, -1)) lua_getfield(L, -1, "message");
+  return lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without a text";
+}
+
 int run(lua_State* L, int argc, char** argv) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "luabox.main");
-  if (lua_pcall(L, 1, 1, 0) != 0) return fail(lua_tostring(L, -1));
+  if (lua_pcall(L, 1, 1, 0) != 0) return fail(told(L));
   lua_createtable(L, argc, 0);
   for (int i = 1; i < argc; ++i) {
     lua_pushstring(L, argv[i]);
     lua_rawseti(L, -2, i);
   }
-  if (lua_pcall(L, 1, 1, 0) != 0)
-    return fail(lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without a text");
+  if (lua_pcall(L, 1, 1, 0) != 0) return fail(told(L));
   return static_cast<int>(lua_tointeger(L, -1));
 }
 

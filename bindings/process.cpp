@@ -269,6 +269,7 @@ bool readable(Fd& fd, std::optional<double> timeout) {
   pollfd ready = {fd.get(), POLLIN, 0};
   const int count = ::poll(&ready, 1, static_cast<int>(std::clamp(timeout.value_or(0), 0.0, 2e6) * 1000));
   if (count < 0 && errno != EINTR) throw Error("poll", "descriptor");
+  if (count < 0) check_interrupt("poll");
   return count > 0;
 }
 

@@ -24,7 +24,7 @@ std::string embedded_name(std::string name) {
 /// LUABOX_SCRIPTS names a checkout's folder; ignored where privileges were gained on exec.
 const char* scripts_folder() {
   static const char* const folder = ::secure_getenv("LUABOX_SCRIPTS");
-  return folder;
+  return folder != nullptr && *folder != '\0' ? folder : nullptr;
 }
 
 /// A document as a module: its text.

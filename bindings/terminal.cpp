@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "bindings/patterns.hpp"
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
 #include "engine/interrupt.hpp"
@@ -37,7 +38,7 @@ const lua::Entry lua::Class<ForwardedSignals>::methods[] = {
 template <>
 struct lua::Class<Interrupts> {
   static constexpr auto name = "interrupts";
-  static const Entry methods[1];
+  static const Entry methods[2];
 };
 template <>
 struct lua::Class<LineEditor> {
@@ -74,7 +75,7 @@ void raise_interrupt(lua_State* L, lua_Debug* at) {
   lua_error(L);
 }
 
-/// In the signal handler. Where Lua code is not reached (in string.find, say), the third one ends luabox.
+/// In the signal handler. Where Lua code is not reached (in table.sort, say), the third one ends luabox.
 void on_interrupt(int) {
   if (editing != 0) return;
   if (interrupts() >= kPatience && hook_reached == 0) {
@@ -84,6 +85,7 @@ void on_interrupt(int) {
     ::_exit(kInterrupted);
   }
   lua_sethook(interrupted_state, raise_interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  patterns::give_up();
 }
 
 /// terminal.interrupts() -> interrupts. Compiled loops don't see them: jit.off() first.
@@ -102,6 +104,12 @@ std::optional<std::string> clear(Interrupts&) {
   hook_reached = 0;
   if (signal == 0) return std::nullopt;
   return signal == SIGINT ? "INT" : signal == SIGTERM ? "TERM" : "HUP";
+}
+
+/// interrupts:ignore(): nothing comes of them any more
+void ignore(Interrupts& interrupts) {
+  interrupts.ignore();
+  lua_sethook(interrupted_state, nullptr, 0, 0);
 }
 
 // ---- the line editor
@@ -137,7 +145,8 @@ LineEditor make_editor() { return {}; }
 
 }  // namespace
 
-const lua::Entry lua::Class<Interrupts>::methods[] = {{"clear", fn<&clear>, false}};
+const lua::Entry lua::Class<Interrupts>::methods[] = {{"clear", fn<&clear>, false},
+                                                      {"ignore", fn<&ignore>, false}};
 const lua::Entry lua::Class<LineEditor>::methods[] = {{"read", fn<&read_line>, false},
                                                       {"remember", fn<&LineEditor::remember>, false}};
 
@@ -193,6 +202,7 @@ int open_terminal(lua_State* L) {
       {"forward_signals", lua::fn<&forward_signals>},  // terminal.forward_signals() -> signals
       {"supervise", lua::fn<&supervise_all>},  // terminal.supervise({ process, ... }, signals, master)
       {"interrupts", lua::fn<&catch_interrupts>, false},  // terminal.interrupts() -> interrupts:clear()
+      {"find", {patterns::find, nullptr}, false},         // terminal.find(text, pattern, init, plain)
       {"editor", lua::fn<&make_editor>, false}};          // terminal.editor() -> editor:read, editor:remember
   return lua::module(L, "terminal.", functions);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 
 namespace luabox {
 namespace {
@@ -55,7 +56,10 @@ std::string read_all(int fd, const std::string& name, size_t limit) {
   char buffer[16384];
   for (;;) {
     const ssize_t count = ::read(fd, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EINTR) {
+      check_interrupt("read");
+      continue;
+    }
     if (count < 0) throw Error("read", name);
     if (count == 0) return text;
     text.append(buffer, static_cast<size_t>(count));

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 
 namespace luabox {
 
@@ -121,6 +122,7 @@ std::optional<Lock> Lock::take(const std::string& path, Options options) {
   while (::flock(fd.get(), how) < 0) {
     if (errno == EWOULDBLOCK) return std::nullopt;
     if (errno != EINTR) throw Error("flock", path);
+    check_interrupt("flock");
   }
   return Lock(std::move(fd));
 }

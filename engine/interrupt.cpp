@@ -28,7 +28,6 @@ Interrupts::Interrupts(void (*on_signal)(int)) {
   told = on_signal;
   struct sigaction action = {};
   action.sa_handler = note;
-  action.sa_flags = SA_RESTART;
   for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &before_[i]);
 }
 
@@ -43,9 +42,17 @@ Interrupts::~Interrupts() {
   told = nullptr;
 }
 
+void Interrupts::ignore() {
+  struct sigaction action = {};
+  action.sa_handler = SIG_IGN;
+  for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
+  forget_interrupts();
+}
+
 int interrupted() { return last; }
 int interrupts() { return count; }
 bool interrupt_was_thrown() { return thrown; }
+void note_interrupt_thrown() { thrown = interrupted() != 0; }
 void forget_interrupts() {
   last = 0;
   count = 0;

@@ -1,8 +1,10 @@
 // Ctrl-C as an answer instead of an end: for a prompt that must survive what is typed at it.
 //
 // While an Interrupts lives, SIGINT, SIGTERM and SIGHUP do not end the process; they are remembered, and
-// waits of the engine (a process, a sleep) fail with EINTR. System calls are restarted (SA_RESTART), so that
-// nothing else fails half way. See sigaction(2).
+// waits of the engine (a process, a pipe, a lock, a sleep) fail with EINTR. No system call is restarted, so
+// that what reads a terminal or a pipe for a script ends too: whoever makes a call that may wait goes on
+// after EINTR itself, past check_interrupt() if giving up leaves nothing half done. See sigaction(2),
+// signal(7).
 #pragma once
 
 #include <csignal>
@@ -19,6 +21,9 @@ class Interrupts {
   Interrupts& operator=(Interrupts&&) = delete;
   ~Interrupts();
 
+  /// From now on nothing comes of them: what remains is the undoing, which is not to be cut short.
+  void ignore();
+
  private:
   struct sigaction before_[3] = {};
   bool owner_ = true;
@@ -28,8 +33,9 @@ class Interrupts {
 int interrupted();
 /// How many came.
 int interrupts();
-/// Whether check_interrupt() has thrown for one of them.
+/// Whether an Error was thrown for one of them: by check_interrupt(), or by a call that failed with EINTR.
 bool interrupt_was_thrown();
+void note_interrupt_thrown();
 void forget_interrupts();
 
 /// After a wait that a signal cut short: throws Error{`op`, EINTR} when it is to end, returns when it is to

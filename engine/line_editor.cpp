@@ -176,6 +176,7 @@ LineEditor::~LineEditor() {
 
 std::optional<std::string> LineEditor::read(const std::string& prompt, const Completer& completer) {
   const TerminalSignals signals;
+  std::clearerr(stdin);  // an end of input, or an interrupt, that somebody else's read met
   state_->prompt = prompt;
   state_->completer = &completer;
   el_set(state_->editor, EL_PREP_TERM, 1);

@@ -227,7 +227,7 @@ ExitStatus Process::reap() {
 std::optional<ExitStatus> Process::wait(double timeout) {
   if (ended_) return ended_;
   if (timeout >= 0 && !readable_within(pidfd_.get(), timeout)) return std::nullopt;
-  // poll(2) before waitid(2): a handler with SA_RESTART does not end the latter.
+  // poll(2) before waitid(2): reap() does not heed interrupts.
   while (timeout < 0 && !readable_within(pidfd_.get(), kForever)) {
   }
   return reap();

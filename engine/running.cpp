@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "engine/error.hpp"
+#include "engine/interrupt.hpp"
 #include "engine/namespaces.hpp"
 #include "engine/procfs.hpp"
 
@@ -105,6 +106,7 @@ bool Running::wait_for_end(double timeout) const {
   const int milliseconds = timeout < 0 ? -1 : static_cast<int>(std::min(timeout, 2e6) * 1000);
   const int count = ::poll(&ended, 1, milliseconds);
   if (count < 0 && errno != EINTR) throw Error("poll", "pidfd");
+  if (count < 0) check_interrupt("wait");
   return count > 0;
 }
 

@@ -7,7 +7,7 @@ local values = require "luabox.values"
 local repl = { summary = "A prompt to try everything at.", words = { "scripts", "files" } }
 
 local FAILED = 1
-local INTERRUPTED = 130
+local INTERRUPTED = { INT = 130, TERM = 143, HUP = 129 }
 local MOST_HISTORY = 1000
 
 local DESCRIPTION = [[
@@ -61,8 +61,24 @@ end
 --- The class that scripts/meta has for an object.
 local function class_of(value)
   if require("luabox.container").is(value) then return "luabox.Container" end
+  if require("luabox.execution").is(value) then return "luabox.Execution" end
+  local about = type(value) == "table" and getmetatable(value)
+  if type(about) == "table" and rawget(about, "class") then return about.class end
   local meta = type(value) == "userdata" and getmetatable(value)
   return type(meta) == "string" and "luabox.sys." .. meta:sub(1, 1):upper() .. meta:sub(2) or nil
+end
+
+--- "Container:start" of the method of an object that the prompt has.
+local function name_of_method(value, scope)
+  if type(value) ~= "function" then return nil end
+  for _, owner in next, scope.own do
+    local class, meta = class_of(owner), debug.getmetatable(owner)
+    for _, methods in ipairs { class and rawget(meta, "methods") or {}, class and rawget(meta, "__index") or {} } do
+      for name, each in pairs(type(methods) == "table" and methods or {}) do
+        if rawequal(each, value) then return class:match "[%w_]+$" .. ":" .. name end
+      end
+    end
+  end
 end
 
 local LUAS_OWN = "%s is Lua's own: https://www.lua.org/manual/5.1/manual.html#pdf-%s"
@@ -83,7 +99,7 @@ local function help(scope, ...)
   elseif type(value) == "string" then
     print_reference(value)
   else
-    local name = value == sys and "luabox.sys" or name_of(value, scope) or class_of(value)
+    local name = value == sys and "luabox.sys" or name_of(value, scope) or name_of_method(value, scope) or class_of(value)
     local in_lua = not name and type(value) == "function" and values.name_in_lua(value)
     if in_lua then return print(LUAS_OWN:format(in_lua, in_lua)) end
     if not name then errors.raise("there is no reference of %s", values.show(value)) end
@@ -120,7 +136,9 @@ local function new_scope()
     __index = function(_, name)
       local value = scope.get(name)
       if value ~= nil then return value end
-      errors.raise("there is no '%s' here%s", tostring(name), errors.suggestion(tostring(name), scope.names()))
+      local in_sys = pcall(function() return sys[name] end)
+      local near = in_sys and (" (did you mean 'sys.%s'?)"):format(name) or errors.suggestion(tostring(name), scope.names())
+      errors.raise("there is no '%s' here%s", tostring(name), near)
     end,
   })
   return scope
@@ -138,6 +156,7 @@ local function collect(...) return { n = select("#", ...), ... } end
 --- An expression is no tail call: an error in what it calls has the line.
 local function compile(text, name, scope)
   texts[name] = text
+  text = text:gsub("^(%s*)=", "%1")  -- as Lua's own prompt has it
   -- The bracket stands on the text's last line, which is what an error's line would otherwise be beyond, unless a comment ends it.
   local call = "local keep = ... return keep(" .. text
   local chunk = loadstring(call .. ")", "@" .. name) or loadstring(call .. "\n)", "@" .. name)
@@ -153,12 +172,24 @@ local function compile(text, name, scope)
   return nil, errors.from(problem)
 end
 
---- Runs a chunk; shows what it gives. Returns whether it went well, and the error.
+--- Whether `value` is a process in a container that wants the prompt's terminal, and that nobody keeps.
+local function wants_terminal(value, scope)
+  local execution = package.loaded["luabox.execution"]
+  if not (scope.at_terminal and execution and execution.is(value) and value:at_terminal()) then return false end
+  for _, kept in next, scope.own do
+    if rawequal(kept, value) then return false end
+  end
+  return true
+end
+
+--- Runs a chunk; shows what it gives. Returns whether it went well, and the error. A process that a line starts in a container and nobody keeps
+--- has the prompt's terminal until its end.
 local function run_chunk(chunk, name, scope)
   errors.script = { name = name, text = texts[name] }
   local ok, problem = errors.try(function()
     local result = collect(chunk(keep))
     if result.n == 0 then return end
+    if wants_terminal(result[1], scope) then result[1] = result[1]:stand_by() end
     scope.own._ = result[1]
     local shown = {}
     for i = 1, result.n do shown[i] = values.show(result[i]) end
@@ -201,11 +232,31 @@ local function marked(problem)
   return ("\n%s%s\n%s| %s%s"):format(margin, line, (" "):rep(#margin - 2), before, ("^"):rep(to - from + 1))
 end
 
-local function tell(problem)
+--- Lua doesn't say whose method there is none of: the nearest of all.
+local function suggest_method(problem)
+  local name = problem.message:match "^attempt to call method '([%w_]+)' %(a nil value%)$"
+  if not name then return end
+  local names = {}
+  for _, each in ipairs(require("luabox.reference").names()) do names[#names + 1] = each:match ":([%w_]+)$" end
+  for each in pairs(string) do names[#names + 1] = each end
+  problem.message = ("there is no method '%s'%s"):format(name, errors.suggestion(name, names))
+end
+
+local function tell(problem, signal)
   io.stdout:flush()
+  if signal and (problem.code == "EINTR" or problem.message:find "Interrupted system call$") then problem.message = "interrupted" end
+  suggest_method(problem)
   local text = tostring(problem) .. marked(problem)
   if cli.debug and problem.traceback then text = text .. "\n" .. problem.traceback end
   io.stderr:write(text, "\n")
+end
+
+--- From now on Ctrl-C, SIGTERM and SIGHUP are errors in what runs, whose undoing follows.
+local function catch_interrupts()
+  jit.off()  -- a compiled loop does not see an interrupt
+  jit.flush()
+  require("luabox.interruptible").install()
+  return sys.terminal.interrupts()
 end
 
 -- ---- without a terminal: -e and piped input
@@ -235,13 +286,17 @@ end
 local function run_text(text, source, scope)
   scope.source = source
   text = text:gsub("^#[^\n]*", "")
+  local interrupts = catch_interrupts()
   local chunk = compile(text, source, scope)
   local ok, problem
   if chunk then ok, problem = run_chunk(chunk, source, scope) else ok, problem = run_lines(text, scope) end
-  if ok then return 0 end
-  texts[source] = text
-  tell(problem)
-  return FAILED
+  local signal = interrupts:clear()
+  interrupts:ignore()
+  if not ok then
+    texts[source] = text
+    tell(problem, signal)
+  end
+  return signal and INTERRUPTED[signal] or ok and 0 or FAILED
 end
 
 -- ---- at a terminal
@@ -277,6 +332,9 @@ local function open_history(editor)
   end
 end
 
+-- Words that are no Lua without their brackets, where the prompt has no such name of its own.
+local BARE = { exit = "exit()", quit = "exit()", help = "help()" }
+
 --- Reads one input, however many lines it has. Returns the text and a chunk or an error; nil at the end; "" when it was given up.
 local function read_input(prompt, name, scope)
   local text
@@ -294,6 +352,8 @@ local function read_input(prompt, name, scope)
     end
     text = pending .. line
     if not text:find "%S" then return "" end
+    local bare = BARE[text:match "^%s*(%a+)%s*$"]
+    if bare and rawget(scope.own, text:match "%a+") == nil then text = bare end
     local chunk, problem = compile(text, name, scope)
     if problem ~= "incomplete" then
       if not text:find("--", 1, true) then text = text:gsub("%s*\n%s*", " ") end
@@ -303,11 +363,20 @@ local function read_input(prompt, name, scope)
   end
 end
 
+--- run_chunk() at the prompt. An interrupt that is raised in what load() reads leaves LuaJIT's hook switched off; an error that passes through a
+--- pcall from outside switches it on again, so there is always one.
+local function run_interruptibly(chunk, name, scope)
+  local ok, problem
+  pcall(function()
+    ok, problem = run_chunk(chunk, name, scope)
+    error "done"
+  end)
+  return ok, problem
+end
+
 --- Until Ctrl-D. Returns the exit status.
-local function converse(scope)
-  jit.off()  -- a compiled loop does not see an interrupt
-  jit.flush()
-  local prompt = { interrupts = sys.terminal.interrupts(), editor = sys.terminal.editor() }
+local function converse(prompt, scope)
+  scope.at_terminal = true
   prompt.remember = open_history(prompt.editor)
   print(("luabox %s: help() tells what is at hand, Ctrl-D ends."):format(sys.version()))
   local count = 1
@@ -318,13 +387,12 @@ local function converse(scope)
     if text ~= "" then
       count = count + 1
       local ok = chunk ~= nil
-      if ok then ok, problem = run_chunk(chunk, name, scope) end
+      if ok then ok, problem = run_interruptibly(chunk, name, scope) end
       local signal = prompt.interrupts:clear()
       if not ok then
-        if signal and problem.code == "EINTR" then problem.message = "interrupted" end
-        tell(problem)
+        tell(problem, signal)
       end
-      if signal and signal ~= "INT" then return INTERRUPTED end
+      if signal and signal ~= "INT" then return INTERRUPTED[signal] end
     end
   end
 end
@@ -348,7 +416,10 @@ function repl.run(arguments)
   if options.script then run_script(options.script, options.arguments, scope) end
   if options.execute then return run_text(options.execute, "-e", scope) end
   if not (sys.file.is_terminal(0) and sys.file.is_terminal(1)) then return run_text(io.read "*a" or "", "input", scope) end
-  return converse(scope)
+  local prompt = { interrupts = catch_interrupts(), editor = sys.terminal.editor() }
+  local status = converse(prompt, scope)
+  prompt.interrupts:ignore()
+  return status
 end
 
 return repl

@@ -2,6 +2,7 @@
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local running = require "luabox.running"
+local units = require "luabox.units"
 
 local attachment = {}
 
@@ -18,7 +19,10 @@ local function limits_of(container)
   local group = container:cgroup()
   if not group then errors.raise("the container '%s' has no cgroup of its own", container.name) end
   return setmetatable({}, {
-    __index = function(_, key) return group:read(key) end,
+    __index = function(_, key)
+      local value = group:read(key)
+      return tonumber(value) or value
+    end,
     __newindex = function(_, key, value) container:update { [key] = value } end,
     names = names_of_limits(),
     __tostring = function() return "<limits " .. table.concat(group:paths(), " ") .. ">" end,
@@ -55,6 +59,18 @@ function METHODS.update(self, limits) return self.running:update(limits) end
 function METHODS.stats(self) return self.running:stats() end
 function METHODS.kill(self, signal) return self.running:kill(signal) end
 function METHODS.alive(self) return self.running:alive() end
+function METHODS.wait(self, seconds) return self.running.process:wait(seconds and units.duration(seconds)) end
+
+local PATIENCE = 10  -- seconds
+
+function METHODS.stop(self, seconds)
+  self:kill "TERM"
+  if self:wait(seconds or PATIENCE) then return end
+  self:kill "KILL"
+  self:wait()
+end
+
+local SETTABLE = "%s can't be set; limits are: c.cgroup.memory = \"1GiB\", c:update { memory = \"1GiB\" }"
 
 --- The container called `name`, whoever started it.
 function attachment.to(name)
@@ -64,10 +80,11 @@ function attachment.to(name)
       if VIEWS[key] then return VIEWS[key](found) end
       return METHODS[key]
     end,
+    __newindex = function(_, key) errors.raise(SETTABLE, "c." .. tostring(key)) end,
     __tostring = function()
       return ("<container %s, process %d, %s>"):format(found.name, found.process:pid(), found:alive() and "running" or "ended")
     end,
-    views = VIEWS, names = { "cgroup", "mounts", "exec", "update", "stats", "kill", "alive" },
+    class = "luabox.Attachment", views = VIEWS, methods = METHODS, names = { "cgroup", "mounts" },
   })
 end
 

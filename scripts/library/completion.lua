@@ -50,6 +50,17 @@ local function class_at(open, level)
   return outer and reference.class_of_field(outer, field)
 end
 
+--- The words that may stand in a string that is the value of a field: of network the "none" and "host". nil where its type says none.
+local function literals_at(open, text)
+  local name = text.before and text.before:match "([%a_][%w_]*)%s*=%s*$"
+  local class = name and class_at(open, #open)
+  for _, field in ipairs(class and reference.fields_of(class) or {}) do
+    local words = {}
+    for word in (field.name == name and field.type or ""):gmatch '"([^"]*)"' do words[#words + 1] = word end
+    if #words > 0 then return words end
+  end
+end
+
 local function sorted(words)
   local seen, list = {}, {}
   for _, word in ipairs(words) do
@@ -67,6 +78,15 @@ local function starting(words, start)
   return sorted(list)
 end
 
+--- The documented names of a container: it has many more that only luabox itself needs.
+local function names_of_container(methods)
+  local names = {}
+  for _, entry in ipairs((reference.all())) do names[#names + 1] = entry.name:match "^Container:(.*)$" end
+  if methods then return names end
+  for _, field in ipairs(reference.fields_of(reference.find "luabox.Container")) do names[#names + 1] = field.name end
+  return names
+end
+
 --- Every name that can stand behind `value` and a "." or ":"; metatables are followed, nothing is called.
 local function names_in(value, methods)
   local names, depth = {}, 0
@@ -80,9 +100,12 @@ local function names_in(value, methods)
     local meta = debug.getmetatable(from)
     if type(meta) ~= "table" then return end
     for _, name in ipairs(rawget(meta, "names") or {}) do names[#names + 1] = name end
+    add(rawget(meta, "methods"))
     add(rawget(meta, "__index"))
   end
-  if type(value) == "table" then
+  if package.loaded["luabox.container"] and package.loaded["luabox.container"].is(value) then
+    names = names_of_container(methods)
+  elseif type(value) == "table" then
     add(value)
   else
     local meta = debug.getmetatable(value)
@@ -140,6 +163,22 @@ end
 
 local SYS_MODULES = { "archive", "cgroup", "file", "json", "log", "mount", "net", "running", "security", "terminal", "user" }
 
+--- Paths of the host's that begin with `start`, folders with a "/" behind them; hidden ones where `start` says so.
+local function paths(start)
+  local sys = require "luabox.sys"
+  local folder, name = start:match "^(.*/)([^/]*)$"
+  if not folder then return {} end
+  local ok, entries = pcall(sys.file.list, folder)
+  local found = {}
+  for _, entry in ipairs(ok and entries or {}) do
+    local hidden = entry:sub(1, 1) == "." and name:sub(1, 1) ~= "."
+    if entry:sub(1, #name) == name and not hidden then
+      found[#found + 1] = folder .. entry .. (sys.file.kind(folder .. entry .. "/.") == "directory" and "/" or "")
+    end
+  end
+  return sorted(found)
+end
+
 --- Where the word at the end of `before` starts (1 is the first byte), and the words that may stand there.
 --- `scope` is { names = function() -> list, get = function(name) -> value } of the prompt.
 ---@return integer start, string[] words
@@ -147,7 +186,10 @@ function completion.of(before, scope)
   local open, text = scan(before)
   if text then
     local word = text.before and text.before:match "([%a_][%w_]*)%s*%(?%s*$"
-    return text.start, word and STRINGS[word] and starting(STRINGS[word](), before:sub(text.start)) or {}
+    local typed = before:sub(text.start)
+    local literals = literals_at(open, text)
+    if literals then return text.start, starting(literals, typed) end
+    return text.start, word and STRINGS[word] and starting(STRINGS[word](), typed) or paths(typed)
   end
   local path, separator, last = before:match "([%a_][%w_.:]*)([.:])([%w_]*)$"
   if path then

@@ -19,7 +19,18 @@ local users = require "luabox.users"
 local Execution = {}
 Execution.__index = Execution
 
+function Execution:__tostring()
+  local status = self.child:status()
+  local how = status and (status.signal and "ended by signal " .. status.signal or "ended with " .. status.code) or "running"
+  return ("<execution %s, process %d, %s>"):format(self.config.command[1], self.child:pid(), how)
+end
+
+--- Whether it has the terminal of who started it: nothing of it is to be read later.
+function Execution:at_terminal() return self.terminal ~= nil and self.terminal ~= false and self.reader == nil end
+
 local execution = {}
+
+function execution.is(value) return type(value) == "table" and getmetatable(value) == Execution end
 
 local FIELDS = {
   env = schema.environment, cwd = schema.absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,

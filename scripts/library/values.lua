@@ -84,9 +84,11 @@ end
 
 local function code(value)
   local about = debug.getinfo(value, "S")
+  local in_lua = values.name_in_lua(value)
+  if in_lua then return ("<function %s>"):format(in_lua) end
   if about.what == "C" then
     local _, name = debug.getupvalue(value, 2)  -- what the gate calls it
-    return type(name) == "string" and ("<function sys.%s>"):format(name) or ("<function %s>"):format(values.name_in_lua(value) or "of Lua")
+    return type(name) == "string" and ("<function sys.%s>"):format(name) or "<function of Lua>"
   end
   return ("<function %s:%d>"):format(about.short_src:gsub("^luabox:", ""), about.linedefined)
 end

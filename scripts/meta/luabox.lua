@@ -238,9 +238,55 @@ function Execution:kill(signal) end
 ---@return integer status
 function Execution:output() end
 
+---Whether it has a terminal of its own, of which nobody has read: `stand_by` carries it.
+---@return boolean
+function Execution:at_terminal() end
+
 ---Passes signals on and carries its terminal until it ends.
 ---@return integer status
 function Execution:stand_by() end
+
+---A container that runs, whoever started it, as the prompt has it: `luabox repl --container NAME`, or running "NAME".
+---
+---    c.cgroup.memory = "1GiB"
+---    c:exec { "sh" }
+---@class luabox.Attachment
+---@field name string
+---@field config table  what its script asked for, as far as it decides how a process runs in it
+---@field cgroup luabox.CgroupLimits  reading a key asks the kernel, setting one tells it
+---@field mounts table[]  what is mounted in it: { target =, type =, source =, options = }
+local Attachment = {}
+
+---Starts a further process in it, which has the terminal until its end.
+---@param options luabox.ExecOptions
+---@return integer|string status  with `capture` what it wrote, and behind it the exit status
+function Attachment:exec(options) end
+
+---What it has used, as Container:stats.
+---@return luabox.sys.CgroupStats
+function Attachment:stats() end
+
+---Sets limits while it runs, as Container:update.
+---@param limits luabox.CgroupLimits
+function Attachment:update(limits) end
+
+---Sends a signal to its command.
+---@param signal? string|integer  "TERM" if none is said
+---@return boolean there  whether there was a process
+function Attachment:kill(signal) end
+
+---Asks it to end (SIGTERM), kills it when that takes too long. Its exit status is for who started it.
+---@param seconds? luabox.Duration  10 if none is said
+function Attachment:stop(seconds) end
+
+---Waits until its command has ended.
+---@param seconds? luabox.Duration  at most so long
+---@return boolean ended
+function Attachment:wait(seconds) end
+
+---Whether its command still runs.
+---@return boolean
+function Attachment:alive() end
 
 ---Checks the table, and raises at the line that is wrong. Nothing is started: return it from the script, or call its methods.
 ---

@@ -1183,6 +1183,16 @@ function sys.terminal.supervise(processes, signals, master) end
 ---@return luabox.sys.Interrupts
 function sys.terminal.interrupts() end
 
+---string.find, that an interrupt ends (EINTR): the prompt's string functions stand on it.
+---@param text string
+---@param pattern string
+---@param init? integer
+---@param plain? boolean
+---@return integer|false|nil from  nil where nothing matches; false for a pattern that is wrong
+---@return integer|string to  or what is wrong
+---@return string|integer ...  captures
+function sys.terminal.find(text, pattern, init, plain) end
+
 ---A line editor on descriptors 0 and 1.
 ---@return luabox.sys.Editor
 function sys.terminal.editor() end
@@ -1202,6 +1212,9 @@ local Interrupts = {}
 
 ---@return string? signal  "INT", "TERM" or "HUP": what came since the last time
 function Interrupts:clear() end
+
+---From now on nothing comes of them, for an undoing that is not to be cut short.
+function Interrupts:ignore() end
 
 ---@class luabox.sys.Editor
 local Editor = {}

@@ -58,9 +58,23 @@ if [ -d /sys/fs/cgroup/memory ]; then
 else
   skipped "a limit that would hold nothing is refused" "cgroup v2 has one hierarchy"
 fi
+holds "what is no limit can't be set" 'c.limit can'"'"'t be set; limits are: c.cgroup' "$("$LUABOX" repl --container $mark -e 'c.limit = 1' 2>&1)"
+holds "help knows its methods" 'Attachment:exec(options)' "$("$LUABOX" repl --container $mark -e 'help(c.exec)' 2>&1)"
+holds "a method that is near" "there is no method 'exek' (did you mean 'exec'?)" "$("$LUABOX" repl --container $mark -e 'c:exek {}' 2>&1)"
 holds "one that is not there is told" "no container 'nosuch'" "$("$LUABOX" repl --container nosuch -e 1 2>&1)"
-kill $runtime; wait $runtime
-leaves_nothing "and it is left as it was"
+equal "it is waited for, and stopped" "false true" "$("$LUABOX" repl --container $mark -e 'local before = c:wait(0.01) c:stop(1) return print(before, not c:alive())' 2>&1 | tr '\t' ' ')"
+wait $runtime; equal "its luabox hears how it ended" 143 $?
+leaves_nothing "and nothing is left of it"
+
+# stopped SIGNAL CODE: -e CODE, hit by the signal once it runs
+stopped() { "$LUABOX" -e "print 'runs' io.stdout:flush() $2" > out 2> err & local pid=$!; within 5 grep -q runs out; sleep 0.1; kill -"$1" $pid; wait $pid; }
+made="c = container { name = '$mark', rootfs = '$work/rootfs', command = { '/bin/sleep', '4321' } } c:start()"
+stopped TERM "$made while true do end"; equal "SIGTERM ends what -e runs" 143 $?
+holds "with its line" '-e:1: interrupted' "$(cat err)"
+leaves_nothing "and what was started ends with it"
+stopped HUP "$made c:wait()"; equal "so does SIGHUP" 129 $?
+leaves_nothing "(nothing is left then)"
+stopped TERM 'return ("a"):rep(40000):find(("a*"):rep(20) .. "b")'; equal "also within string.find" 143 $?
 
 # ---- a terminal
 command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; [ $status = 0 ] && exit 77; finish; }
@@ -77,6 +91,8 @@ put() { pane send-keys -l "$1"; }
 fresh() { keys C-c; sleep 0.1; keys C-l; sleep 0.1; pane clear-history; }
 appears() { if within 5 shows "$2"; then ok "$1"; else failed "$1" "the screen shows: $(screen | grep .)"; fi; }
 
+mkfifo fifo
+exec 8< "$work"; flock 8  # what sys.file.lock(".") waits for
 within 5 shows '^host>' || finish
 type "cd $work; stty -a > before; $LUABOX repl"
 appears "it prompts" '^luabox> *$'
@@ -101,6 +117,29 @@ fresh; type 'r.mounts[1].target'; appears "its mounts are listed" '^"/"$'
 fresh; type 'while true do end'; sleep 0.3; keys C-c; appears "Ctrl-C stops an endless loop" '\[[0-9]+\]:1: interrupted'
 fresh; type 'while true do pcall(function() while true do end end) end'; sleep 0.3; keys C-c; sleep 0.2; keys C-c
 appears "a second one a loop around pcall" 'interrupted'
+for line in 'return ("a"):rep(40000):find(("a*"):rep(20) .. "b")' 'return ("a"):rep(40000):gsub(("a-"):rep(20) .. "b", "")' \
+  'for _ in ("a"):rep(40000):gmatch(("a*"):rep(20) .. "b") do end' 'return io.read()' 'return io.popen("sleep 4322"):read()' \
+  'while true do os.execute "sleep 4323" end' 'return load(function() return " " end)' 'return sys.file.lock(".", { wait = true })' \
+  'return c:exec({ "/bin/sleep", "4324", capture = true }):output()' 'return io.open "fifo"' 'return sys.file.read "fifo"'; do
+  fresh; type "print '=runs' $line"; within 5 shows '^=runs'; sleep 0.3; keys C-c; appears "Ctrl-C stops $line" 'interrupted|Interrupted'
+  type '"and " .. "lives"'; appears "(the prompt lives)" '^"and lives"$'
+done
+fresh; type 'print "=runs" return pcall(function() while true do end end)'; within 5 shows '^=runs'; sleep 0.2; keys C-c; appears "Ctrl-C is heard after an interrupt in what load reads" 'false +.*interrupted'
+fresh; type 'io.read()'; type 'typed text'; appears "io.read at the prompt reads a line" '^"typed text"$'
+fresh; type 'n = 0 for _ in io.lines() do n = n + 1 end'; type 'one'; type 'two'; keys C-d; type '"read " .. n'; appears "io.lines reads up to Ctrl-D" '^"read 2"$'
+type 'io.read()'; type 'again'; appears "which is not the end for the next" '^"again"$'
+fresh; type '= 20 + 3'; appears "= EXPRESSION is one" '^23$'
+fresh; type 'mount'; appears "a primitive's full name is told" "did you mean 'sys.mount'"
+fresh; put 'directory "./root'; keys Tab; appears "Tab completes a path" '^luabox> directory "./rootfs/$'
+fresh; put 'container { seccomp = "unc'; keys Tab; appears "and a word that a field takes" 'seccomp = "unconfined$'
+fresh; put 'c:'; keys Tab; appears "a container's methods are listed" 'destroy +exec +kill'
+fresh; type 'help(c.exec)'; appears "help of a method" 'Container:exec\(options\)'
+printf 'function twice(a)\n\n  -- a comment\n  return a * 2 -- twice\nend\n\nfor i = 4, 5 do\n  print(twice(i) + 100)\nend\n' > block
+fresh; pane load-buffer block; pane paste-buffer; appears "a pasted block runs as it stands" '^108$'; appears "up to its end" '^110$'
+fresh; type 'c:exec { "/bin/sh", "-c", "echo on $(tty); read a; echo got $a; exit 5" }'; appears "a process that nobody keeps has the terminal" '^on /dev/'
+type 'some'; appears "until its end" '^got some'; appears "with its exit status" '^5$'
+fresh; type 'kept_one = c:exec { "/bin/sleep", "4325" }'; type 'kept_one'; appears "one that is kept runs beside the prompt" '<execution /bin/sleep, process [0-9]+, running>'
+type 'kept_one:kill() return kept_one:wait()'; appears "until it is killed" '^143$'
 fresh; type 'c:wait()'; sleep 0.3; keys C-c; appears "and what waits" 'interrupted|Interrupted'
 fresh; type 'c.process:status() == nil'; appears "its container does not hear of it" '^true$'; type '"still " .. "here"'; appears "the prompt lives" '^"still here"$'
 fresh; type 'setmetatable({}, { __tostring = function() while true do end end })'; sleep 0.3; keys C-c; appears "and what a value says of itself" 'interrupted'
@@ -117,5 +156,8 @@ leaves_nothing "what was started in it has ended"
 fresh; type "$LUABOX repl"; within 5 shows '^luabox>'
 put ''; keys C-r; put 'kept \*'; sleep 0.2; keys Enter Enter; appears "the history is searched, and has been kept" 'kept \* 2'
 equal "for its owner alone" 600 "$(stat -c %a "$XDG_STATE_HOME/luabox/history")"
-keys C-c; keys C-d; appears "(the end)" '^host>'
+keys C-c; fresh; type 'exit'; appears "exit is the end without brackets too" '^host>'
+type "$LUABOX repl"; within 5 shows '^luabox>'; type "c = container { name = '$mark', rootfs = '$work/rootfs', command = { '/bin/sleep', '4321' } } return c:start()"
+appears "(one runs)" '<container'
+pane kill-server; leaves_nothing "a terminal that goes away ends what was started"
 finish
