@@ -11,10 +11,10 @@ local FOUND = 1
 local MOST_ROUNDS = 50
 
 local DESCRIPTION = [[
-Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; locals that nothing uses; fields that no
-constructor takes; values of
-the wrong type, unit or combination, where they are written as constants; files, images and modules that are missing. What a script
-computes is not checked. The exit status is 1 when there is an error; warnings alone are 0.]]
+Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; locals that nothing reads, or that hide
+another; fields that no constructor takes; methods and primitives that there are none of; values of the wrong type, unit or combination,
+where they are written as constants; mounts that hide each other; files, images and modules that are missing. What a script computes is
+not checked. The exit status is 1 when there is an error; with warnings alone, or nothing, it is 0.]]
 
 local EXAMPLES = [[
 luabox check box.lua                   one line for each mistake
@@ -23,19 +23,43 @@ luabox check --json *.lua              for editors]]
 function check.parser()
   local parser = cli.parser("check", DESCRIPTION, EXAMPLES)
   parser:argument("scripts", "The scripts."):args "+":argname "SCRIPT"
-  parser:flag("--json", "As JSON: a list of { file, line, column, severity, kind, message }.")
+  parser:flag("--json", "As JSON: a list of { file, line, column, end_column, severity, kind, message }.")
   return parser
 end
 
 -- ---- what is found
 
+--- `place` is a token, or a line, in which what the message names is looked for.
 local function new_report(file)
-  local report = { file = file, list = {}, seen = {} }
-  function report.add(severity, kind, line, column, message)
+  local report = { file = file, list = {}, seen = {}, tokens = {}, text = "" }
+  function report.add(severity, kind, place, message)
+    local token = type(place) == "table" and place or report.token_of(place, message)
+    local line = token and token.line or place
     local key = line .. "\0" .. message
     if report.seen[key] then return end
     report.seen[key] = true
-    report.list[#report.list + 1] = { file = file, line = line, column = column, severity = severity, kind = kind, message = message }
+    local column = token and token.from - #(report.text:sub(1, token.from - 1):match "^(.*\n)" or "") or 1
+    local width = token and (report.text:sub(token.from, token.to):find "\n" or token.to - token.from + 2) - 1 or 0
+    report.list[#report.list + 1] = { file = file, line = line, column = column, end_column = column + width, severity = severity, kind = kind,
+      message = message }
+  end
+  --- The token of `line` that a message is about: a quoted word, the last part of "container.nice", else its first.
+  function report.token_of(line, message)
+    local words = {}
+    for word in message:gmatch "'([^']+)'" do words[#words + 1] = word end
+    words[#words + 1] = message:match "^cgroup key ([%w_.]+)"
+    words[#words + 1] = message:match "^[%w_]+%.([%w_]+)"
+    words[#words + 1] = message:match "there is no folder (%S+)$" or message:match "there is no (%S+)$"
+    words[#words + 1] = message:match "^[%w_]+"
+    for _, word in ipairs(words) do
+      for _, token in ipairs(report.tokens) do
+        local text = token.kind == "string" and token.text:match "^[\"'](.*)[\"']$" or token.text
+        if token.line == line and text == word then return token end
+      end
+    end
+    for _, token in ipairs(report.tokens) do
+      if token.line == line then return token end
+    end
   end
   return report
 end
@@ -154,7 +178,7 @@ local function check_keys(context, found)
   for _, item in ipairs(found.items) do
     if item.key and not known[item.key] then
       item.wrong = true
-      context.report.add("error", "field", item.at.line, context.column(item.at),
+      context.report.add("error", "field", item.at,
         ("%s has no field '%s'%s"):format(found.name, item.key, errors.suggestion(item.key, known)))
     end
   end
@@ -238,7 +262,7 @@ local function check_values(context, call)
     if ok then return result end
     local line = tonumber((result.where or ""):match ":(%d+)$") or call.line
     local lacks = result.message:match "expected the field '([%w_]+)'"
-    if not (lacks and told_of(call)) then context.report.add("error", "value", line, nil, result.message) end
+    if not (lacks and told_of(call)) then context.report.add("error", "value", line, result.message) end
     local item = not lacks and item_of(context, call, line, result.message)
     if not item then return nil end
     item.wrong = true
@@ -248,7 +272,7 @@ end
 -- ---- what must be there
 
 local function missing(context, line, kind, message, ...)
-  context.report.add("error", kind, line, nil, message:format(...))
+  context.report.add("error", kind, line, message:format(...))
 end
 
 local function line_in(where, fallback) return tonumber((where or ""):match ":(%d+)$") or fallback end
@@ -290,7 +314,7 @@ local function check_plans(context, call, made)
     local ok, problem = errors.try(plan, config[field])
     if not ok then
       local line = line_in(require("luabox.schema").line_of_key(made.where, problem.message:match "key ([%w_.]+):" or field), call.line)
-      context.report.add("error", "value", line, nil, problem.message)
+      context.report.add("error", "value", line, problem.message)
     end
   end
 end
@@ -329,31 +353,49 @@ local function check_globals(context, chunk)
   for name in pairs(known) do names[#names + 1] = name end
   for _, use in ipairs(uses) do
     if use.how == "get" and not known[use.name] and not own[use.name] then
-      context.report.add("error", "global", use.line, nil, ("there is no global '%s'%s"):format(use.name, errors.suggestion(use.name, names)))
+      context.report.add("error", "global", use.line, ("there is no global '%s'%s"):format(use.name, errors.suggestion(use.name, names)))
     elseif use.how == "set" then
       local kind = known[use.name] and "the global '%s' of luabox is replaced" or "'%s' is set as a global; 'local' keeps it here"
-      context.report.add("warning", "global", use.line, nil, kind:format(use.name))
+      context.report.add("warning", "global", use.line, kind:format(use.name))
     end
   end
 end
 
---- Locals whose name stands nowhere else in the script. A name that begins with "_" says that it is not wanted.
-local function check_locals(context)
-  local count, made = {}, {}
-  for i, token in ipairs(context.tokens) do
-    if token.kind == "name" then count[token.text] = (count[token.text] or 0) + 1 end
-    local at = token.text == "local" and i + 1
-    if at and context.tokens[at].text == "function" then at = at + 1 end
-    while at and context.tokens[at] and context.tokens[at].kind == "name" do
-      made[#made + 1] = context.tokens[at]
-      at = context.tokens[at + 1] and context.tokens[at + 1].text == "," and at + 2 or nil
+--- Mounts of a container that hide each other: two on one target, or one above another that came before it.
+local function check_mounts(context, call, made)
+  if call.name ~= "container" or not made then return end
+  local before = {}
+  for _, mount in ipairs(made.config.mounts or {}) do
+    local target = mount.target and mount.target:gsub("(.)/+$", "%1")
+    local line = line_in(mount.where, call.line)
+    for _, other in ipairs(target and before or {}) do
+      if other.target == target then
+        context.report.add("warning", "mount", line, ("two mounts on '%s': this one hides the one of line %d"):format(target, other.line))
+      elseif other.target:sub(1, #target + 1) == target .. "/" then
+        context.report.add("warning", "mount", line, ("the mount on '%s' hides the one on '%s', which comes before it"):format(target, other.target))
+      end
     end
+    if target then before[#before + 1] = { target = target, line = line } end
   end
-  for _, token in ipairs(made) do
-    if count[token.text] == 1 and token.text:sub(1, 1) ~= "_" then
-      context.report.add("warning", "unused", token.line, context.column(token), ("the local '%s' is never used"):format(token.text))
-    end
-  end
+end
+
+--- Limits that are written as a constant, for update.
+local function check_limits(context, from, to)
+  local limits = loadstring("return " .. text_without(context, from, to, {}))
+  local ok, problem = errors.try(function() sys.cgroup.plan(setfenv(limits, {})()) end)
+  if not ok then context.report.add("error", "value", context.tokens[from].line, problem.message) end
+end
+
+local function check_names(context)
+  require("luabox.names").check {
+    tokens = context.tokens, constructors = context.constructors, add = context.report.add,
+    expression_end = function(at) return expression_end(context.tokens, at) end,
+    check_table = function(at, class, name)
+      local found = parse_table(context, at, class, name)
+      check_keys(context, found)
+      if class.name == "luabox.CgroupLimits" and found.constant then check_limits(context, at, found.to) end
+    end,
+  }
 end
 
 -- ---- one script
@@ -381,28 +423,33 @@ end
 
 local function new_context(file, text, report)
   local vocabulary = require "luabox.stdlib"
-  local context = { file = file, text = text, report = report, vocabulary = vocabulary, tables = {}, tokens = lexer.tokens(text) }
+  local context = { file = file, text = text, report = report, vocabulary = vocabulary, tables = {}, tokens = report.tokens }
   context.constructors, context.images = constructors_in(context.tokens, vocabulary), images_by_name()
-  function context.column(token) return token.from - #(text:sub(1, token.from - 1):match "^(.*\n)" or "") end
   function context.embedded(module) return type(package.loaders[2](module)) == "function" end
   return context
 end
 
 local function check_script(file)
   local report = new_report(file)
-  local text = require("luabox.commands.run").read(file, sys.file.read)
+  local there, text = errors.try(require("luabox.commands.run").read, file, sys.file.read)
+  if not there then
+    report.add("error", "file", 1, tostring(text))
+    return report.list
+  end
   local chunk, problem = loadstring(text, "@" .. file)
   if not chunk and text:find("\0", 1, true) then errors.raise("%s is a binary file, expected a script in text", file) end
   if not chunk then
     local line, message = problem:match ":(%d+): (.*)$"
-    report.add("error", "syntax", tonumber(line) or 1, nil, message or problem)
+    report.text, report.tokens = text, lexer.tokens(text)
+    report.add("error", "syntax", tonumber(line) or 1, message or problem)
     return report.list
   end
   errors.script = { name = file, text = text }
+  report.text, report.tokens = text, lexer.tokens(text)
   local context = new_context(file, text, report)
   check_globals(context, chunk)
   check_modules(context)
-  check_locals(context)
+  check_names(context)
   for i in ipairs(context.tokens) do
     context.tables = {}
     local call = parse_call(context, i)
@@ -411,10 +458,12 @@ local function check_script(file)
       local made = check_values(context, call)
       check_files(context, call, made)
       check_plans(context, call, made)
+      check_mounts(context, call, made)
     end
   end
   table.sort(report.list, function(a, b)
     if a.line ~= b.line then return a.line < b.line end
+    if a.column ~= b.column then return a.column < b.column end
     return a.message < b.message
   end)
   return report.list
@@ -434,7 +483,7 @@ function check.run(arguments)
     return status
   end
   for _, found in ipairs(all) do
-    print(("%s:%d:%s %s%s"):format(found.file, found.line, found.column and found.column .. ":" or "",
+    print(("%s:%d:%d: %s%s"):format(found.file, found.line, found.column,
       found.severity == "warning" and "warning: " or "", found.message))
   end
   return status

@@ -9,28 +9,28 @@ told() { printf '%s\n' "$1" > s.lua; "$LUABOX" check s.lua 2>&1; }
 # finds NAME SCRIPT LINE...: exactly these
 finds() { local name=$1 script=$2; shift 2; equal "$name" "$(printf '%s\n' "$@")" "$(told "$script")"; }
 
-finds "what is no Lua" $'local x =\nreturn x y' "s.lua:2: unexpected symbol near 'return'"
-finds "a global that is not there" 'print(imgae "box", os.getenv "HOME")' "s.lua:1: there is no global 'imgae' (did you mean 'image'?)"
-finds "one that the script sets is there" $'x = 1\nprint(x)' "s.lua:1: warning: 'x' is set as a global; 'local' keeps it here"
+finds "what is no Lua" $'local x =\nreturn x y' "s.lua:2:1: unexpected symbol near 'return'"
+finds "a global that is not there" 'print(imgae "box", os.getenv "HOME")' "s.lua:1:7: there is no global 'imgae' (did you mean 'image'?)"
+finds "one that the script sets is there" $'x = 1\nprint(x)' "s.lua:1:1: warning: 'x' is set as a global; 'local' keeps it here"
 succeeds "warnings alone are no failure" "$LUABOX" check s.lua
 finds "an unknown field, at its place, and its neighbours" $'return container {\n  hostnmae = "a", rootfs = "rootfs",\n  nice = "low", command = { "sh" },\n}' \
-  "s.lua:2:3: container has no field 'hostnmae' (did you mean 'hostname'?)" "s.lua:3: container.nice: expected a whole number from -20 to 19, got 'low'"
+  "s.lua:2:3: container has no field 'hostnmae' (did you mean 'hostname'?)" "s.lua:3:10: container.nice: expected a whole number from -20 to 19, got 'low'"
 finds "also beside what is computed, and nested" \
   $'local function f() return 1 end\nreturn container { rootfs = f(), command = { f() },\n  namespaces = { nett = "new" }, mounts = { bind { f(), "/x", redonly = true } } }' \
-  "s.lua:3:63: bind has no field 'redonly' (did you mean 'readonly'?)" "s.lua:3:18: container.namespaces has no field 'nett' (did you mean 'net'?)"
+  "s.lua:3:18: container.namespaces has no field 'nett' (did you mean 'net'?)" "s.lua:3:63: bind has no field 'redonly' (did you mean 'readonly'?)"
 finds "a unit" $'return container { rootfs = "rootfs", command = { "x" },\n  cgroup = { memory = "100Zorg" } }' \
-  "s.lua:2: cgroup key memory: '100Zorg' is no size; write 100MB, 64MiB or a number of bytes"
+  "s.lua:2:23: cgroup key memory: '100Zorg' is no size; write 100MB, 64MiB or a number of bytes"
 finds "what can't be meant together" $'return container { rootfs = "rootfs", command = { "x" }, network = "host",\n  namespaces = { net = "new" } }' \
-  "s.lua:1: network = \"host\" and namespaces.net = 'new' can't both be meant"
+  "s.lua:1:58: network = \"host\" and namespaces.net = 'new' can't both be meant"
 finds "what is missing" $'require "nowhere"\nreturn container { rootfs = directory "./none", command = { "x" },\n  mounts = { bind { "./data", "/data" } } }' \
-  "s.lua:1: there is no module 'nowhere'" "s.lua:2: directory: there is no folder ./none" "s.lua:3: bind: there is no ./data"
+  "s.lua:1:9: there is no module 'nowhere'" "s.lua:2:39: directory: there is no folder ./none" "s.lua:3:21: bind: there is no ./data"
 finds "a name that the script made its own is no constructor" $'local function bind(t) return t end\nprint(bind { anything = 1 })'
 told 'os.execute "touch ran"; io.open("ran", "w"); return container { rootfs = "rootfs", command = { os.execute "touch ran" } }' > /dev/null
 lacks "nothing is run" ran "$(ls)"
 told 'nosuch()' > /dev/null; equal "an error is the exit status 1" 1 $?
 "$LUABOX" check --json s.lua > found.json; equal "--json too" 1 $?
-equal "--json is for programs" "s.lua 1 global error" \
-  "$(python3 -c 'import json; e = json.load(open("found.json"))[0]; print(e["file"], e["line"], e["kind"], e["severity"])')"
+equal "--json is for programs" "s.lua 1 1 7 global error" \
+  "$(python3 -c 'import json; e = json.load(open("found.json"))[0]; print(e["file"], e["line"], e["column"], e["end_column"], e["kind"], e["severity"])')"
 for script in "$top"/examples/*.lua "$top"/examples/*/*.lua; do
   equal "nothing but images is wrong with $(basename "$script")" "" "$("$LUABOX" check "$script" | grep -v "there is no image")"
 done
@@ -46,8 +46,16 @@ while IFS= read -r field && IFS= read -r told; do
   } > c$number.lua
   echo "c$number.lua:${told#    }" >> ../wanted
 done < "$here/check_cases.txt"
-nice "$LUABOX" check $(ls -v c*.lua) > ../told 2>&1)
-equal "$(wc -l < wanted) wrong fields are told, each at its line" "" "$(diff wanted told)"
+nice "$LUABOX" check $(ls -v c*.lua) 2>&1 | tee ../columns | sed -E 's/^(c[0-9]+\.lua:[0-9]+):[0-9]+:/\1:/' > ../told)
+equal "$(wc -l < wanted) wrong fields are told, each at its line" "" "$(diff <(sed -E 's/^(c[0-9]+\.lua:[0-9]+):[0-9]+:/\1:/' wanted) told)"
+equal "each of them at its column" "" "$(grep -vE '^c[0-9]+\.lua:[0-9]+:[0-9]+: ' columns)"
+
+# Scripts as people write them: each "--@" line begins one.
+mkdir right right/rootfs right/data
+(cd right; awk '/^--@ /{n++} {print > (n ".lua")}' "$here/check_right.txt"
+"$LUABOX" check $(ls -v [0-9]*.lua) > ../told 2>&1)
+equal "of $(ls right/*.lua | wc -l) scripts as people write them, one has a global" "2:1: warning: 'greeting' is set as a global; 'local' keeps it here" \
+  "$(sed -E 's/^[0-9]+\.lua://' told)"
 cat > right.lua <<'L'
 local address = os.getenv "ADDRESS" or "172.16.99.1/24"
 return container {
@@ -71,6 +79,23 @@ return container {
 L
 equal "nothing is wrong with a script that has all fields" "" "$("$LUABOX" check right.lua 2>&1)"
 finds "a local that nothing uses" $'local a, _b = 1, 2\nlocal function f() return 3 end\nprint(a)' "s.lua:2:16: warning: the local 'f' is never used"
+finds "a local that is only set" $'local n = 1\nn = 2' "s.lua:1:7: warning: the local 'n' is set, and never read"
+finds "each local by itself" $'local a = 1\nif a then\n  local a, b = 2, a\n  print(b)\nend' "s.lua:3:9: warning: the local 'a' is never used"
+finds "one that hides another" $'local a = 1\nfor i = 1, a do\n  local a = i\n  print(a)\nend' "s.lua:3:9: warning: the local 'a' hides the one of line 1"
+box='local c = container { rootfs = "/", command = { "/bin/sh" } }'
+finds "a method that a container has not" "$box"$'\nc:strat()' "s.lua:2:3: a container has no method 'strat' (did you mean 'start'?)"
+finds "an option of a method, and a method of what it gives" "$box"$'\nlocal x = c:exec { "ls", cpature = true }\nx:wiat()' \
+  "s.lua:2:26: exec has no field 'cpature' (did you mean 'capture'?)" "s.lua:3:3: a process in a container has no method 'wiat' (did you mean 'wait'?)"
+finds "a limit for update" "$box"$'\nc:update { memroy = "1GiB" }' "s.lua:2:12: cgroup: unknown key 'memroy' (did you mean 'memory'?)"
+finds "a primitive that is not there, and an option of one" $'local sys = require "luabox.sys"\nsys.mount.bnd("a", "b")\nsys.clone({ namespace = "pid" }, function() end)' \
+  "s.lua:2:11: there is no primitive 'sys.mount.bnd' (did you mean 'sys.mount.bind'?)" \
+  "s.lua:3:13: sys.clone has no field 'namespace' (did you mean 'namespaces'?)"
+finds "a container that nobody has" 'container { rootfs = "/", command = { "/bin/sh" } }' "s.lua:1:1: warning: the container is neither kept, started nor returned"
+finds "mounts that hide each other" \
+  $'return container { rootfs = "/", command = { "x" }, mounts = {\n  tmpfs "/a/b",\n  bind { "/etc", "/c" },\n  tmpfs "/a",\n  tmpfs "/c/" } }' \
+  "s.lua:4:9: warning: the mount on '/a' hides the one on '/a/b', which comes before it" \
+  "s.lua:5:3: warning: two mounts on '/c': this one hides the one of line 3"
+equal "a file that is not there is told as any other mistake" "none.lua:1:1: open none.lua: No such file or directory" "$("$LUABOX" check none.lua 2>&1)"
 finds "one mistake is no second" $'return container { rootfs = "rootfs", command = { "x" },\n  network = veth { hots = "10.9.9.1/24", guest = "10.9.9.2/24" } }' \
   "s.lua:2:20: veth has no field 'hots' (did you mean 'host'?)"
 

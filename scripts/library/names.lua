@@ -1,0 +1,168 @@
+-- names.lua: what is told of a script's names without running it: locals that nothing reads or that hide another, methods, primitives and
+-- options that there are none of.
+local errors = require "luabox.errors"
+local reference = require "luabox.reference"
+local scopes = require "luabox.scopes"
+
+local names = {}
+
+-- ---- locals
+
+local function unread(made) return made.reads == 0 and (made.kind == "local" or made.kind == "function") and made.name:sub(1, 1) ~= "_" end
+
+local function check_locals(context, found)
+  for _, made in ipairs(found.locals) do
+    if unread(made) then
+      local how = made.sets > 0 and "is set, and never read" or "is never used"
+      context.add("warning", "unused", made.token, ("the local '%s' %s"):format(made.name, how))
+    elseif made.kind == "local" and made.hides and made.name:sub(1, 1) ~= "_" then
+      context.add("warning", "shadowed", made.token, ("the local '%s' hides the one of line %d"):format(made.name, made.hides.token.line))
+    end
+  end
+end
+
+-- ---- what a local holds
+
+--- The token behind the bracket that opens at `at`.
+local function behind(tokens, at)
+  local depth = 0
+  repeat
+    local token = tokens[at]
+    if token.kind == "symbol" and token.text:find "^[{(%[]$" then depth = depth + 1 end
+    if token.kind == "symbol" and token.text:find "^[})%]]$" then depth = depth - 1 end
+    at = at + 1
+  until depth == 0 or not tokens[at]
+  return at
+end
+
+--- Whether nothing is done to the value of the call whose arguments begin at `at`.
+local function ends_there(tokens, at)
+  local argument = tokens[at]
+  if not argument or not (argument.kind == "string" or argument.text == "{" or argument.text == "(") then return false end
+  local last = argument.kind == "string" and tokens[at + 1] or tokens[behind(tokens, at)]
+  return not last or not (last.kind == "string" or last.text:find "^[.:({%[]$") or last.line > tokens[at].line and last.kind == "name"
+end
+
+local function text_at(tokens, at) return tokens[at] and tokens[at].text or "" end
+
+--- The class of objects that a local holds from its first value on; "sys" for luabox.sys.
+local function class_of(made, context)
+  local tokens, at = context.tokens, made.value
+  if not at or made.sets > 0 then return nil end
+  local first = text_at(tokens, at)
+  if first == "container" and context.constructors.container and ends_there(tokens, at + 1) then return "Container" end
+  if first == "require" and (text_at(tokens, at + 1) .. text_at(tokens, at + 2)):find "^%(?[\"']luabox%.sys[\"']" then
+    return ends_there(tokens, at + 1) and "sys" or nil
+  end
+  local owner = text_at(tokens, at + 1) == ":" and text_at(tokens, at + 2) == "exec" and context.holder[at]
+  return owner and owner.class == "Container" and ends_there(tokens, at + 3) and "Execution" or nil
+end
+
+--- Methods that the script gives an object itself, by the name of the local.
+local function own_methods(tokens)
+  local own = {}
+  for i, token in ipairs(tokens) do
+    local mark, name, after = text_at(tokens, i + 1), text_at(tokens, i + 2), text_at(tokens, i + 3)
+    local given = token.kind == "name" and (mark == "." and after == "=" or (mark == ":" or mark == ".") and text_at(tokens, i - 1) == "function")
+    if given then own[token.text .. "." .. name] = true end
+  end
+  return own
+end
+
+-- ---- methods, primitives, options
+
+local function methods_of(class)
+  local list = {}
+  for _, name in ipairs(reference.names()) do list[#list + 1] = name:match("^" .. class .. ":(.*)$") end
+  return list
+end
+
+local function has(list, name)
+  for _, each in ipairs(list) do
+    if each == name then return true end
+  end
+end
+
+--- Tables that are written as an argument of the function called `name`, whose arguments begin at `at`.
+local function check_options(context, name, title, at)
+  local _, by_name = reference.all()
+  local tokens, entry = context.tokens, by_name[name]
+  local open = text_at(tokens, at) == "("
+  if open then at = at + 1 end
+  for _, parameter in ipairs(entry and entry.parameters or {}) do
+    local class = by_name[parameter.type:match "^luabox%.[%w_.]+" or ""]
+    local token = tokens[at]
+    if not token then return end
+    if token.kind == "symbol" and token.text == "{" and class and class.kind == "class" and #class.fields > 0 then
+      context.check_table(at, class, title)
+    end
+    at = context.expression_end(at) + 2
+    if not open or text_at(tokens, at - 1) ~= "," then return end
+  end
+end
+
+local function check_method(context, use, class, own)
+  local tokens, at = context.tokens, use.at
+  local method = tokens[at + 2]
+  if text_at(tokens, at + 1) ~= ":" or own[tokens[at].text .. "." .. method.text] then return end
+  local known = methods_of(class)
+  if not has(known, method.text) then
+    local kind = class == "Container" and "a container" or "a process in a container"
+    context.add("error", "method", method, ("%s has no method '%s'%s"):format(kind, method.text, errors.suggestion(method.text, known)))
+  else
+    check_options(context, class .. ":" .. method.text, method.text, at + 3)
+  end
+end
+
+local function check_primitive(context, use)
+  local tokens, at = context.tokens, use.at
+  local _, by_name = reference.all()
+  local path, last = "sys", at
+  while text_at(tokens, last + 1) == "." and tokens[last + 2].kind == "name" do
+    path, last = path .. "." .. tokens[last + 2].text, last + 2
+    local module = by_name["luabox." .. path]
+    if not (module and #module.fields == 0 and path:find "^sys%.%l+$") then break end
+  end
+  if last == at or by_name["luabox." .. path] then return end
+  if by_name[path] then return check_options(context, path, path, last + 1) end
+  local known = {}
+  for _, name in ipairs(reference.names()) do known[#known + 1] = name:match "^sys%..*" or name:match "^luabox%.(sys%.%l+)$" end
+  context.add("error", "primitive", tokens[last], ("there is no primitive '%s'%s"):format(path, errors.suggestion(path, known)))
+end
+
+local function check_uses(context, found)
+  local own = own_methods(context.tokens)
+  context.holder = {}
+  for _, use in ipairs(found.uses) do context.holder[use.at] = use.of end
+  for _, made in ipairs(found.locals) do made.class = class_of(made, context) end
+  for _, use in ipairs(found.uses) do
+    local class = use.of and use.of.class
+    if class == "sys" then
+      check_primitive(context, use)
+    elseif class then
+      check_method(context, use, class, own)
+    end
+  end
+end
+
+--- What a constructor makes, and nobody has.
+local function check_dropped(context, found)
+  local tokens = context.tokens
+  for _, at in ipairs(found.calls) do
+    local name = tokens[at].text
+    if context.constructors[name] and ends_there(tokens, at + 1) then
+      local message = name == "container" and "the container is neither kept, started nor returned" or ("what %s makes is not used"):format(name)
+      context.add("warning", "unused", tokens[at], message)
+    end
+  end
+end
+
+--- `context`: tokens, constructors (names), add(severity, kind, token, message), check_table(at, class, name), expression_end(at).
+function names.check(context)
+  local found = scopes.of(context.tokens)
+  check_locals(context, found)
+  check_uses(context, found)
+  check_dropped(context, found)
+end
+
+return names
