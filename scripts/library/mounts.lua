@@ -62,6 +62,14 @@ local function check_target(kind, target, where)
   return target
 end
 
+local ONE_LOWER = "overlay: without 'upper' and 'work' it takes two folders in 'lower'; one alone is bind { \"%s\", \"%s\", readonly = true }"
+
+local function check_overlay(made, where)
+  if #(made.lower or {}) == 0 then errors.raise_at(where, "overlay: expected the field 'lower', a list of folders") end
+  if (made.upper == nil) ~= (made.work == nil) then errors.raise_at(where, "overlay: 'upper' and 'work' go together") end
+  if not made.upper and #made.lower < 2 then errors.raise_at(where, ONE_LOWER, made.lower[1], made.target) end
+end
+
 --- The constructor of `kind`: proc "/proc" or tmpfs { "/tmp", size = "64MiB" }.
 local function constructor(kind)
   local fields = {}
@@ -83,8 +91,7 @@ local function constructor(kind)
       if #argument > 1 then errors.raise_at(where, "%s: expected one path, got %d", kind, #argument) end
       made.target = check_target(kind, argument[1], where)
     end
-    if kind == "overlay" and #(made.lower or {}) == 0 then errors.raise_at(where, "overlay: expected the field 'lower', a list of folders") end
-    if kind == "overlay" and (made.upper == nil) ~= (made.work == nil) then errors.raise_at(where, "overlay: 'upper' and 'work' go together") end
+    if kind == "overlay" then check_overlay(made, where) end
     return made
   end
 end

@@ -127,18 +127,22 @@
 ---@field oom_group? boolean  v2 only
 ---@field cpu? number|string  CPUs: 0.2, "20%"
 ---@field cpu_weight? integer  1 to 10000
----@field cpu_period? integer  microseconds
----@field cpu_quota? integer  microseconds
----@field cpu_burst? integer  microseconds
----@field cpu_idle? boolean
----@field cpuset? string  "0-3,5"
----@field mems? string
+---@field weight? integer  the same
+---@field cpu_period? integer  microseconds: what `cpu_quota` is counted in
+---@field cpu_quota? integer  microseconds of CPU time in each period; -1: no limit
+---@field cpu_burst? integer  microseconds that may be saved up and used at once
+---@field cpu_idle? boolean  true: it runs when nothing else does
+---@field cpuset? string  "0-3,5": CPUs
+---@field cpus? string  the same
+---@field mems? string  memory nodes
 ---@field pids? integer|"max"
 ---@field io_weight? integer  1 to 10000
 ---@field io_read_bps? string|string[]  "8:0 10MB"
 ---@field io_write_bps? string|string[]
 ---@field io_read_iops? string|string[]
 ---@field io_write_iops? string|string[]
+---@field rdma? string  "mlx4_0 hca_handle=2 hca_object=2000"
+---@field misc? string  "sev 5": other resources that are counted
 ---@field devices? string[]  rules to allow, "c 1:3 rwm"; all else is denied
 ---@field freezer? boolean
 ---@field [string] any
@@ -161,21 +165,30 @@
 local Container = {}
 
 ---Starts it: its command runs when this returns. Raises what any step raised, inside too, and leaves nothing then.
+---
+---    c:start()
 ---@return luabox.Container self
 function Container:start() end
 
 ---Waits until its command has ended. A container with a terminal of its own has the caller's meanwhile.
+---
+---    local status, reason = c:wait()
+---    if not c:wait(5) then c:kill "KILL" end
 ---@param seconds? luabox.Duration  at most so long
 ---@return integer? status  128 + N for signal N; nil when the time is over
 ---@return string? reason  why it was killed, where that is known
 function Container:wait(seconds) end
 
 ---Sends a signal to its command.
+---
+---    c:kill "HUP"
 ---@param signal? string|integer  "TERM" if none is said
 ---@return boolean there  whether there was a process
 function Container:kill(signal) end
 
 ---Asks it to end (SIGTERM), kills it when that takes too long.
+---
+---    local status = c:stop(3)
 ---@param seconds? luabox.Duration  10 if none is said
 ---@return integer status
 function Container:stop(seconds) end
@@ -199,6 +212,8 @@ function Container:stop(seconds) end
 function Container:exec(options) end
 
 ---What it has used: cpu, memory, pids, io, pressure; nil where nothing counts it, see `accounting`.
+---
+---    print(c:stats().memory.usage, c:stats().cpu.usage)
 ---@return luabox.sys.CgroupStats
 function Container:stats() end
 
@@ -210,9 +225,13 @@ function Container:stats() end
 function Container:update(limits) end
 
 ---Ends what still runs, and removes everything that it had outside itself.
+---
+---    c:destroy()
 function Container:destroy() end
 
 ---start, wait and destroy in one; may be called again.
+---
+---    os.exit(c:run())
 ---@return integer status
 ---@return string? reason
 function Container:run() end
@@ -221,6 +240,8 @@ function Container:run() end
 ---@class luabox.Execution
 local Execution = {}
 
+---    local x = c:exec { "sleep", "9", terminal = false }
+---    if not x:wait(1) then x:kill() end
 ---@param seconds? luabox.Duration
 ---@return integer? status
 function Execution:wait(seconds) end
@@ -234,6 +255,8 @@ function Execution:pid() end
 function Execution:kill(signal) end
 
 ---What it wrote, up to its end, and its exit status. With `capture`, once.
+---
+---    local text, status = c:exec { "id", capture = true }:output()
 ---@return string text
 ---@return integer status
 function Execution:output() end
@@ -243,6 +266,8 @@ function Execution:output() end
 function Execution:at_terminal() end
 
 ---Passes signals on and carries its terminal until it ends.
+---
+---    os.exit(c:exec { "sh" }:stand_by())
 ---@return integer status
 function Execution:stand_by() end
 
@@ -396,6 +421,8 @@ function sysfs(target) end
 function tmpfs(target) end
 
 ---null, zero, full, random, urandom, tty, pts, shm, mqueue, and the links that programs expect. Mounted on /dev without being said.
+---
+---    mounts = { dev "/dev" }
 ---@param target string
 ---@return luabox.Mount
 function dev(target) end
@@ -410,11 +437,15 @@ function dev(target) end
 ---@field noexec? boolean  true unless said otherwise
 
 ---Pseudo-terminals of the container's own; part of dev.
+---
+---    mounts = { devpts { "/dev/pts", gid = 5, mode = "0620" } }
 ---@param target string|luabox.DevptsOptions
 ---@return luabox.Mount
 function devpts(target) end
 
 ---POSIX message queues; part of dev.
+---
+---    mounts = { mqueue "/dev/mqueue" }
 ---@param target string|luabox.MountOptions
 ---@return luabox.Mount
 function mqueue(target) end
@@ -437,6 +468,8 @@ function mqueue(target) end
 function overlay(options) end
 
 ---The container's own cgroups, always read-only. Mounted on /sys/fs/cgroup without being said.
+---
+---    mounts = { cgroupfs "/sys/fs/cgroup" }
 ---@param target string
 ---@return luabox.Mount
 function cgroupfs(target) end

@@ -17,6 +17,14 @@ sys = {}
 ---@field released? boolean  true: it goes on at once; `settle` waits for its exec
 
 ---Makes a child that is a copy of this process, in new namespaces. The function runs in it once it is released, and must end in exec, init or exit.
+---
+---    local child = sys.clone({ namespaces = "pid mount" }, function()
+---      sys.mount.private "/"
+---      sys.mount.proc "/proc"
+---      sys.exec { "/bin/ps" }
+---    end)
+---    child:release()
+---    print(child:wait())
 ---@param options luabox.sys.CloneOptions
 ---@param body fun(parent: luabox.sys.Parent)
 ---@return luabox.sys.Process
@@ -32,6 +40,8 @@ function sys.clone(options, body) end
 ---@field small? boolean  of init, in a user namespace: once the program runs a program of a few pages takes the init's place, and the ordinary user who made the namespace can join it
 
 ---In place of this process. Nothing is inherited but descriptors 0 to 2. Returns only by raising.
+---
+---    sys.exec({ "/bin/sh", "-c", "env" }, { environment = { "PATH=/bin" } })
 ---@param arguments string[]
 ---@param options? luabox.sys.ExecOptions
 function sys.exec(arguments, options) end
@@ -87,6 +97,7 @@ function sys.namespace(process, kind) end
 ---@param offsets luabox.sys.TimeOffsets
 function sys.time_offsets(offsets) end
 
+---    sys.sethostname "box"
 ---@param name string
 function sys.sethostname(name) end
 
@@ -295,6 +306,7 @@ sys.mount = {}
 ---@class luabox.sys.BindOptions : luabox.sys.MountFlags
 ---@field recursive? boolean  true unless said otherwise
 
+---    sys.mount.bind("rootfs", "rootfs")
 ---@param source string
 ---@param target string
 ---@param options? luabox.sys.BindOptions  flags hold for all that is mounted below
@@ -309,6 +321,8 @@ function sys.mount.bind(source, target, options) end
 function sys.mount.remount(path, change) end
 
 ---Nothing that is mounted below is seen elsewhere from now on, or comes from elsewhere.
+---
+---    sys.mount.private "/"
 ---@param path string
 function sys.mount.private(path) end
 
@@ -334,6 +348,8 @@ function sys.mount.move(from, to) end
 function sys.mount.umount(path, options) end
 
 ---A mount point becomes "/"; the old root is detached.
+---
+---    sys.mount.pivot_root "rootfs"
 ---@param root luabox.sys.Root|string
 function sys.mount.pivot_root(root) end
 
@@ -384,6 +400,7 @@ function sys.mount.make(type, options) end
 ---@return luabox.sys.Mount
 function sys.mount.make_proc(options) end
 
+---    sys.mount.proc "rootfs/proc"
 ---@param target string
 ---@param options? luabox.sys.ProcOptions
 function sys.mount.proc(target, options) end
@@ -627,6 +644,9 @@ sys.cgroup = {}
 ---@field controllers? string[]  whose directories are made at once
 
 ---A hierarchy's directory is made when a key of it is first written. "build/a" is a cgroup in the cgroup "build".
+---
+---    local group = sys.cgroup.create "demo"
+---    group:write { memory = "64MiB", pids = 20 }
 ---@param name string
 ---@param options? luabox.sys.CgroupOptions
 ---@return luabox.sys.Cgroup
@@ -671,6 +691,8 @@ function sys.cgroup.keys() end
 ---@field parent? string
 
 ---What would be written.
+---
+---    for _, write in ipairs(sys.cgroup.plan { cpu = "20%" }) do print(write.path) end
 ---@param values luabox.CgroupLimits
 ---@param options? luabox.sys.PlanOptions
 ---@return luabox.sys.CgroupWrite[]
@@ -869,6 +891,8 @@ function sys.net.local_device(address) end
 ---@field link_local? boolean
 
 ---The guest end is made in its namespace.
+---
+---    sys.net.veth { host = "veth1", guest = "eth0", netns = child, addresses = { "10.9.8.1/24" } }
 ---@param options luabox.sys.VethOptions
 function sys.net.veth(options) end
 
@@ -886,6 +910,11 @@ function sys.net.veth(options) end
 ---@field routes? luabox.sys.Route[]
 
 ---A whole namespace in one batch.
+---
+---    sys.net.configure {
+---      links = { { name = "eth0", addresses = { "10.9.8.2/24" } } },
+---      routes = { { to = "default", via = "10.9.8.1" } },
+---    }
 ---@param configuration luabox.sys.NetConfiguration
 function sys.net.configure(configuration) end
 
@@ -1007,6 +1036,7 @@ function sys.security.limit_bounding(names) end
 ---@param ambient? string[]
 function sys.security.apply(uid, granted, ambient) end
 
+---    local filter = sys.security.filter "default"
 ---@param spec luabox.SeccompOptions|"default"|"strict"
 ---@return luabox.sys.Filter
 function sys.security.filter(spec) end
@@ -1070,6 +1100,7 @@ sys.user = {}
 ---@field gid? string[]
 ---@field setgroups? "allow"|"deny"
 
+---    sys.user.write_id_maps(child, { uid = { "0 100000 65536" }, gid = { "0 100000 65536" } })
 ---@param process luabox.sys.ProcessId
 ---@param maps luabox.sys.MapOptions
 function sys.user.write_id_maps(process, maps) end
@@ -1081,6 +1112,7 @@ function sys.user.write_id_maps(process, maps) end
 ---@field keep_groups? boolean  setgroups is known to be denied: nothing is asked
 ---@field keep_capabilities? boolean
 
+---    sys.user.set_ids { uid = 1000, gid = 1000 }
 ---@param ids luabox.sys.Ids
 function sys.user.set_ids(ids) end
 
@@ -1250,6 +1282,7 @@ function sys.archive.import(source, directory, options) end
 ---@class luabox.sys.file
 sys.file = {}
 
+---    local text = sys.file.read "/etc/hostname"
 ---@param path string
 ---@return string
 function sys.file.read(path) end
@@ -1259,6 +1292,8 @@ function sys.file.read(path) end
 ---@field create? boolean  the file must not exist yet
 
 ---Written whole: under another name, then renamed.
+---
+---    sys.file.write("/tmp/note", "text", { mode = 384 })
 ---@param path string
 ---@param text string
 ---@param options? luabox.sys.WriteOptions
@@ -1351,6 +1386,8 @@ function sys.file.remove(path) end
 ---@field create? boolean  a file that is missing, as 0600; true unless it says no
 
 ---flock(2) on a file or a folder. nil where another holds it and this one does not wait, or where there is nothing and nothing is made.
+---
+---    local lock = sys.file.lock("/tmp/folder", { wait = true })
 ---@param path string
 ---@param options? luabox.sys.LockOptions
 ---@return luabox.sys.Lock?

@@ -61,7 +61,7 @@ local address = os.getenv "ADDRESS" or "172.16.99.1/24"
 return container {
   rootfs = directory { "./rootfs", readonly = true, devices = true }, name = "a.b-c_d", hostname = "a.b", domainname = "example.org",
   mounts = { tmpfs { "/tmp", size = "64M", mode = "1777", inodes = 100 }, bind { "./rootfs", "/data", readonly = true, propagation = "slave" },
-    proc { "/proc", hidepid = 2, subset = "pid" }, overlay { "/o", lower = { "./rootfs" } }, devpts { "/dev/pts", gid = 5, mode = "0620" } },
+    proc { "/proc", hidepid = 2, subset = "pid" }, overlay { "/o", lower = { "./rootfs", "./data" } }, devpts { "/dev/pts", gid = 5, mode = "0620" } },
   cgroup = { memory = "64MiB", swap = 0, cpu = "20%", pids = 100, cpuset = "0", ["hugetlb.2MB"] = "4MiB", devices = { "c 1:3 rwm" } },
   network = veth { host = { address, "fd00::1/64" }, guest = { "172.16.99.2/24", "fd00::2/64" }, nat = true, mac = "02:00:00:00:00:01", mtu = 1400,
     publish = { "8080:80", "[::1]:8081:81/udp", { host_port = 1, guest_port = 2, protocol = "tcp" } }, bandwidth = "10mbit" },
@@ -109,6 +109,30 @@ return container {
 L
 timeout 5 "$LUABOX" check sly.lua > /dev/null 2>&1
 equal "a computed key is not run" absent "$([ -e ran ] && echo present || echo absent)"
+
+# The examples in the definitions, each as a script of its own.
+cat > examples.lua <<'L'
+local reference, count = require "luabox.reference", 0
+local BEFORE = 'local sys = require "luabox.sys" local c = container { rootfs = "/", command = { "/" } } local child, x, group = nil, nil, nil\n'
+for _, entry in ipairs((reference.all())) do
+  local lines = {}
+  for _, line in ipairs(entry.doc) do lines[#lines + 1] = line:match "^    (.*)$" end
+  local text = table.concat(lines, "\n")
+  if entry.kind == "function" and text ~= "" then
+    count = count + 1
+    -- a field stands in a container
+    local name = ("example-%03d-%s.lua"):format(count, entry.name:gsub("[.:]", "-"))
+    if not loadstring(text) then text = "return { " .. text .. " }" end
+    local file = assert(io.open(name, "w"))
+    file:write(BEFORE, text, "\n")
+    file:close()
+  end
+end
+print(count)
+L
+mkdir examples; (cd examples; echo "$("$LUABOX" run ../examples.lua) examples" > ../count; "$LUABOX" check example-*.lua 2>&1 | grep -v ': warning: ' | grep -vE 'there is no (folder|image|module|\.?/)' > ../told)
+equal "nothing is wrong with the $(cat count) of the definitions" "" "$(cat told)"
+[ "$(grep -o '^[0-9]*' count)" -ge 40 ] || failed "the definitions have examples" "$(cat count)"
 
 mkdir linked victim; echo keep > victim/sys.lua; ln -s ../victim linked/.luabox
 holds "init writes through no symlink" ".luabox is no folder" "$("$LUABOX" init linked 2>&1)"

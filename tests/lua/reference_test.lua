@@ -231,6 +231,23 @@ test("whatever luabox has is in scripts/meta", function()
   check.equal(table.concat(undocumented, " "), "")
 end)
 
+test("every short name of a cgroup key is in scripts/meta and in docs/scripts.md", function()
+  local top = arg[0]:match "^(.*/)" .. "../../"
+  local document, fields, missing, count = sys.file.read(top .. "docs/scripts.md"), {}, {}, 0
+  for _, field in ipairs(reference.fields_of(by_name["luabox.CgroupLimits"])) do fields[field.name] = true end
+  -- The fourth text of an entry: { controller, v1, v2, short names, ...
+  for words in sys.file.read(top .. "engine/cgroup_keys.cpp"):gmatch '{"[%w_]+",%s*"[^"]*",%s*"[^"]*",%s*"([^"]*)"' do
+    for word in words:gmatch "%S+" do
+      count = count + 1
+      if word ~= "hugetlb.*" and not fields[word] then missing[#missing + 1] = word .. " in scripts/meta" end
+      local written = word == "hugetlb.*" and '["hugetlb.2MB"]' or word
+      if not document:find("`" .. written .. "`", 1, true) then missing[#missing + 1] = word .. " in docs/scripts.md" end
+    end
+  end
+  check.equal(table.concat(missing, ", "), "")
+  check.truthy(count > 25, count .. " names")
+end)
+
 test("docs/reference.md is up to date", function()
   local written = sys.file.read(arg[0]:match "^(.*/)" .. "../../docs/reference.md")
   check.truthy(written == reference.markdown() .. "\n", "run tools/reference; it is up to date")
