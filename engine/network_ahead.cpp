@@ -22,7 +22,8 @@ constexpr int kNone = -1;
 struct Shared {
   int namespace_fd = kNone;
   int32_t running = 0;
-  int owner = 0;  // the pid; 0 in the child of a clone, which has a copy of all this but not the thread
+  int thread = 0;  // its id, until it is known to be gone
+  int owner = 0;   // the pid; 0 in the child of a clone, which has a copy of all this but not the thread
   alignas(16) char stack[4096];
 };
 Shared shared;
@@ -60,12 +61,16 @@ void make_network_ahead() {
       nullptr, nullptr, nullptr, &shared.running);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (made < 0) shared.running = 0;
+  shared.thread = made < 0 ? 0 : made;
 }
 
 void settle_network() {
   if (!ours()) return;
   while (const int32_t running = __atomic_load_n(&shared.running, __ATOMIC_ACQUIRE))
     ::syscall(SYS_futex, &shared.running, FUTEX_WAIT, running, nullptr, nullptr, 0);
+  // It is told before the thread has left the process, and unshare(2) counts what is there.
+  while (shared.thread != 0 && ::syscall(SYS_tgkill, shared.owner, shared.thread, 0) == 0) ::sched_yield();
+  shared.thread = 0;
 }
 
 Fd take_network() {

@@ -86,6 +86,7 @@ TEST_CASE("the clone really enters it") {
 TEST_CASE("a clone without a network of its own, or with a user namespace, leaves it for the next") {
   make_network_ahead();
   CHECK(network_of_clone(CLONE_NEWUTS) == network_of());
+  settle_network();
   CHECK(threads() == 1);
   // Its owner has to be the user namespace.
   Process child =
