@@ -94,7 +94,7 @@ end
 
 local function help(scope, ...)
   local value = ...
-  if select("#", ...) == 0 then
+  if select("#", ...) == 0 or value == scope.tools.help or value == scope.tools.doc then
     print(OVERVIEW)
   elseif type(value) == "string" then
     print_reference(value)

@@ -146,7 +146,8 @@ function reference.class_of_field(class, name)
   end
 end
 
---- The entry for what a person calls `name`: "veth", "sys.mount.bind", "mount.bind", "container.cgroup", "c:start".
+--- The entry for what a person calls `name`: "veth", "sys.mount.bind", "mount.bind", "container.cgroup", "c:start",
+--- "swappiness".
 function reference.find(name)
   local entries, by_name = reference.all()
   local plain = name:gsub("^luabox%.sys", "sys")
@@ -162,6 +163,14 @@ function reference.find(name)
   local last = plain:match "([%w_]+)$"
   for _, entry in ipairs(entries) do
     if last and (entry.name:match "([%w_]+)$"):lower() == last:lower() then return entry end
+  end
+  for _, entry in ipairs(entries) do
+    for _, each in ipairs(entry.kind == "class" and entry.fields or {}) do
+      if each.name == plain then
+        local doc = each.doc ~= "" and { each.doc } or {}
+        return { name = entry.name .. "." .. plain, kind = "field", doc = doc, field = each, of = reference.class_of_field(entry, plain) }
+      end
+    end
   end
 end
 

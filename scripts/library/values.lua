@@ -42,7 +42,7 @@ end
 
 local function number(value)
   if value ~= value or value == math.huge or value == -math.huge then return tostring(value) end
-  if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%.0f"):format(value) end
+  if value == math.floor(value) and math.abs(value) < 2 ^ 63 then return ("%.0f"):format(value) end
   return ("%.14g"):format(value)
 end
 

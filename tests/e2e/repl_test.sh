@@ -25,6 +25,9 @@ holds "an unknown field is marked" $'(did you mean \'hostname\'?)\n  2 |   hostn
 holds "help(x) is the reference of a function" 'the container reaches the outside' "$("$LUABOX" -e 'help(veth)')"
 holds "of a primitive" 'sys.mount.bind(source, target, options)' "$("$LUABOX" -e 'help(sys.mount.bind)')"
 holds "doc finds a field" 'container.cgroup: luabox.CgroupLimits' "$("$LUABOX" -e 'doc "container.cgroup"')"
+holds "and one whose class nobody said" 'luabox.CgroupLimits.swappiness: integer' "$("$LUABOX" -e 'doc "swappiness"')"
+holds "help of help is what is at hand" 'the primitives: sys.clone' "$("$LUABOX" -e 'help(help)')"
+equal "a large whole number has all its digits" "9007199254740992" "$("$LUABOX" -e '2 ^ 53')"
 holds "objects are told by their kind" '<process ' "$("$LUABOX" -e 'p = sys.clone({}, function() sys.exec { "/bin/true" } end) p:release() return p')"
 equal "a long list takes few lines" "{ 1, 2, 3 } 12 ... 800 more" \
   "$("$LUABOX" -e '{ 1, 2, 3 }') $("$LUABOX" -e 'local t = {} for i = 1, 1000 do t[i] = i end return t' | wc -l) $("$LUABOX" -e 'local t = {} for i = 1, 1000 do t[i] = i end return t' | grep -o '\.\.\..*')"
