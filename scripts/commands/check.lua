@@ -425,7 +425,12 @@ local function new_context(file, text, report)
   local vocabulary = require "luabox.stdlib"
   local context = { file = file, text = text, report = report, vocabulary = vocabulary, tables = {}, tokens = report.tokens }
   context.constructors, context.images = constructors_in(context.tokens, vocabulary), images_by_name()
-  function context.embedded(module) return type(package.loaders[2](module)) == "function" end
+  function context.embedded(module)
+    for i = 1, 3 do  -- what is loaded, what is embedded; the rest would look on the disk
+      if type(package.loaders[i](module)) == "function" then return true end
+    end
+    return false
+  end
   return context
 end
 

@@ -114,8 +114,12 @@ local function check_method(context, use, class, own)
   end
 end
 
+--- Modules of luabox's own that have no reference.
+local INTERNAL = { gate = true, policy = true }
+
 local function check_primitive(context, use)
   local tokens, at = context.tokens, use.at
+  if INTERNAL[text_at(tokens, at + 2)] then return end
   local _, by_name = reference.all()
   local path, last = "sys", at
   while text_at(tokens, last + 1) == "." and tokens[last + 2].kind == "name" do

@@ -117,6 +117,7 @@ function Walk:used_name(at)
 end
 
 function Walk:function_body(method)
+  self.functions = self.functions + 1
   self:inside(function()
     self:takes "("
     if method then self.scope.names.self = { name = "self", token = method, kind = "parameter", reads = 0, sets = 0 } end
@@ -128,6 +129,7 @@ function Walk:function_body(method)
     self:block()
     self:takes "end"
   end)
+  self.functions = self.functions - 1
 end
 
 function Walk:table_constructor()
@@ -283,7 +285,7 @@ function Walk:expression_statement()
   if self:takes "=" then
     self:expressions()
     for _, at in ipairs(targets) do self:use(at, true) end
-  elseif call then
+  elseif call and self.functions == 0 then
     self.calls[#self.calls + 1] = from
   end
 end
@@ -304,9 +306,9 @@ function Walk:block()
 end
 
 --- The names in `tokens`, of a script that is Lua: `locals` (luabox.Local[]), `uses` (luabox.NameUse[]) in their order, `calls`: the tokens that
---- statements begin with which are nothing but a call.
+--- statements begin with which are nothing but a call, outside of functions.
 function scopes.of(tokens)
-  local walk = setmetatable({ tokens = tokens, at = 1, locals = {}, uses = {}, calls = {} }, Walk)
+  local walk = setmetatable({ tokens = tokens, at = 1, locals = {}, uses = {}, calls = {}, functions = 0 }, Walk)
   walk:inside(function() walk:block() end)
   return { locals = walk.locals, uses = walk.uses, calls = walk.calls }
 end
