@@ -143,6 +143,7 @@
 ---@field io_write_iops? string|string[]
 ---@field rdma? string  "mlx4_0 hca_handle=2 hca_object=2000"
 ---@field misc? string  "sev 5": other resources that are counted
+---@field dmem? string  "drm/0000:03:00.0/vram0 1073741824": bytes of a device's memory; v2 only
 ---@field devices? string[]  rules to allow, "c 1:3 rwm"; all else is denied
 ---@field freezer? boolean
 ---@field [string] any

@@ -235,9 +235,8 @@ test("every short name of a cgroup key is in scripts/meta and in docs/scripts.md
   local top = arg[0]:match "^(.*/)" .. "../../"
   local document, fields, missing, count = sys.file.read(top .. "docs/scripts.md"), {}, {}, 0
   for _, field in ipairs(reference.fields_of(by_name["luabox.CgroupLimits"])) do fields[field.name] = true end
-  -- The fourth text of an entry: { controller, v1, v2, short names, ...
-  for words in sys.file.read(top .. "engine/cgroup_keys.cpp"):gmatch '{"[%w_]+",%s*"[^"]*",%s*"[^"]*",%s*"([^"]*)"' do
-    for word in words:gmatch "%S+" do
+  for _, key in ipairs(sys.cgroup.keys()) do
+    for _, word in ipairs(key.words) do
       count = count + 1
       if word ~= "hugetlb.*" and not fields[word] then missing[#missing + 1] = word .. " in scripts/meta" end
       local written = word == "hugetlb.*" and '["hugetlb.2MB"]' or word
