@@ -1,4 +1,5 @@
-// luabox.sys.net: engine/address.hpp, engine/link.hpp, engine/nftables.hpp and engine/traffic.hpp for Lua.
+// luabox.sys.net: engine/address.hpp, engine/link.hpp, engine/nftables.hpp, engine/port.hpp and
+// engine/traffic.hpp for Lua.
 //
 // Addresses are strings: "172.16.99.1", with a length "172.16.99.1/24", an Ethernet one "02:00:00:00:00:01".
 // A network namespace is a process's number, or { fd = NUMBER }.
@@ -8,6 +9,7 @@
 #include "engine/address.hpp"
 #include "engine/link.hpp"
 #include "engine/nftables.hpp"
+#include "engine/port.hpp"
 #include "engine/traffic.hpp"
 
 namespace luabox {
@@ -145,6 +147,24 @@ struct Options<Firewall> {
       field("egress", &T::egress));
 };
 
+template <>
+struct Options<HostPort> {
+  using T = HostPort;
+  static constexpr auto fields =
+      std::tuple(field("protocol", &T::protocol), field("port", &T::port), field("address", &T::address));
+};
+template <>
+struct Options<PortUser> {
+  using T = PortUser;
+  static constexpr auto fields =
+      std::tuple(field("address", &T::address), field("pid", &T::pid), field("program", &T::program));
+};
+template <>
+struct Class<HeldPort> {
+  static constexpr auto name = "port";
+  static constexpr Entry methods[] = {{"release", fn<&HeldPort::release>}};  // port:release() uses it up
+};
+
 }  // namespace lua
 
 namespace {
@@ -201,11 +221,14 @@ int open_net(lua_State* L) {
       {"firewall", lua::fn<&create_firewall>},  // net.firewall { name =, interface =, addresses =, ... }
       {"remove_firewall", lua::fn<&remove_firewall>},  // net.remove_firewall(name)
       {"firewalls", lua::fn<&firewalls>, lua::reads},  // net.firewalls() -> list of names
-      {"prefix", lua::fn<&prefix>, false},             // net.prefix "172.16.99.1/24" -> its parts
-      {"limit_rate", lua::fn<&traffic::limit_rate>},   // net.limit_rate(name, bits per second)
-      {"rate", lua::fn<&traffic::rate>},               // net.rate(name) -> bits per second, 0 without a limit
-      {"host", lua::fn<&host>, false},                 // net.host(prefix, number) -> address or nil
-      {"contains", lua::fn<&contains>, false},         // net.contains(prefix, address) -> true or false
+      {"hold_port",
+       lua::fn<&HeldPort::hold>},  // net.hold_port { protocol =, port =, address = } -> held or nil
+      {"user_of_port", lua::fn<&user_of_port>, lua::reads},  // -> { address =, pid =, program = } or nil
+      {"prefix", lua::fn<&prefix>, false},                   // net.prefix "172.16.99.1/24" -> its parts
+      {"limit_rate", lua::fn<&traffic::limit_rate>},         // net.limit_rate(name, bits per second)
+      {"rate", lua::fn<&traffic::rate>},        // net.rate(name) -> bits per second, 0 without a limit
+      {"host", lua::fn<&host>, false},          // net.host(prefix, number) -> address or nil
+      {"contains", lua::fn<&contains>, false},  // net.contains(prefix, address) -> true or false
   };
   return lua::module(L, "net.", functions);
 }

@@ -36,28 +36,6 @@ local FIELDS = {
   aliases = schema.list(schema.string), bandwidth = network.bandwidth, interface = schema.string, mtu = schema.integer,
 }
 
---- The host's ports, as bridges.clash has them.
-local function ports(published)
-  local list = {}
-  for i, port in ipairs(published or {}) do
-    list[i] = ("%s%d/%s"):format(port.host_address and port.host_address .. ":" or "", port.host_port, port.protocol)
-  end
-  return list
-end
-
---- One port that leads to two is a mistake; one that is said twice, to have it on 127.0.0.1 too, is none.
-local function check_published(published, where)
-  local list = ports(published)
-  for i, port in ipairs(list) do
-    for j = 1, i - 1 do
-      local to, to_other = published[i].guest_port, published[j].guest_port
-      if to ~= to_other and bridges.clash(port, list[j]) then
-        errors.raise_at(where, "bridge.publish: %s leads to port %d and, as %s, to port %d", port, to, list[j], to_other)
-      end
-    end
-  end
-end
-
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }
 function bridge.new(options)
   local where = errors.users_line(2, "bridge") or "luabox"
@@ -69,13 +47,13 @@ function bridge.new(options)
   for _, alias in ipairs(made.aliases or {}) do
     if not alias:match "^%w[%w.-]*$" then errors.raise_at(where, "bridge.aliases: '%s' is no host name", alias) end
   end
-  check_published(made.publish, where)
   if made.subnet6 and not made.subnet then errors.raise_at(where, "bridge: subnet6 goes with a subnet") end
   if made.subnet and made.address and not sys.net.contains(made.subnet, made.address) then
     errors.raise_at(schema.line_of_key(where, "address"), "bridge: %s is not in %s", made.address, made.subnet)
   end
   made.kind, made.bridge, made.where = "bridge", options[1], where
   made.name = made.interface or "eth0"
+  network.check_published(made, "bridge")
   return made
 end
 
@@ -83,19 +61,12 @@ end
 
 bridge.step = { namespaces = "net", key = "network" }
 
-local function at_its_line(this, f)
-  local ok, result = errors.try(f)
-  if ok then return result end
-  result.where = this.config.network.where
-  error(result, 0)
-end
-
 function bridge.step.resources(this)
   local net = this.config.network
   this.interface = "lb" .. this.id
   this.firewall = network.firewall_of(this)
-  return { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface },
-    { kind = "firewall", name = this.firewall } }
+  return network.with_ports(this, { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface },
+    { kind = "firewall", name = this.firewall } })
 end
 
 local function names(this)
@@ -111,48 +82,31 @@ function bridge.step.prepare(this)
   network.check_bandwidth(this)
   local wants_hosts = false
   for _, target in ipairs(this.etc_targets) do wants_hosts = wants_hosts or target == "/etc/hosts" end
-  this.joined = at_its_line(this, function()
-    return bridges.join(net.bridge, {
-      member = this.name, subnet = net.subnet, subnet6 = net.subnet6, nat = net.nat, address = net.address, names = names(this),
-      publish = net.publish, ports = ports(net.publish),
-      hosts = wants_hosts and function(own)
-        this.address = own
-        return etc.hosts(this)
-      end or nil,
-    })
-  end)
+  this.joined = network.at_its_line(this, bridges.join, net.bridge, {
+    member = this.name, subnet = net.subnet, subnet6 = net.subnet6, nat = net.nat, address = net.address, names = names(this),
+    hosts = wants_hosts and function(own)
+      this.address = own
+      return etc.hosts(this)
+    end or nil,
+  })
   this.address = this.joined.address
+  network.hold_ports(this, { this.joined.address, this.joined.address6 })
   if not this.joined.hosts_path then return end
   this.hosts_tree = sys.mount.copy_of(this.joined.hosts_path)  -- the host keeps it true
   this.hosts_tree:restrict_to { read_only = true, nosuid = true, nodev = true, noexec = true }
 end
 
---- A port without an address is one of both families, where the bridge has both.
-local function guests_of(port, joined)
-  local six = (port.host_address or ""):find(":", 1, true)
-  if six and not joined.address6 then errors.raise("publish: the bridge has no subnet6 for %s", port.host_address) end
-  if six then return { joined.address6 } end
-  return { joined.address, not port.host_address and joined.address6 or nil }
-end
-
 --- Its port of the bridge is closed to what is under another's address; beside that, published ports and egress.
 local function firewall(this)
-  local joined, published, loopback = this.joined, {}, false
-  for _, port in ipairs(this.config.network.publish or {}) do
-    for _, guest in ipairs(guests_of(port, joined)) do
-      published[#published + 1] = { protocol = port.protocol, host_port = port.host_port, guest_port = port.guest_port,
-        host_address = port.host_address, guest_address = guest }
-    end
-    loopback = loopback or (port.host_address or ""):match "^127%." ~= nil
-  end
-  if this.config.network.publish then network.forward(joined.addresses) end
-  sys.net.firewall { name = this.firewall, interface = joined.interface, addresses = { joined.address, joined.address6 },
-    publish = published, loopback = loopback, shared = true, port = this.interface, mac = joined.mac, egress = this.config.network.egress }
+  local net, joined = this.config.network, this.joined
+  if net.publish then network.forward(joined.addresses) end
+  sys.net.firewall { name = this.firewall, interface = joined.interface, addresses = { joined.address, joined.address6 }, networks = joined.networks,
+    publish = this.forwards, loopback = network.on_loopback(net), shared = true, port = this.interface, mac = joined.mac, egress = net.egress }
 end
 
 function bridge.step.attach(this)
   local net, joined = this.config.network, this.joined
-  at_its_line(this, function()
+  network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), master = joined.interface, mtu = net.mtu,
       guest_mac = joined.mac }
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end

@@ -2,7 +2,7 @@
 --
 --   STATE/.bridges/.lock                held while a bridge or its list of members changes
 --   STATE/.bridges/NAME/settings.json   subnet, subnet6, nat; `ready` when the interface and the table were made
---   STATE/.bridges/NAME/members/        MEMBER.json: one container's address, names, published ports
+--   STATE/.bridges/NAME/members/        MEMBER.json: one container's address and names
 --                                       MEMBER.hosts: its /etc/hosts, bound into it, rewritten in place as others come and go
 --
 -- A bridge is made for its first member and goes with its last. A member's record names the bridge before it joins, so a killed
@@ -139,7 +139,7 @@ end
 
 local function or_none(value) return value == nil and "none" or tostring(value) end
 
---- What the first member said holds; who says otherwise is refused.
+--- What the first member said holds. For who says otherwise, nil and why not.
 local function settle(name, wish)
   local settings = settings_of(name)
   if not settings then
@@ -154,7 +154,7 @@ local function settle(name, wish)
   end
   for _, key in ipairs { "subnet", "subnet6", "nat" } do
     if wish[key] ~= nil and wish[key] ~= settings[key] then
-      errors.raise("the bridge '%s' is in use with %s %s, not %s", name, key, or_none(settings[key]), tostring(wish[key]))
+      return nil, ("the bridge '%s' is in use with %s %s, not %s"):format(name, key, or_none(settings[key]), tostring(wish[key]))
     end
   end
   return settings
@@ -168,7 +168,7 @@ local function number_of(address)
   return number
 end
 
---- The number of its address in the subnet: the one asked for, or the lowest that is free.
+--- The number of its address in the subnet: the one asked for, or the lowest that is free; nil and why not where others have it.
 local function allocate(wish, settings, members)
   local taken = {}
   for name, member in pairs(members) do taken[member.address] = name end
@@ -180,48 +180,23 @@ local function allocate(wish, settings, members)
       errors.raise("%s is no address for a container in %s; expected %s to %s", wish.address, settings.subnet,
         (host_of(settings.subnet, FIRST)), (host_of(settings.subnet, last)))
     end
-    return number, taken[wish.address]
+    if taken[wish.address] then return nil, ("the address %s is in use by the container %s"):format(wish.address, taken[wish.address]) end
+    return number
   end
   for number = FIRST, last do
     if not taken[host_of(settings.subnet, number)] then return number end
   end
-  errors.raise("the subnet %s has no address left; `luabox gc` frees those of killed containers", settings.subnet)
-end
-
---- Whether two of the host's ports, "8080/tcp", "127.0.0.1:8080/tcp" or "0.0.0.0:8080/tcp", have an address in common. Without an address it is
---- all addresses of both families.
-function bridges.clash(one, other)
-  local address, port = one:match "^(.-):?(%d+/%a+)$"
-  local address2, port2 = other:match "^(.-):?(%d+/%a+)$"
-  if port ~= port2 then return false end
-  local function covers(wide, narrow)
-    return wide == "" or wide == narrow or wide == (narrow:find(":", 1, true) and "::" or "0.0.0.0")
-  end
-  return covers(address, address2) or covers(address2, address)
-end
-
---- Two containers can't have one port of the host's: of two rules one would never be reached.
-local function check_ports(wish)
-  if not wish.publish then return end
-  for _, bridge in ipairs(sys.file.list(folder())) do
-    for name, member in pairs(bridge:sub(1, 1) ~= "." and members_of(bridge) or {}) do
-      for _, taken in ipairs(member.ports) do
-        for _, port in ipairs(wish.ports) do
-          if bridges.clash(port, taken) then errors.raise("the port %s is published by the container %s already, as %s", port, name, taken) end
-        end
-      end
-    end
-  end
+  return nil, ("the subnet %s has no address left: all %d are in use"):format(settings.subnet, last - FIRST + 1)
 end
 
 local function join(name, wish)
-  local settings = settle(name, wish)
+  local settings, otherwise = settle(name, wish)
+  if not settings then return { refused = otherwise } end
   local members = members_of(name)
-  check_ports(wish)
-  local number, holder = allocate(wish, settings, members)
-  if holder then return { holder = holder } end
+  local number, taken = allocate(wish, settings, members)
+  if not number then return { refused = taken } end
   make(name, settings)
-  local member = { names = wish.names, ports = wish.ports, hosts = wish.hosts }
+  local member = { names = wish.names, hosts = wish.hosts }
   local prefix, prefix6
   member.address, prefix = host_of(settings.subnet, number)
   if settings.subnet6 then member.address6, prefix6 = host_of(settings.subnet6, number) end
@@ -232,6 +207,7 @@ local function join(name, wish)
   local byte = { member.address:match "(%d+)%.(%d+)%.(%d+)%.(%d+)" }
   return {
     interface = bridges.interface(name), addresses = { prefix, prefix6 }, address = member.address, address6 = member.address6,
+    networks = { settings.subnet, settings.subnet6 },
     gateways = { (host_of(settings.subnet, 1)), settings.subnet6 and (host_of(settings.subnet6, 1)) or nil },
     -- By its address: who takes it over later is found in its neighbours' caches.
     mac = ("02:6c:%02x:%02x:%02x:%02x"):format(byte[1], byte[2], byte[3], byte[4]),
@@ -239,19 +215,21 @@ local function join(name, wish)
   }
 end
 
+--- Ends the members whose luabox was killed, as gc would. Returns whether there were any.
+local function collect_dead(name)
+  local any = not sys.file.kind(folder_of(name))  -- all of them have left
+  for member in pairs(any and {} or members_of(name)) do any = state.collect_named(member) == "removed" or any end
+  return any
+end
+
 --- Joins the bridge, and makes it where it isn't there yet. `wish`: { member = "the container's name", subnet =, subnet6 =, nat =, address =,
---- names = {}, ports = { "8080/tcp" }, hosts = function(address) -> the text of its /etc/hosts }. Returns { interface =, addresses =, address =,
---- address6 =, gateways =, mac =, hosts_path = }. What is at fault is raised, and then nothing was joined.
+--- names = {}, hosts = function(address) -> the text of its /etc/hosts }. Returns { interface =, addresses =, address =,
+--- address6 =, networks =, gateways =, mac =, hosts_path = }. What is at fault is raised, and then nothing was joined.
 function bridges.join(name, wish)
-  for _ = 1, 2 do
-    local joined = locked(join, name, wish)
-    if not joined.holder then return joined end
-    -- Its holder may be dead: then it is ended as gc would, and the address is free.
-    if state.collect_named(joined.holder) ~= "removed" then
-      errors.raise("the address %s is in use by the container %s", wish.address, joined.holder)
-    end
-  end
-  errors.raise("the address %s is in use", wish.address)
+  local joined = locked(join, name, wish)
+  if joined.refused and collect_dead(name) then joined = locked(join, name, wish) end
+  if joined.refused then errors.raise("%s", joined.refused) end
+  return joined
 end
 
 local function leave(name, member)

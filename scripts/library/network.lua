@@ -162,6 +162,7 @@ function network.veth(options)
   end
   if made.route ~= false then check_route(made, where) end
   made.kind, made.where, made.name = "veth", where, made.name or "eth0"
+  network.check_published(made, "veth")
   return made
 end
 
@@ -179,6 +180,12 @@ function network.step_for(value)
 end
 
 local function address_of(text) return (text:match "^[^/]+") end
+
+local function addresses_of(prefixes)
+  local list = {}
+  for i, prefix_of in ipairs(prefixes) do list[i] = address_of(prefix_of) end
+  return list
+end
 
 --- The name of the container's own table. One that is there and in no record of ours is another's, and not ours to remove.
 function network.firewall_of(this)
@@ -214,8 +221,39 @@ function veth.resources(this)
     this.firewall = network.firewall_of(this)
     resources[2] = { kind = "firewall", name = this.firewall }
   end
+  return network.with_ports(this, resources)
+end
+
+--- Calls `f`; what it raises is told at the line of the container's network.
+function network.at_its_line(this, f, ...)
+  local ok, result = errors.try(f, ...)
+  if ok then return result end
+  result.where = this.config.network.where
+  error(result, 0)
+end
+
+function network.check_published(made, what)
+  if made.publish then require("luabox.ports").check(made.publish, what, made.where) end
+end
+
+--- The resources of a network, and the ports that it publishes: before the firewall, so that they are free when that is gone.
+function network.with_ports(this, resources)
+  local published = this.config.network.publish
+  if not published or #published == 0 then return resources end
+  this.ports = require("luabox.ports").resource(published)
+  table.insert(resources, 1, this.ports)
   return resources
 end
+
+--- Holds the ports that the network publishes; `addresses` are the container's.
+function network.hold_ports(this, addresses)
+  if not this.ports then return end
+  local ports, net = require "luabox.ports", this.config.network
+  this.forwards = network.at_its_line(this, ports.forwards, net.publish, addresses, net.kind)
+  ports.hold(this.ports, this.forwards, this.name, net.where)
+end
+
+function network.on_loopback(net) return net.publish and require("luabox.ports").on_loopback(net.publish) or false end
 
 --- Raises when a container that lives has the interface; one that was killed is ended as gc would.
 local function settle_holder(address, device, where)
@@ -250,19 +288,15 @@ end
 
 function veth.prepare(this)
   network.check_bandwidth(this)
-  for _, host in ipairs(this.config.network.host) do wait_until_free(address_of(host), this.config.network.where) end
+  local net = this.config.network
+  for _, host in ipairs(net.host) do wait_until_free(address_of(host), net.where) end
+  network.hold_ports(this, addresses_of(net.guest))
 end
 
 local function firewall(this)
-  local net, guests, published, loopback = this.config.network, {}, {}, false
-  for i, guest in ipairs(net.guest) do guests[i] = address_of(guest) end
-  for i, entry in ipairs(net.publish or {}) do
-    published[i] = { protocol = entry.protocol, host_port = entry.host_port, guest_port = entry.guest_port,
-      host_address = entry.host_address, guest_address = guests[1] }
-    loopback = loopback or (entry.host_address or ""):match "^127%." ~= nil
-  end
-  sys.net.firewall { name = this.firewall, interface = this.interface, addresses = guests, masquerade = net.nat or false,
-    publish = published, loopback = loopback, egress = net.egress }
+  local net = this.config.network
+  sys.net.firewall { name = this.firewall, interface = this.interface, addresses = addresses_of(net.guest), masquerade = net.nat or false,
+    publish = this.forwards, loopback = network.on_loopback(net), egress = net.egress }
 end
 
 --- Lets the host forward packets, of the families that the container has addresses of.
@@ -288,7 +322,7 @@ end
 
 function veth.attach(this)
   local net = this.config.network
-  local ok, problem = errors.try(function()
+  network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
     if has_ip6(net.guest) then network.skip_duplicate_detection(this.interface) end
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
@@ -297,10 +331,6 @@ function veth.attach(this)
       firewall(this)
     end
   end)
-  if not ok then
-    problem.where = net.where
-    error(problem, 0)
-  end
 end
 
 function veth.enter(this)

@@ -59,7 +59,7 @@ pasta.step = { namespaces = "net", key = "network" }
 --- pasta is found again by its command line, which holds the file that it writes its number to.
 function pasta.step.resources(this)
   this.pasta_file = ("%s/.pasta-%s"):format(this.record.folder, this.name)
-  return { { kind = "helper", argument = this.pasta_file } }
+  return network.with_ports(this, { { kind = "helper", argument = this.pasta_file } })
 end
 
 local function wait_until_ready(this)
@@ -75,11 +75,28 @@ local function wait_until_ready(this)
   end
 end
 
-function pasta.step.attach(this)
+local function start(this)
   local words = arguments(this)
   sys.log.detail("network: " .. table.concat(words, " "))
   this.pasta = sys.helper(words)
   wait_until_ready(this)
+end
+
+--- pasta has the ports itself. Whether they are free is looked at before: it would share a port of UDP with another, and be content with one of two
+--- families. One after the other, so that of two that start at once one is refused.
+local function start_in_turn(this)
+  local lock = sys.file.lock(require("luabox.state").folder() .. "/.pasta", { wait = true })
+  local ok, problem = errors.try(function()
+    network.hold_ports(this, sys.file.kind "/proc/net/if_inet6" and { "0.0.0.0", "::" } or { "0.0.0.0" })
+    require("luabox.ports").release(this.ports)
+    start(this)
+  end)
+  lock:release()
+  if not ok then error(problem, 0) end
+end
+
+function pasta.step.attach(this)
+  if this.ports then start_in_turn(this) else start(this) end
 end
 
 function pasta.step.enter() sys.net.configure { loopback = true } end
@@ -103,6 +120,7 @@ function pasta.new(options)
   local made = schema.check(options, { publish = network.ports }, { what = "pasta", where = where })
   if #options > 0 then errors.raise_at(where, "pasta: expected only named fields such as publish = { \"8080:80\" }") end
   made.kind, made.where = "pasta", where
+  network.check_published(made, "pasta")
   return made
 end
 

@@ -416,6 +416,11 @@ steps["net.firewall"] = function(self, step)
   if firewall.loopback then self:line("echo 1 > /proc/sys/net/ipv4/conf/%s/route_localnet", interface) end
 end
 
+steps["net.hold_port"] = function(self, step)
+  local port = step.arguments[1]
+  self:line("# luabox holds %s:%d/%s meanwhile, so that no program takes it", port.address, port.port, port.protocol)
+end
+steps["port:release"] = function() end
 steps["net.remove_firewall"] = function(self, step) self:line("nft delete table inet %s", step.arguments[1]) end
 steps["net.remove"] = function(self, step) self:line("ip link delete %s", step.arguments[1]) end
 

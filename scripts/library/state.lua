@@ -40,6 +40,9 @@ function removers.interface(resource)
   if resource.leftover then state.remove_interface(resource.name) end
 end
 
+--- A killed luabox's are nobody's any more.
+function removers.ports(resource) require("luabox.ports").release(resource) end
+
 function removers.bridge(resource) require("luabox.bridges").leave(resource.name, resource.member) end
 
 --- A program of the host's that served a container: its own luabox has ended it, but for one that was killed.
@@ -254,9 +257,20 @@ end
 --- Ends what a killed luabox left under `name`. Returns "alive", "removed" or "left".
 function state.collect_named(name) return (collect_one(state.folder(), name)) end
 
+--- A file is written whole, under another name first; who writes one of these holds the lock.
+local function remove_unfinished(folder)
+  if not sys.file.kind(folder) then return end
+  with_lock(folder, function()
+    for _, name in ipairs(sys.file.list(folder)) do
+      if name:find "^%.targets%-.*%.new%d+$" then sys.file.remove(folder .. "/" .. name) end
+    end
+  end)
+end
+
 --- Removes what killed luabox processes left. Returns the names removed and the errors.
 function state.collect()
   local folder, removed, problems = state.folder(), {}, {}
+  remove_unfinished(folder)
   for _, name in ipairs(sys.file.list(folder)) do
     if name:sub(1, 1) ~= "." then
       local result, why = collect_one(folder, name)

@@ -967,6 +967,32 @@ function sys.net.remove_firewall(name) end
 ---@return string[]
 function sys.net.firewalls() end
 
+---@class luabox.sys.HostPort
+---@field protocol? "tcp"|"udp"
+---@field port integer
+---@field address string  "0.0.0.0" and "::" are every address of that family
+
+---@class luabox.sys.HeldPort
+local HeldPort = {}
+
+function HeldPort:release() end
+
+---@class luabox.sys.PortUser
+---@field address string
+---@field pid? integer  nil where its process is not to be seen
+---@field program string
+
+---Holds a port of this host's until it is released or this process ends: nobody else gets it, and nothing arrives there. nil where it is somebody's,
+---a listening program's or another holder's. A lasting choice between several at once is the kernel's.
+---@param port luabox.sys.HostPort
+---@return luabox.sys.HeldPort?
+function sys.net.hold_port(port) end
+
+---Whose socket stands in the way of holding the port; nil where none is to be seen. Slow: it looks through all processes.
+---@param port luabox.sys.HostPort
+---@return luabox.sys.PortUser?
+function sys.net.user_of_port(port) end
+
 ---@class luabox.sys.Prefix
 ---@field address string
 ---@field length integer

@@ -73,12 +73,27 @@ equal "rootless/publish: and from outside" "port 80" "$(out busybox nc -w 8 198.
 equal "rootless/publish: on one address of the host's" "port 81" "$(ask 127.0.0.1 8081)"
 lacks "rootless/publish: and not on the others" port "$(out busybox nc -w 1 198.51.100.1 8081 < /dev/null 2>&1)"
 lacks "rootless/publish: what is bound inside but not published is not on the host" port "$(ask 127.0.0.1 82; ask 127.0.0.1 80)"
-holds "rootless/publish: a port that is taken is told" "box.lua:3: pasta ended with" "$(inside true)"
+holds "rootless/publish: a port that a container has is told" "box.lua:3: the port 8080/tcp is published by the container served already, as 8080/tcp" "$(inside true)"
+box "network = pasta { publish = { '7001:80' } }" "command = { 'true' }"
+holds "rootless/publish: a port of the host's loopback that a program has is told" "box.lua:3: the port 7001/tcp is in use on this host, by another program at 127.0.0.1" \
+  "$(inside true)"
+equal "rootless/publish: in one line, with status 125" "1 125" "$(inside true | wc -l) $(inside true > /dev/null; echo $?)"
+box "network = pasta { publish = { '127.0.0.1:5353:53/udp' } }" "command = { 'sh', '-c', 'echo up; exec sleep 60' }"
+# One after the other, whatever the machine does: pasta itself would share a port of UDP with another.
+for i in 1 2 3; do as_user "$work/luabox" run --name "udp$i" box.lua < /dev/null > "udp$i.log" 2>&1 & jobs+=($!); udp+=($!); done
+told() { [ "$(cat udp?.log | wc -l)" = 3 ]; }
+within 30 told
+equal "rootless/publish: of three that start at once with a port of UDP one has it, the others are told whose it is" "1 2" \
+  "$(grep -l '^up$' udp?.log | wc -l) $(grep -l 'the port 127.0.0.1:5353/udp is published by the container udp. already' udp?.log | wc -l)"
+as_user "$work/luabox" kill "$(grep -l '^up$' udp?.log | sed 's/.log//')" > /dev/null 2>&1 || pkill -9 -u $user_id -f 'luabox run --name udp'
+wait "${udp[@]}" 2> /dev/null
+holds "rootless/egress: is refused at its line, with what would do it" "box.lua:3: pasta: egress can't be had" \
+  "$(box "network = pasta { egress = { '198.51.100.2:7000' } }" "command = { 'true' }"; inside true)"
 pastas() { pgrep -u $user_id pasta; }
 { pkill -9 -u $user_id -f 'luabox run --name served'; wait $running; } 2> /dev/null
 as_user "$work/luabox" gc > /dev/null
 equal "rootless/pasta: gc ends that of a killed luabox" "" "$(pastas)"
-equal "rootless/pasta: and its record" ".lock" "$(ls -A "$work/run/luabox" | grep -v '^\.failure\.json$')"
+equal "rootless/pasta: and its record" ".lock" "$(ls -A "$work/run/luabox" | grep -vE '^\.(failure\.json|pasta)$')"
 inside true > /dev/null
 equal "rootless/pasta: it ends with its container" "" "$(pastas)"
 

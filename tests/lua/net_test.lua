@@ -180,6 +180,20 @@ test("a wrong value is told by the option that holds it", function()
   check.raises("expected the address alone, 10.0.0.1", net.local_device, "10.0.0.1/8")
 end)
 
+test("a port is held until it is released, and says whose it is", function()
+  net.configure { loopback = true }
+  local port = { protocol = "tcp", port = 8080, address = "0.0.0.0" }
+  local held = net.hold_port(port)
+  check.equal(net.hold_port { port = 8080, address = "127.0.0.1" }, nil)
+  local user = net.user_of_port(port)
+  check.equal(user.address, "0.0.0.0")
+  check.equal(user.pid, sys.pid())
+  held:release()
+  check.equal(net.user_of_port(port), nil)
+  check.raises("hold port 0.0.0.0:0/tcp: expected a port from 1 to 65535", net.hold_port, { port = 0, address = "0.0.0.0" })
+  net.configure { loopback = false, links = { { name = "lo", up = false } } }
+end)
+
 test("the kernel's refusal says what was tried and why", function()
   check.equal(check.raises("remove interface nope: No such device", net.remove, "nope").code, "ENODEV")
   check.raises("find interface nope: No such device", net.add_address, "nope", "10.0.0.1/8")

@@ -1,0 +1,18 @@
+// The chains and rules of a Firewall: what luabox's table says, written into a transaction.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/address.hpp"
+#include "engine/netlink.hpp"
+#include "engine/nftables.hpp"
+
+namespace luabox::nftables {
+
+/// Writes the messages that make `firewall`'s table, or both. Throws Error EINVAL for a published port
+/// without a container's address of its family.
+void write_table(Batch& batch, const Firewall& firewall);
+
+}  // namespace luabox::nftables

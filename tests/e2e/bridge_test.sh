@@ -1,0 +1,87 @@
+#!/bin/bash
+# A bridge whose containers' luabox are killed: at any moment of their start, many at once; when its subnet is full of them; with other settings than
+# the next container says.
+[ "$(id -u)" = 0 ] || { echo "skipped: needs root, for a bridge"; exit 77; }
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=e2e-bridge-$$
+jobs=()
+trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+ip link set lo up
+interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
+before="$(interfaces) $(nft list ruleset)"
+as_before() { [ "$(interfaces) $(nft list ruleset)" = "$before" ]; }
+run() { timeout 30 "$LUABOX" run "$@" 2>&1 < /dev/null; }
+# box NAME NETWORK-FIELDS COMMAND
+box() { script "name = '$mark-$1'" "network = bridge { $2 }" "command = { 'sh', '-c', [[$3]] }"; mv box.lua "$1.lua"; }
+kills() { kill -9 "$@" 2>/dev/null; wait "$@" 2>/dev/null; }
+
+# ---- what killed ones had
+two="'full', subnet = '10.91.0.0/29', nat = true"
+box stay "$two" 'echo up; exec sleep 600'
+killed=()
+for n in 1 2 3 4 5 6; do
+  "$LUABOX" run --name "$mark-$n" stay.lua < /dev/null > "stay$n.log" 2>&1 & killed+=($!); jobs+=($!)
+done
+up() { [ "$(cat stay?.log | wc -l)" = 6 ]; }
+within 20 up || failed "six are there" "$(cat stay?.log)"
+holds "a full subnet is told" "stay.lua:4: the subnet 10.91.0.0/29 has no address left: all 5 are in use" "$(cat stay?.log)"
+box one "$two" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'"
+holds "also to the next" "one.lua:4: the subnet 10.91.0.0/29 has no address left" "$(run one.lua)"
+sixth=$(grep -l 'no address left' stay?.log | tr -dc 0-9)
+lone=$((sixth % 6 + 1)); held=("${killed[@]}"); unset "held[$((lone - 1))]"
+kills "${held[@]}"
+# A start looks at two names of the first 64 in any case: it shall find none of these.
+decoys() { for n in $(seq 300); do echo "$LUABOX_STATE/.decoy$n"; done; }
+touch $(decoys)
+holds "when its containers were killed it has room, without gc" "10.91.0." "$(run one.lua)"
+rm $(decoys)
+holds "it says what the bridge is" "the bridge 'full' is in use with subnet 10.91.0.0/29, not 10.92.0.0/24" "$(box other "'full', subnet = '10.92.0.0/24'" true; run other.lua)"
+kills "${killed[@]}"
+equal "a bridge of killed containers alone is nobody's: another may say what it is" "10.92.0.2/24" \
+  "$(box other "'full', subnet = '10.92.0.0/24'" "ip -o -4 address show dev eth0 | awk '{ print \$4 }'"; run other.lua)"
+"$LUABOX" gc > /dev/null
+succeeds "nothing is left of them" within 5 as_before
+
+# ---- twelve at once, of which every second is killed somewhere on its way
+mkdir rootfs/www; echo served > rootfs/www/index.html
+cat > rootfs/member.sh <<'M'
+httpd -p 80 -h /www; echo up
+until [ -e /go ]; do sleep 0.1; done
+for each in $(cat /all); do echo "$each $(timeout 5 wget -q -O - "http://$each/")"; done
+echo "hosts $(grep -c "$1" /etc/hosts)"
+until [ -e /end ]; do sleep 0.1; done
+M
+box member "'storm', subnet = '10.93.0.0/24', subnet6 = 'fd93::/64', nat = true, egress = { '10.77.0.0/16' }, publish = { { host_port = tonumber(arg[1]), guest_port = 80 } }" ''
+sed -i "s|command = .*|command = { 'sh', '/member.sh', '$mark' },|" member.lua
+storm() {
+  local round=$1 n doomed=() living=() names=()
+  rm -f rootfs/go rootfs/end rootfs/all member*.log
+  for n in $(seq 12); do
+    "$LUABOX" run --name "$mark-$n" member.lua "$((8000 + n))" < /dev/null > "member$n.log" 2>&1 &
+    jobs+=($!)
+    if [ $((n % 2)) = 0 ]; then doomed+=($!); else living+=($!); names+=("$mark-$n"); fi
+  done
+  for n in "${doomed[@]}"; do sleep 0.0$((RANDOM % 4))$((RANDOM % 10)); kill -9 "$n"; done
+  wait "${doomed[@]}" 2>/dev/null
+  all_up() { [ "$(cat member{1,3,5,7,9,11}.log | grep -c '^up$')" = 6 ]; }
+  within 20 all_up || { cat member{1,3,5,7,9,11}.log; return 1; }
+  "$LUABOX" gc > gc.log 2>&1 || { cat gc.log; return 1; }
+  only_living() {
+    left="$(ls "$LUABOX_STATE/.bridges/storm/members" | grep -c json) $(ls "$LUABOX_STATE" | grep -c .) $(nft list tables | grep -c "$mark")"
+    left+=" $(ip -o link show master lbr-storm | grep -c .) $(ip -o link | grep -c ': lb[^r]') $(pgrep -fc "member.sh $mark")"
+    [ "$left" = "6 6 12 6 6 6" ]
+  }
+  within 5 only_living || { echo "members, records, tables, ports, interfaces, processes: $left"; return 1; }
+  printf '%s\n' "${names[@]}" > rootfs/all; touch rootfs/go
+  told() { [ "$(cat member{1,3,5,7,9,11}.log | grep -c '^hosts')" = 6 ]; }
+  within 20 told
+  # In each hosts file the other five by both families and itself, and none that was killed.
+  [ "$(cat member{1,3,5,7,9,11}.log | grep -c ' served$') $(cat member{1,3,5,7,9,11}.log | grep -c '^hosts 11$')" = "36 6" ] || { cat member{1,3,5,7,9,11}.log; return 1; }
+  touch rootfs/end; wait "${living[@]}"
+  within 5 as_before || { interfaces; nft list tables; return 1; }
+}
+for round in 1 2 3; do succeeds "round $round: gc leaves of the killed nothing, and of the living everything" storm $round; done
+equal "no process is left" "" "$(pgrep -f "member.sh $mark")"
+leaves_nothing "nothing is left behind"
+finish
