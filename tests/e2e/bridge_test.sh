@@ -1,14 +1,10 @@
 #!/bin/bash
 # A bridge whose containers' luabox are killed: at any moment of their start, many at once; when its subnet is full of them; with other settings than
 # the next container says.
-[ "$(id -u)" = 0 ] || { echo "skipped: needs root, for a bridge"; exit 77; }
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/internet.sh"
 make_rootfs rootfs
 mark=e2e-bridge-$$
-jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-ip link set lo up
-interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
 before="$(interfaces) $(nft list ruleset)"
 as_before() { [ "$(interfaces) $(nft list ruleset)" = "$before" ]; }
 run() { timeout 30 "$LUABOX" run "$@" 2>&1 < /dev/null; }

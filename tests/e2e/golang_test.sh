@@ -3,9 +3,7 @@
 . "$(dirname "$0")/common.sh"
 tar=${LUABOX_GOLANG_TAR:-${LUABOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/luabox}/golang.tar}
 [ -s "$tar" ] || { echo "skipped: no golang root file system (tools/demo makes it)"; exit 77; }
-python=$(PATH=/usr/bin:$PATH command -v python3)
-jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+. "$(dirname "$0")/internet.sh"
 
 holds "an import tells what it made" "golang: " "$(timeout -s KILL 300 "$LUABOX" image import "$tar" golang 2>&1)"
 cp -r "$top/examples" example; cd example || exit 1
@@ -93,23 +91,10 @@ holds "eth0 has its address" "172.16.99.100" "$(golang 'cat /proc/net/fib_trie')
 
 # ---- the network: an outside with a server
 
-if [ -n "$python" ]; then
-  ip link set lo up
-  unshare --net sleep 600 & outside=$!; jobs+=($outside)
-  elsewhere() { [ "$(readlink /proc/$outside/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
-  within 3 elsewhere
-  ip link add up0 type veth peer name up0 netns $outside
-  ip address add 10.77.0.1/24 dev up0; ip link set up0 up; ip route add default via 10.77.0.2
-  nsenter --net=/proc/$outside/ns/net sh -c 'ip address add 10.77.0.2/24 dev up0; ip link set up0 up'
-  nsenter --net=/proc/$outside/ns/net "$python" -c '
-import socket
-s = socket.create_server(("10.77.0.2", 80))
-print("ready", flush=True)
-while True:
-    c, peer = s.accept()
-    c.sendall(f"seen {peer[0]}\n".encode())
-    c.close()' > server.log & jobs+=($!)
-  within 5 grep -qs ready server.log
+if [ -x "$python" ]; then
+  make_outside 10.77.0
+  make_servers
+  serve_outside seen 80
   equal "the outside is reached, under the host's address" "seen 10.77.0.1" "$(golang 'exec 3<>/dev/tcp/10.77.0.2/80; cat <&3' 2>&1)"
 fi
 

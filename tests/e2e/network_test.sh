@@ -1,69 +1,13 @@
 #!/bin/bash
 # A little internet of its own: this network namespace plays the host, another the outside, with a server that answers with the address that it saw.
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/internet.sh"
+[ -x "$python" ] || { echo "skipped: no $python for the servers"; exit 77; }
 make_rootfs rootfs
 mark=e2e-net-$$
-python=$(PATH=/usr/bin:/bin:$PATH command -v python3) || { echo "skipped: no python3 for the servers"; exit 77; }
-[[ $python == /usr/bin/* ]] || { echo "skipped: the servers need the system's python3"; exit 77; }
-jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-
-cat > server.py <<'P'
-"""Answers each TCP connection and each datagram on the ports given with NAME and the address that it came from."""
-import select, socket, sys
-sockets = []
-for port in map(int, sys.argv[2:]):
-    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-        s = socket.socket(socket.AF_INET6, kind)
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        s.bind(("::", port))
-        if kind == socket.SOCK_STREAM: s.listen(16)
-        sockets.append(s)
-def shown(peer): return f"{sys.argv[1]} {peer[0].removeprefix('::ffff:')}\n".encode()
-print("ready", flush=True)
-while True:
-    for s in select.select(sockets, [], [])[0]:
-        if s.type == socket.SOCK_STREAM:
-            c, peer = s.accept()
-            try: c.sendall(shown(peer))
-            except OSError: pass
-            c.close()
-        else:
-            data, peer = s.recvfrom(100)
-            print("datagram", peer[0].removeprefix("::ffff:"), flush=True)
-            s.sendto(shown(peer), peer)
-P
-cat > ask.py <<'P'
-"""ask.py tcp|udp ADDRESS PORT [SOURCE]: prints what the server answers, or why there is no answer."""
-import socket, sys
-kind = socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM
-family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
-s = socket.socket(family, kind)
-s.settimeout(1.5)
-try:
-    if len(sys.argv) > 4: s.bind((sys.argv[4], 0))
-    s.connect((sys.argv[2], int(sys.argv[3])))
-    if kind == socket.SOCK_DGRAM: s.send(b"?")
-    print(s.recv(100).decode().strip() or "empty")
-except OSError as problem:
-    print("no answer:", problem)
-P
-cp server.py ask.py rootfs/
-SYSTEM="mounts = { bind { '/usr', '/usr', readonly = true }, bind { '/lib', '/lib', readonly = true }, bind { '/lib64', '/lib64', readonly = true } }"
-[ -d /lib64 ] || SYSTEM=$(sed "s|, bind { ./lib64.[^}]*}||" <<< "$SYSTEM")
-
-ip link set lo up
-unshare --net sleep 600 & outside=$!; jobs+=($outside)
-other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
-within 10 other_net $outside || { failed "the outside is there"; finish; }
-out() { timeout $((10 * slow)) nsenter --net=/proc/$outside/ns/net "$@"; }
-ip link add up0 type veth peer name up0 netns $outside
-ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
-out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
-ip route add default via 10.77.0.2
-nsenter --net=/proc/$outside/ns/net "$python" server.py outside 80 > outside.log & jobs+=($!)
-within 20 grep -qs ready outside.log || { failed "the outside's server runs" "$(cat outside.log)"; finish; }
+make_outside 10.77.0 fd77:
+make_servers
+serve_outside outside 80
 # what the host's administrator has there already, on every hook that luabox uses
 nft -f - <<'N'
 table inet site {
@@ -85,7 +29,6 @@ table ip nat {
 N
 rules() { nft -s list ruleset; }
 rules > rules.before
-interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
 before=$(interfaces)
 # The kernel takes a container's interface away a moment after its end.
 as_before() { [ "$(interfaces)" = "$before" ]; }
@@ -95,7 +38,7 @@ run() { timeout $((30 * slow)) "$LUABOX" run "$@" < /dev/null; }
 # box NAME VETH-FIELDS [FIELD...]: NAME.lua
 box() {
   local name=$1 veth=$2; shift 2
-  script "name = '$mark-$name'" "network = veth { $veth }" "$SYSTEM" "command = { 'sh' }" "$@"
+  script "name = '$mark-$name'" "network = veth { $veth }" "$system" "command = { 'sh' }" "$@"
   mv box.lua "$name.lua"
 }
 ask() { local script=$1; shift; run "$script" -- /usr/bin/python3 /ask.py "$@" 2>&1; }
@@ -236,7 +179,7 @@ script "name = '$mark-neighbour'" "network = bridge { 'routed', subnet = '10.93.
   "command = { 'sh', '-c', 'echo there; until [ -e /advertised ]; do sleep 0.1; done; ip -6 route | grep -c 2001:db8:bad' }"
 mv box.lua neighbour.lua; run neighbour.lua > neighbour.log 2>&1 & neighbour=$!
 within 20 grep -qs there neighbour.log || failed "the neighbour is there" "$(cat neighbour.log)"
-script "name = '$mark-router'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" "$SYSTEM" "capabilities = { add = { 'net_raw' } }" "command = { 'true' }"
+script "name = '$mark-router'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" "$system" "capabilities = { add = { 'net_raw' } }" "command = { 'true' }"
 mv box.lua router.lua
 advertising
 equal "nor does the host of a bridge" "0 0" "$(routers | xargs)"

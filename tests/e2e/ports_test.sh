@@ -2,12 +2,10 @@
 # Published ports: one that is somebody's is refused, whoever has it: a program of the host's, a container on a veth pair or on a bridge, one that starts
 # at the same moment. What a killed luabox had is free.
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/internet.sh"
 make_rootfs rootfs
 mark=e2e-ports-$$
-python=$(PATH=/usr/bin:/bin:$PATH command -v python3) || { echo "skipped: no python3 for the servers"; exit 77; }
-jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-ip link set lo up
+[ -x "$python" ] || { echo "skipped: no $python for the servers"; exit 77; }
 ip link add up0 type veth peer name up1; ip link set up1 up; ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
 before=$(nft -s list ruleset)
 

@@ -1,14 +1,11 @@
 #!/bin/bash
 # A container on a bridge that has every means of its own (net_raw, net_admin) speaks under a neighbour's address: by ARP, by neighbour discovery, under
 # extension headers, in fragments, under VLAN tags. A neighbour that hears every frame, and the host's table of neighbours, tell what got through.
-[ "$(id -u)" = 0 ] || { echo "skipped: needs root, for a bridge"; exit 77; }
 . "$(dirname "$0")/common.sh"
-[ -x /usr/bin/python3 ] || { echo "skipped: no /usr/bin/python3 for the raw packets"; exit 77; }
+. "$(dirname "$0")/internet.sh"
+[ -x "$python" ] || { echo "skipped: no $python for the raw packets"; exit 77; }
 make_rootfs rootfs
 mark=e2e-spoof-$$
-jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-ip link set lo up
 
 # Every lie and every truth has a number, in its last byte of a hardware address that nobody has.
 cat > rootfs/lie.py <<'P'
@@ -96,11 +93,9 @@ while 99 not in heard:
         if found[1][0] not in heard: print(found[1][0], flush=True)
         heard.add(found[1][0])
 P
-usr="mounts = { bind { '/usr', '/usr', readonly = true }, bind { '/lib', '/lib', readonly = true }"
-[ ! -d /lib64 ] || usr+=", bind { '/lib64', '/lib64', readonly = true }"
 # box NAME ADDRESS COMMAND
 box() {
-  script "name = '$mark-$1'" "$usr }" "network = bridge { 'spoof', subnet = '10.9.9.0/24', subnet6 = 'fd00:9::/64', address = '$2' }" \
+  script "name = '$mark-$1'" "$system" "network = bridge { 'spoof', subnet = '10.9.9.0/24', subnet6 = 'fd00:9::/64', address = '$2' }" \
     "capabilities = { add = { 'net_raw', 'net_admin' } }" "command = { 'sh', '-c', '$3' }"
   mv box.lua "$1.lua"
 }

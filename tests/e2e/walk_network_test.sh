@@ -4,19 +4,10 @@
 [ -n "${OWN_NAMESPACES:-}" ] || OWN_NAMESPACES=yes exec unshare --net --mount --propagation private bash "$0" "$@"
 unset OWN_NAMESPACES
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/internet.sh"
 make_rootfs rootfs
 mark=net-$$-
-jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-ip link set lo up
-unshare --net sleep $((600 * slow)) & outside=$!; jobs+=($outside)
-other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
-within 3 other_net $outside
-out() { timeout $((10 * slow)) nsenter --net=/proc/$outside/ns/net "$@"; }
-ip link add up0 type veth peer name up0 netns $outside
-ip address add 10.77.0.1/24 dev up0; ip address add fd77::1/64 dev up0 nodad; ip link set up0 up
-out ip address add 10.77.0.2/24 dev up0; out ip address add fd77::2/64 dev up0 nodad; out ip link set up0 up; out ip link set lo up
-ip route add default via 10.77.0.2
+make_outside 10.77.0 fd77:
 # The outside's server answers with the address that it saw.
 mkdir -p www/cgi-bin; cat > www/cgi-bin/me <<'S'
 #!/bin/sh
@@ -27,7 +18,6 @@ chmod 755 www/cgi-bin/me
 nsenter --net=/proc/$outside/ns/net busybox httpd -f -p '[::]:80' -h www & jobs+=($!)
 answers() { [ -n "$(out busybox wget -q -O - "$1" 2>/dev/null)" ]; }
 within 5 answers http://10.77.0.2/cgi-bin/me
-interfaces() { ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\1/' | sort | xargs; }
 before=$(interfaces)
 nft add table inet site; nft add chain inet site forward '{ type filter hook forward priority 10; policy accept; }'
 rules=$(nft list ruleset)
@@ -77,49 +67,19 @@ box() { script "name = '$mark$1'" "network = bridge { 'web', $2 }" "command = { 
 N="subnet = '10.9.3.0/24', nat = true"
 run() { timeout $((30 * slow)) "$LUABOX" run "$@" 2>&1 < /dev/null; }
 
-# Ports by each family and protocol, from outside: a server that answers with its name, whatever comes.
-cat > rootfs/serve.py <<'P'
-import select, socket
-sockets = []
-for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-    s = socket.socket(socket.AF_INET6, kind)
-    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    s.bind(("::", 80))
-    if kind == socket.SOCK_STREAM: s.listen(8)
-    sockets.append(s)
-print("ready", flush=True)
-while True:
-    for s in select.select(sockets, [], [])[0]:
-        if s.type == socket.SOCK_DGRAM: s.sendto(b"server", s.recvfrom(99)[1])
-        else:
-            c = s.accept()[0]
-            c.sendall(b"server")
-            c.close()
-P
-cat > ask.py <<'P'
-import socket, sys
-s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET, socket.SOCK_STREAM if sys.argv[1] == "tcp" else socket.SOCK_DGRAM)
-s.settimeout(2)
-try:
-    s.connect((sys.argv[2], int(sys.argv[3])))
-    if sys.argv[1] == "udp": s.send(b"?")
-    print(s.recv(99).decode())
-except OSError as problem: print("no answer:", problem)
-P
-python=/usr/bin/python3
+# Ports by each family and protocol, from outside.
 if [ -x $python ]; then
-  usr="mounts = { bind { '/usr', '/usr', readonly = true }, bind { '/lib', '/lib', readonly = true }"
-  [ ! -d /lib64 ] || usr+=", bind { '/lib64', '/lib64', readonly = true }"
-  script "name = '${mark}ports'" "$usr }" "command = { '$python', '/serve.py' }" \
+  make_servers
+  script "name = '${mark}ports'" "$system" "command = { '$python', '/server.py', 'server', '80' }" \
     "network = bridge { 'web', $N, subnet6 = 'fd00:3::/64', publish = { '8080:80', '127.0.0.1:8080:80', '8053:80/udp', '[fd77::1]:8082:80' } }"
   mv box.lua ports.lua
   "$LUABOX" run ports.lua < /dev/null > ports.log 2>&1 & serving=$!; jobs+=($serving)
   within 8 grep -qs ready ports.log || failed "ports: the server runs" "$(cat ports.log)"
-  equal "ports: by IPv4, and by 127.0.0.1 beside it" "server server" "$(out $python ask.py tcp 10.77.0.1 8080) $($python ask.py tcp 127.0.0.1 8080)"
-  equal "network/ipv6: a published port answers by IPv6" "server" "$(out $python ask.py tcp fd77::1 8080)"
-  equal "ports: of an address in brackets" "server" "$(out $python ask.py tcp fd77::1 8082)"
+  equal "ports: by IPv4, and by 127.0.0.1 beside it" "server 10.77.0.2 server 10.9.3.1" "$(out $python ask.py tcp 10.77.0.1 8080) $($python ask.py tcp 127.0.0.1 8080)"
+  equal "network/ipv6: a published port answers by IPv6" "server fd77::2" "$(out $python ask.py tcp fd77::1 8080)"
+  equal "ports: of an address in brackets" "server fd77::2" "$(out $python ask.py tcp fd77::1 8082)"
   holds "ports: and of no other" "no answer" "$(out $python ask.py tcp 10.77.0.1 8082)"
-  equal "network/published: by UDP, of both families" "server server" "$(out $python ask.py udp 10.77.0.1 8053) $(out $python ask.py udp fd77::1 8053)"
+  equal "network/published: by UDP, of both families" "server 10.77.0.2 server fd77::2" "$(out $python ask.py udp 10.77.0.1 8053) $(out $python ask.py udp fd77::1 8053)"
   out ip route add fd00:3::/64 via fd77::1
   holds "network/ipv6: what isn't published is out of reach, with a route too" "no answer" "$(out $python ask.py tcp fd00:3::2 80)"
   box clash "$N, publish = { '127.0.0.1:8080:81' }" true
@@ -159,7 +119,7 @@ while True: print(s.recvfrom(9)[1][0], flush=True)
 P
   $python heard.py > heard.log & hearing=$!; jobs+=($hearing)
   within 10 grep -qs ready heard.log
-  script "name = '${mark}liar'" "$usr }" "network = bridge { 'web', $N, address = '10.9.3.66' }" "capabilities = { add = { 'net_raw', 'net_admin' } }" \
+  script "name = '${mark}liar'" "$system" "network = bridge { 'web', $N, address = '10.9.3.66' }" "capabilities = { add = { 'net_raw', 'net_admin' } }" \
     "command = { 'sh', '-c', 'echo there; until [ -e /go ]; do sleep 0.1; done; exec $python /lie.py 10.9.3.66' }"
   run box.lua > liar.log & lying=$!
   within 10 grep -qs there liar.log

@@ -1,8 +1,8 @@
 # An ordinary user's network, through pasta: this network namespace plays the host, another the outside.
 . "$(dirname "$0")/rootless.sh"
 for program in pasta python3; do command -v $program > /dev/null || { echo "skipped: $program is not installed"; exit 77; }; done
-jobs=()
-clean_up() { kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid /etc/resolv.conf /dev/net/tun 2>/dev/null; rm -rf --one-file-system "$work"; }
+. "$(dirname "$0")/internet.sh"
+clean_up() { end_jobs; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid /etc/resolv.conf /dev/net/tun 2>/dev/null; rm -rf --one-file-system "$work"; }
 trap clean_up EXIT
 # Only root may open it on some hosts.
 mknod -m 666 "$work/tun" c 10 200 && mount --bind "$work/tun" /dev/net/tun 2>/dev/null || { echo "skipped: this kernel has no /dev/net/tun"; exit 77; }
@@ -40,13 +40,7 @@ while True:
             except OSError: pass
             c.close()
 P
-unshare --net sleep 300 & outside=$!; jobs+=($outside)
-other_net() { [ "$(readlink /proc/$outside/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
-within 5 other_net
-out() { timeout $((10 * slow)) nsenter --net=/proc/$outside/ns/net "$@"; }
-ip link add up0 type veth peer name eth0 netns $outside
-ip addr add 198.51.100.1/24 dev up0; ip link set up0 up; ip route add default via 198.51.100.2
-out ip addr add 198.51.100.2/24 dev eth0; out ip link set eth0 up; out ip link set lo up
+make_outside 198.51.100
 nsenter --net=/proc/$outside/ns/net python3 server.py outside 198.51.100.2 7000 > outside.log & jobs+=($!)
 python3 server.py host 127.0.0.1 7001 53 > host.log & jobs+=($!)
 printf 'nameserver 127.0.0.1\nsearch example.org\n' > resolv.conf; mount --bind resolv.conf /etc/resolv.conf
