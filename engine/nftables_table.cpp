@@ -128,10 +128,15 @@ class Writer {
 
   /// Before the destination is translated: what the container asked for is what counts.
   void egress() {
+    static const Prefix link = Prefix::parse("fe80::/10"), group = Prefix::parse("ff02::/16");
+    // Neighbour discovery, which no translation touches, with what is never forwarded.
+    chain("discovery", std::nullopt);
+    for (const auto& local : {link, group}) rule("discovery", [&](Rule r) { r.destination(local).accept(); });
+    rule("discovery", [&](Rule r) { r.destination_is(RTN_LOCAL).accept(); });
     chain("egress-allowed", std::nullopt);
     rule("egress-allowed", [&](Rule r) { r.known().accept(); });
     for (const uint8_t type : {kSolicitation, kAdvertisement})
-      rule("egress-allowed", [&](Rule r) { r.icmp6(type).accept(); });
+      rule("egress-allowed", [&](Rule r) { r.icmp6(type).jump("discovery"); });
     // What stays on the bridge comes by here where br_netfilter sends it.
     if (firewall_.shared)
       for (const auto& network : firewall_.networks)

@@ -342,7 +342,7 @@ end
 
 local function egress_rules(firewall, rule)
   rule("egress-allowed", "ct state established,related accept")
-  for _, kind in ipairs { "nd-neighbor-solicit", "nd-neighbor-advert" } do rule("egress-allowed", "icmpv6 type %s accept", kind) end
+  for _, kind in ipairs { "nd-neighbor-solicit", "nd-neighbor-advert" } do rule("egress-allowed", "icmpv6 type %s jump discovery", kind) end
   for _, allowed in ipairs(firewall.egress) do
     local words = {}
     if allowed.to then words[1] = family_of(allowed.to) .. " daddr " .. allowed.to end
@@ -380,6 +380,8 @@ steps["net.firewall"] = function(self, step)
     rule("isolate", "%s", text)
   end
   if firewall.egress then
+    chain "discovery"
+    for _, there in ipairs { "ip6 daddr fe80::/10", "ip6 daddr ff02::/16", "fib daddr type local" } do rule("discovery", "%s accept", there) end
     chain "egress-allowed"
     egress_rules(firewall, rule)
     chain("egress", "type filter hook prerouting priority mangle; policy accept;")

@@ -135,6 +135,33 @@ holds "and by no other protocol" "no answer" "$(ask narrow.lua udp 10.77.0.2 80)
 equal "by IPv6 too" "outside fd77::1" "$(ask narrow.lua udp fd77::2 80)"
 holds "nor there by another" "no answer" "$(ask narrow.lua tcp fd77::2 80)"
 
+# Neighbour discovery is let through, to this host: forwarded it would be a letter to anybody, which no translation touches.
+cat > rootfs/discover.py <<'P'
+import socket, struct, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
+for kind in 135, 136, 128: s.sendto(struct.pack("!BBHI", kind, 0, 0, 0) + socket.inet_pton(socket.AF_INET6, sys.argv[1]), (sys.argv[1], 0))
+P
+out nft -f - <<'N'
+table ip6 seen {
+  chain input {
+    type filter hook input priority 0; policy accept
+    ip6 saddr fd96::/64 counter comment "letters"
+    icmpv6 type echo-request counter comment "requests"
+  }
+}
+N
+counted() { out nft list table ip6 seen | grep "\"$1\"" | grep -o 'packets [0-9]*' | tr -dc 0-9; }
+for egress in "{}" "{ 'fd77::2' }"; do
+  box discoverer "host = { '172.16.96.1/24', 'fd96::1/64' }, guest = { '172.16.96.2/24', 'fd96::2/64' }, nat = true, egress = $egress" "capabilities = { add = { 'net_raw' } }"
+  run discoverer.lua -- /usr/bin/python3 /discover.py fd77::2; sleep 0.2
+  if [ "$egress" = "{}" ]; then
+    equal "egress: nothing is nothing, also as neighbour discovery" "0 0" "$(counted letters) $(counted requests)"
+  else
+    equal "egress: what is listed gets the request" 1 "$(counted requests)"
+  fi
+done
+
 # ---- one name, two states: the second is refused, and takes nothing of the first's away
 
 serving web.lua web 80; web=$child
