@@ -51,7 +51,9 @@ function ports.forwards(published, addresses, what)
           guest_address = guest }
       end
     end
-    if next(seen) == nil then errors.raise("publish: the %s has no IPv%d address for %s", what, is_ip6(entry.host_address) and 6 or 4, entry.host_address) end
+    if next(seen) == nil then
+      errors.raise("publish: the %s has no IPv%d address for %s", what, is_ip6(entry.host_address) and 6 or 4, entry.host_address)
+    end
   end
   return list
 end
