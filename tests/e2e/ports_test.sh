@@ -23,7 +23,7 @@ print("ready", flush=True)
 time.sleep(600)
 P
 # listens PROTOCOL ADDRESS PORT: a program of the host's, $listening
-listens() { "$python" listen.py "$@" > listen.log 2>&1 & listening=$!; jobs+=($!); within 10 grep -qs . listen.log; }
+listens() { rm -f listen.log; "$python" listen.py "$@" > listen.log 2>&1 & listening=$!; jobs+=($!); within 10 grep -qs . listen.log; }
 ends() { kill -9 $1; wait $1 2>/dev/null; }
 run() { timeout 30 "$LUABOX" run "$@" < /dev/null 2>&1; }
 V4="host = '172.16.90.1/24', guest = '172.16.90.2/24', nat = true"
@@ -36,7 +36,7 @@ box() {
   script "name = '$mark-$name'" "network = ${network% \}}, publish = { $list } }" "command = { 'sh', '-c', 'echo up; exec sleep 600' }"; mv box.lua "$name.lua"
 }
 # runs NAME: it runs; its luabox is $running
-runs() { "$LUABOX" run "$1.lua" < /dev/null > "$1.log" 2>&1 & running=$!; jobs+=($!); within 20 grep -qs . "$1.log"; grep -q '^up$' "$1.log" || failed "$1 runs" "$(cat "$1.log")"; }
+runs() { rm -f "$1.log"; "$LUABOX" run "$1.lua" < /dev/null > "$1.log" 2>&1 & running=$!; jobs+=($!); within 20 grep -qs . "$1.log"; grep -q '^up$' "$1.log" || failed "$1 runs" "$(cat "$1.log")"; }
 stops() { kill -TERM $1; wait $1 2>/dev/null; }
 # refused_by NAME WANTED: NAME.lua isn't started, in one line that holds WANTED, with status 125
 refused_by() {
