@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <lua.hpp>
 #include <vector>
@@ -27,6 +29,14 @@ double now_us() {
   timespec now;
   ::clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
+
+/// Asked for once in each process.
+int own_pid() {
+  static int pid = 0;
+  static unsigned generation = 0;
+  if (generation != lua::generation) pid = ::getpid(), generation = lua::generation;
+  return pid;
 }
 
 void written(lua_State* L, int index, int depth, std::string& text);
@@ -56,6 +66,16 @@ void written_text(lua_State* L, int index, std::string& text) {
   text += length > shown ? "...\"" : "\"";
 }
 
+void written_number(double value, std::string& text) {
+  char number[32];
+  if (value == std::floor(value) && std::abs(value) < 1e14) {
+    text.append(number, std::to_chars(number, number + sizeof number, static_cast<int64_t>(value)).ptr);
+    return;
+  }
+  std::snprintf(number, sizeof number, "%.14g", value);
+  text += number;
+}
+
 /// "mount"; of a process also its number.
 void written_object(lua_State* L, int index, std::string& text) {
   if (lua::Value<Process>::is(L, index) && lua::Value<Process>::box(L, index).used_by == nullptr) {
@@ -76,12 +96,9 @@ void written(lua_State* L, int index, int depth, std::string& text) {
     case LUA_TBOOLEAN:
       text += lua_toboolean(L, index) ? "true" : "false";
       break;
-    case LUA_TNUMBER: {
-      char number[32];
-      std::snprintf(number, sizeof number, "%.14g", lua_tonumber(L, index));
-      text += number;
+    case LUA_TNUMBER:
+      written_number(lua_tonumber(L, index), text);
       break;
-    }
     case LUA_TSTRING:
       return written_text(L, index, text);
     case LUA_TTABLE:
@@ -109,13 +126,15 @@ void tell_began(lua_State* L, Event& event) {
 }
 
 int watched(lua_State* L, const lua::Entry& entry, const char* name) {
-  Event event{name, {}, {}, {}, {}, {}, 0, 0, static_cast<int>(::getpid())};
+  Event event{name, {}, {}, {}, {}, {}, 0, 0, own_pid()};
   const int arguments = lua_gettop(L);
+  event.arguments.reserve(kLongestArgument);
   describe(L, arguments, event);
   lua_pushcfunction(L, entry.function.call);
   lua_insert(L, 1);
   event.start_us = now_us();
   tell_began(L, event);
+  event.start_us = now_us();  // what it takes to tell is not the primitive's
   const bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
   event.duration_us = now_us() - event.start_us;
   if (failed)

@@ -126,7 +126,7 @@ struct lua::Options<CloneRequest> {
 
 struct ExecRequest {
   std::vector<std::string> environment;
-  bool session = false, terminal = false, joined = false, small = false;
+  bool session = false, terminal = false, joined = false, small = false, log_refused = false;
   std::optional<int> until;
   Filter* filter = nullptr;
 };
@@ -136,7 +136,7 @@ struct lua::Options<ExecRequest> {
       std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
                  field("terminal", &ExecRequest::terminal), field("joined", &ExecRequest::joined),
                  field("until_end", &ExecRequest::until), field("small", &ExecRequest::small),
-                 field("filter", &ExecRequest::filter));
+                 field("filter", &ExecRequest::filter), field("log_refused", &ExecRequest::log_refused));
 };
 struct SetnsRequest {
   std::optional<Namespaces> namespaces;
@@ -175,7 +175,8 @@ int clone(lua_State* L) {
 
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
   return {std::move(arguments), std::move(request.environment), request.session, request.terminal,
-          request.joined,       request.until.value_or(-1),     request.small,   request.filter};
+          request.joined,       request.until.value_or(-1),     request.small,   request.filter,
+          request.log_refused};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));

@@ -5,6 +5,7 @@
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
 #include "engine/capabilities.hpp"
+#include "engine/kernel_log.hpp"
 #include "engine/seccomp_profile.hpp"
 
 namespace luabox {
@@ -206,6 +207,8 @@ constexpr lua::Entry kFunctions[] = {
     {"filter", lua::fn<&build>},         // the same -> filter, to load later
     {"profile_for", lua::fn<&profile_for>},          // (capabilities) -> filter
     {"describe", lua::fn<&describe_filter>, false},  // the same as filter -> { "clone3: errno:ENOSYS", ... }
+    {"call_name", lua::fn<&call_name>, false},       // (AUDIT_ARCH_*, number) -> "mkdir"
+    {"kernel_log", lua::fn<&kernel_log>, lua::reads},  // () -> text, nil for who may not read it
     {"no_new_privs", lua::fn<&no_new_privs>},
     {"session_keyring", lua::fn<&session_keyring>},   // ([name]) -> serial, nil without keyrings
     {"lsm", lua::fn<&lsm>, false},                    // -> "apparmor" | "selinux" | nil

@@ -139,7 +139,7 @@ void start_session(const ExecOptions& options) {
 
 [[noreturn]] void search_and_exec(const ExecOptions& options) {
   const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
-  if (options.filter != nullptr) options.filter->load();
+  if (options.filter != nullptr) options.filter->load({options.log_refused});
   const std::string& name = options.arguments[0];
   if (name.find('/') != std::string::npos) {
     ::execve(name.c_str(), arguments.data(), environment.data());

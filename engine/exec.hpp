@@ -28,6 +28,7 @@ struct ExecOptions {
   bool small_init = false;
   /// The program's own system call filter, the last thing before execve: an init is not behind it. Borrowed.
   const Filter* filter = nullptr;
+  bool log_refused = false;  ///< the kernel logs what `filter` does not allow
 };
 
 /// execve(2), with only descriptors 0 to 2, default signal handlers and an empty signal mask. Returns by

@@ -426,4 +426,12 @@ std::vector<std::string> describe(const Ruleset& ruleset) {
   return lines;
 }
 
+std::string call_name(uint32_t audit, uint32_t number) {
+  for (const Abi& abi : kAbis)
+    if (abi.audit == audit)
+      for (const auto& [name, known] : table_of(abi))
+        if (known == number) return name;
+  return std::to_string(number);
+}
+
 }  // namespace luabox

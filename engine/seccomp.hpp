@@ -103,6 +103,10 @@ class Filter {
 /// Throws Error (EINVAL): an unknown name, ABI or argument index, a program that is too long.
 Filter compile(const Ruleset& ruleset);
 
+/// The name of a call of the ABI with the kernel's number `audit` (AUDIT_ARCH_*), as its log has both:
+/// "mkdir"; "451" where no name is known.
+std::string call_name(uint32_t audit, uint32_t number);
+
 /// A line for each rule, in order: "socket: errno:EPERM where (arg0 & 0xffffffff) == 0x28", "default:
 /// errno:EPERM".
 std::vector<std::string> describe(const Ruleset& ruleset);

@@ -26,31 +26,6 @@ function explain.parser()
   return parser
 end
 
---- Options stand before the script, all behind it is the script's.
-local function split(arguments)
-  local options, rest, at = {}, {}, 1
-  local takes_value = { ["--name"] = true, ["--log-file"] = true, ["--log-format"] = true }
-  while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
-    options[#options + 1] = arguments[at]
-    if takes_value[arguments[at]] and arguments[at + 1] then
-      at = at + 1
-      options[#options + 1] = arguments[at]
-    end
-    at = at + 1
-  end
-  local command
-  for i = at, #arguments do
-    if command then
-      command[#command + 1] = arguments[i]
-    elseif arguments[i] == "--" then
-      command = {}
-    else
-      rest[#rest + 1] = arguments[i]
-    end
-  end
-  return options, rest, command
-end
-
 -- ---- as text
 
 local function heading(step)
@@ -188,7 +163,7 @@ local function diff(first, second, options)
 end
 
 function explain.run(arguments)
-  local before, rest, command = split(arguments)
+  local before, rest, command = cli.split(arguments, { "--name" })
   local options = cli.parse(explain.parser(), before)
   options.command = command
   if not rest[1] then cli.refuse("explain", "expected a script") end
@@ -197,6 +172,7 @@ function explain.run(arguments)
     return diff(rest[1], rest[2], options)
   end
   local script = table.remove(rest, 1)
+  options.all = options.all or options.shell
   local steps, problem, containers = require("luabox.plan").of(require "luabox.commands.run", script, rest, options)
   if options.seccomp then
     if problem then error(problem, 0) end
@@ -204,7 +180,8 @@ function explain.run(arguments)
     for _, each in ipairs(containers) do print_filter(each) end
   elseif options.shell then
     if problem then error(problem, 0) end
-    io.write((require("luabox.shell").script(script, steps, require("luabox.state").folder())))
+    local written, why = io.write((require("luabox.shell_script").script(script, steps, require("luabox.state").folder())))
+    if not written then errors.raise("standard output: %s", why) end
   elseif options.json then
     print(require("luabox.sys").json.encode({ script = script, steps = steps, failure = problem and tostring(problem) }, { indent = 2 }))
   else

@@ -18,28 +18,9 @@ function run.parser()
   local parser = cli.parser("run", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]"
   parser:option("--name", "Call the container NAME."):argname "NAME"
+  parser:flag("--seccomp", "Tell the system calls that the container's filter refuses, by name.")
   parser:option("--trace", "Write what each primitive did, and when, to FILE: see 'luabox trace'."):argname "FILE"
   return parser
-end
-
---- Options stand before SCRIPT, all behind it is the script's. Without options the parser is not even loaded.
-local function split(arguments)
-  local at, takes_value = 1, { ["--name"] = true, ["--trace"] = true, ["--log-file"] = true, ["--log-format"] = true }
-  while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
-    at = at + (takes_value[arguments[at]] and 2 or 1)
-  end
-  local options, script, rest, command = {}, arguments[at], {}, nil
-  for i = 1, math.min(at - 1, #arguments) do options[i] = arguments[i] end
-  for i = at + 1, #arguments do
-    if command then
-      command[#command + 1] = arguments[i]
-    elseif arguments[i] == "--" then
-      command = {}
-    else
-      rest[#rest + 1] = arguments[i]
-    end
-  end
-  return options, script, rest, command
 end
 
 --- The vocabulary becomes global, and reading a global that is not there an error. Under policies the script gets a scope of its own
@@ -119,6 +100,12 @@ local function start_all(containers)
   end
 end
 
+--- What a command was ended by, for `luabox why`.
+local function keep(problem)
+  local cause, remedy = require("luabox.causes").find(problem)
+  require("luabox.failure").keep(problem, "run", cause, remedy)
+end
+
 --- Starts them, stands by until all have ended; returns the first exit status that is not 0.
 local function run_all(containers)
   local sys = require "luabox.sys"
@@ -130,16 +117,31 @@ local function run_all(containers)
   sys.terminal.supervise(processes, signals, first.master and first.master:number())
   local result = 0
   for _, each in ipairs(containers) do
-    local status, reason = each:wait()
+    local status, reason, problem = each:wait()
     if reason then sys.log.error("killed: " .. reason) end
+    if problem then pcall(keep, problem) end
     each:destroy()
     if result == 0 then result = status end
   end
   return result
 end
 
+--- Runs them, and tells what their filters have refused.
+local function run_observed(containers)
+  local sys, refusals = require "luabox.sys", require "luabox.refusals"
+  for _, each in ipairs(containers) do each.config.log_refused = true end
+  local began, mark = os.time(), refusals.mark()
+  local status = run_all(containers)
+  local lines = refusals.report(began, mark)
+  if not lines then sys.log.warning "what was refused is in the kernel's log, which only root may read (kernel.dmesg_restrict)" end
+  if lines and #lines == 0 then sys.log.warning "the kernel's log has no system call that was refused" end
+  for _, line in ipairs(lines or {}) do sys.log.warning("refused " .. line) end
+  return status
+end
+
 function run.run(arguments)
-  local options, script, rest, command = split(arguments)
+  local options, rest, command = cli.split(arguments, { "--name", "--trace" })
+  local script = table.remove(rest, 1)
   local chosen = {}
   if #options > 0 then chosen = cli.parse(run.parser(), options) end
   if not script then cli.refuse("run", "expected a script") end
@@ -156,7 +158,7 @@ function run.run(arguments)
   if command then containers[1].config.command = command end
   if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end
   if #containers == 0 then return 0 end
-  return run_all(containers)
+  return (chosen.seccomp and run_observed or run_all)(containers)
 end
 
 return run

@@ -240,6 +240,13 @@ add { code = { "EPERM", "EACCES" }, when = function(problem) return problem.op ~
   cause = function() return ("luabox runs under the security module's profile '%s', which may refuse it"):format(own_profile() or "NAME") end,
   remedy = "look for DENIED in the kernel's log (journalctl -k), and allow it in the profile" }
 
+add { op = "seccomp", message = "system call filter refused",
+  cause = function(problem)
+    local call = problem.path and ("'%s'"):format(problem.path) or "what the program called"
+    return ("the container's filter (seccomp) ends the program that calls %s: the signal is SIGSYS, the status 159"):format(call)
+  end,
+  remedy = "allow it by name, as in seccomp = { extend = { allow = { \"mkdir\" } } }; luabox run --seccomp tells each call that is refused" }
+
 -- ---- telling
 
 local function one_of(wanted, value)

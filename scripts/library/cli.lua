@@ -62,6 +62,28 @@ function cli.parser(name, description, examples)
   return parser
 end
 
+--- The command line of what takes a script: options stand before it, all behind it is the script's, and what follows "--" is a command. `valued` are
+--- the command's own options that take a value. Returns the options, the script with its arguments, and the command, nil without "--".
+function cli.split(arguments, valued)
+  local at, takes_value = 1, { ["--log-file"] = true, ["--log-format"] = true }
+  for _, option in ipairs(valued) do takes_value[option] = true end
+  while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
+    at = at + (takes_value[arguments[at]] and 2 or 1)
+  end
+  local options, rest, command = {}, {}, nil
+  for i = 1, math.min(at - 1, #arguments) do options[i] = arguments[i] end
+  for i = at, #arguments do
+    if command then
+      command[#command + 1] = arguments[i]
+    elseif arguments[i] == "--" then
+      command = {}
+    else
+      rest[#rest + 1] = arguments[i]
+    end
+  end
+  return options, rest, command
+end
+
 --- Puts the shared options to work; returns `options`.
 function cli.apply(options)
   if options.verbose or options.log_file or options.log_format then

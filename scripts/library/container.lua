@@ -264,13 +264,14 @@ end
 
 --- Waits for the end of its command, at most `timeout` seconds. Returns the exit status (128 + N for a signal), and why it was killed where that is
 --- known ("memory limit 100 MB reached"); nil when the time is over. A container with a terminal of its own has the caller's meanwhile.
----@return integer? status, string? reason
+---@return integer? status, string? reason, luabox.Error? problem  what `luabox why` would tell of it
 function Container:wait(timeout)
   local this = started(self)
   if not this.process then errors.raise "the container was not started" end
   if this.master and not timeout and not this.process:status() then stand_by(this) end
   local status = this.process:wait(timeout)
   if not status then return nil end
+  if status == 159 and this.config.seccomp ~= "unconfined" then return status, require("luabox.refusals").verdict(this.began) end
   return status, status == 137 and limits.verdict(this) or nil
 end
 

@@ -117,7 +117,7 @@ local function bring_up(this)
   prepare_network(this)
   this.record = state.create(this.name, this.where)
   state.collect_some()
-  alive[this.name] = this
+  alive[this.name], this.began = this, os.time()
   this.record.facts = this.facts
   this.record:add(resources_of(this))
   for _, step in ipairs(this.steps) do

@@ -10,11 +10,17 @@ local plan = {}
 
 -- Bookkeeping that changes nothing for the container: left out of a plan unless all is asked for.
 local NOISE = {
+  ["helper:wait"] = true, ["helper:output"] = true,
   ["file.lock"] = true, ["lock:release"] = true, ["terminal.forward_signals"] = true, ["terminal.supervise"] = true, ["mount:root"] = true,
   ["process:settle"] = true, ["process:message"] = true, ["process:status"] = true, ["process:pid"] = true, ["process:pidfd"] = true,
   ["descriptor:number"] = true, ["descriptor:close"] = true, ["cgroup:hierarchies"] = true, ["cgroup:keep"] = true,
   ["mount:is_directory"] = true, ["network_ahead"] = true, ["net.local_device"] = true, ["filter:size"] = true,
 }
+
+local MOST_STEPS = 100000  -- a script that waits for what only a real run brings
+
+-- What there is only in a real run: to ask one of these is to know nothing.
+local LOOKS = { process = true, cgroup = true, helper = true, descriptor = true }
 
 --- Luabox's own records, and what is there already.
 local function is_noise(self, primitive, object, path)
@@ -50,8 +56,8 @@ end
 --- `value` as a step holds it: tables are copied, for the script may change its own later.
 function Recorder:kept(value, depth)
   local kind = type(value)
-  if kind == "userdata" then return { object = self:name(value) } end
-  if kind == "number" and self.pids[value] then return { object = self.pids[value] } end
+  if kind == "userdata" then return { object = self:name(value), path = self.paths[value] } end
+  if self.pids[value] then return { object = self.pids[value] } end
   if kind == "function" or kind == "thread" then return { object = kind } end
   if kind ~= "table" then return value end
   if depth > 6 then return { object = "..." } end
@@ -66,10 +72,34 @@ end
 
 local answers = {}
 
-local made = {}  -- folders that were pretended to be made
+-- What was pretended to be made: true for a folder, its text for a file. Of luabox's own state nothing else is there.
+local made = {}
+-- Interfaces and tables of the firewall that the plan has made, or false for those that it has taken away.
+local links, tables = {}, {}
 
 answers["file.make_directories"] = function(_, _, path)
-  made[path], made[path:match "^(.*)/[^/]+$" or path] = true, true
+  while path and path ~= "" do
+    made[path] = made[path] or true
+    path = path:match "^(.*)/[^/]+$"
+  end
+end
+answers["file.make_directory"] = function(_, _, path) made[path] = true end
+answers["file.write"] = function(_, _, path, text) made[path] = tostring(text) end
+answers["file.remove"] = function(_, _, path)
+  made[path] = nil
+  return true
+end
+answers["mount.remove_tree"] = function(_, _, path)
+  for each in pairs(made) do
+    if each == path or each:sub(1, #path + 1) == path .. "/" then made[each] = nil end
+  end
+end
+answers["file.temporary"] = function(self, _, prefix)
+  self.counts.temporary = (self.counts.temporary or 0) + 1
+  local path = ("%sexplain%d"):format(prefix, self.counts.temporary)
+  made[path] = true
+  self.unknown = "the folder that file.temporary makes is not there"
+  return path
 end
 
 local BEYOND = 4194304  -- no kernel gives a process such a number
@@ -100,15 +130,33 @@ end
 
 answers["process:wait"] = function() return 0 end
 answers["process:kill"] = function() return true end
+
+--- A program with a file for its number is ready when it is written, and stays; another has done its work.
+function answers.helper(self, stand_in, list)
+  for i, word in ipairs(list) do
+    if word == "--pid" and list[i + 1] then made[list[i + 1]], self.serving[stand_in] = "1\n", true end
+  end
+  return stand_in
+end
+answers["helper:wait"] = function(self, _, helper) return not self.serving[helper] and 0 or nil end
+answers["helper:kill"] = function(self, _, helper)
+  self.serving[helper] = nil
+  return true
+end
+answers["helper:output"] = function() return "" end
 answers["process:message"] = function() return nil end
 answers["process:pid"] = function(self, _, process)
   local number = BEYOND + tonumber(self:name(process):match "%d+$")
-  self.pids[number] = self:name(process)
+  self.pids[number], self.pids[tostring(number)] = self:name(process), self:name(process)
   return number
 end
 answers["terminal.open"] = function(_, stand_in) return stand_in, stand_in end
-answers["file.remove"] = function() return true end
 answers["net.local_device"] = function() return nil end  -- where the kernel could not say: an interface was going at that moment
+
+answers["net.add"] = function(_, _, link) links[link.name] = { name = link.name, kind = link.kind, up = link.up or false } end
+answers["net.remove"] = function(_, _, name) links[name] = false end
+answers["net.firewall"] = function(_, _, options) tables[options.name] = true end
+answers["net.remove_firewall"] = function(_, _, name) tables[name] = false end
 
 answers["cgroup.create"] = function(self, stand_in, name, options)
   self.cgroups[stand_in] = { name = name, parent = options and options.parent, paths = {} }
@@ -176,23 +224,42 @@ function Recorder:place()
   return self.lines[name]
 end
 
-function Recorder:add(primitive, ...)
+--- Adds the step of a call. `hidden`: it is bookkeeping, as noise is.
+function Recorder:note(hidden, primitive, ...)
   local arguments = {}
   for i = 1, select("#", ...) do arguments[i] = self:kept((select(i, ...)), 0) end
   local step = { side = self.into.side, process = self.into.process, primitive = primitive, arguments = arguments, where = self:place() }
   self.step = step
-  if self.all or not is_noise(self, primitive, ...) then self.into[#self.into + 1] = step end
+  self.count = self.count + 1
+  if self.count > MOST_STEPS then errors.raise("the script goes on and on: more than %d steps, of which the last are %s", MOST_STEPS, primitive) end
+  step.noise = hidden or is_noise(self, primitive, ...) or nil
+  if self.all or not step.noise then self.into[#self.into + 1] = step end
   return step
+end
+
+function Recorder:add(...) return self:note(false, ...) end
+
+--- A script that asks an object of the engine's goes on by an answer that isn't known here: it is a step that is seen only where that matters.
+function Recorder:looked(primitive, ...)
+  self.busy = true
+  local step = self:note(true, primitive, ...)
+  self.busy = false
+  step.looks = true
+  self.unknown = ("what %s%s answers is known only in a real run"):format(primitive, step.where and " at " .. step.where or "")
 end
 
 function Recorder:called(primitive, reads, stand_in, ...)
   if self.busy then return stand_in end
   local object = ...
   if primitive == "mount.root" then
-    self:name(stand_in, ("root(%q)"):format(object))
+    self:name(stand_in, "root(" .. plan.show(tostring(object)) .. ")")
+    self.paths[stand_in] = tostring(object)
     return stand_in
   end
-  if reads and not answers[primitive] then return stand_in end
+  if reads and not answers[primitive] then
+    if LOOKS[primitive:match "^(%a+):" or ""] and not NOISE[primitive] then self:looked(primitive, ...) end
+    return stand_in
+  end
   self.busy = true
   local step, result = self:add(primitive, ...), { stand_in }
   local answer, ok, problem = answers[primitive], true, nil
@@ -203,6 +270,7 @@ function Recorder:called(primitive, reads, stand_in, ...)
   self.busy = false
   if not ok then error(problem, 0) end
   if type(result[1]) == "userdata" then step.result = { object = self:name(result[1]) } end
+  if type(result[1]) == "string" then step.result = result[1] end
   if RELEASES[primitive] then self:flush(self:name(object)) end
   local after = self.after
   self.after = nil
@@ -237,6 +305,17 @@ end
 
 -- ---- Lua's own ways to the system
 
+--- Where a script prints to: what it prints is a step as any other.
+local function output_of(self)
+  local out = {}
+  function out.write(_, ...)
+    self:add("print", table.concat({ ... }))
+    return out
+  end
+  for _, name in ipairs { "flush", "setvbuf", "close" } do out[name] = function() return true end end
+  return out
+end
+
 --- Those that change something are noted and not done; what reads stays. Returns a function that puts all back.
 local function close_exits(self)
   local lua_io, lua_package = _G.io, _G.package  -- these are to be changed
@@ -255,9 +334,21 @@ local function close_exits(self)
   replace("os", "tmpname", function() return "/tmp/lua_explain" end)
   replace("io", "popen", function() return assert(saved.io.open "/dev/null") end)
   replace("io", "tmpfile", function() return assert(saved.io.open "/dev/null") end)
+  saved.io.write, saved.io.stdout, saved.print = io.write, io.stdout, _G.print
+  local out = output_of(self)
+  lua_io.write = function(...)
+    out:write(...)
+    return true
+  end
+  lua_io.stdout = out
+  _G.print = function(...)
+    local texts = {}
+    for i = 1, select("#", ...) do texts[i] = tostring((select(i, ...))) end
+    out:write(table.concat(texts, "\t") .. "\n")
+  end
   saved.io.open, saved.io.output = io.open, io.output
   lua_io.open = function(name, mode)
-    if not mode or mode:match "^rb?$" then return saved.io.open(name, mode) end
+    if not mode or mode:match "^rb?$" or name == "/dev/net/tun" then return saved.io.open(name, mode) end  -- opening that one is a question
     self:add("io.open", name, mode)
     return saved.io.open("/dev/null", "r")
   end
@@ -269,6 +360,7 @@ local function close_exits(self)
   local ffi, cpath = package.preload.ffi, package.cpath
   lua_package.preload.ffi, lua_package.cpath = function() errors.raise "explain can't follow what a script does through ffi" end, ""
   return function()
+    _G.print, saved.print = saved.print, nil
     for library, functions in pairs(saved) do
       for name, f in pairs(functions) do _G[library][name] = f end
     end
@@ -298,11 +390,11 @@ end
 --- Runs `body` in a pretence. Returns the steps, and what it raised. `options.all`: bookkeeping too.
 ---@return table[] steps, luabox.Error? problem
 function plan.record(body, options)
-  made = {}
+  made, links, tables = {}, {}, {}
   local weak = { __mode = "k" }
   local self = setmetatable({
-    all = options and options.all, folder = require("luabox.state").folder(), counts = {}, pids = {},
-    names = setmetatable({}, weak), cgroups = setmetatable({}, weak),
+    all = options and options.all, folder = require("luabox.state").folder(), counts = {}, count = 0, pids = {},
+    names = setmetatable({}, weak), paths = setmetatable({}, weak), serving = setmetatable({}, weak), cgroups = setmetatable({}, weak),
     folders = setmetatable({}, weak), pending = {}, lines = {}, into = { side = "host" },
   }, Recorder)
   local reopen = close_exits(self)
@@ -320,15 +412,63 @@ function plan.record(body, options)
   if ok then return steps end
   problem = errors.from(problem)
   problem.traceback = problem.traceback or debug.traceback(thread)
+  if self.unknown then problem.message = ("%s (explain runs nothing: %s)"):format(problem.message, self.unknown) end
   return steps, problem
 end
 
 -- ---- a script's plan
 
+--- What there is as if the plan had been carried out so far. Returns a function that puts all back.
+local function settle_network()
+  local find, firewalls = sys.net.find, sys.net.firewalls
+  sys.net.find = function(name)
+    if links[name] == nil then return find(name) end
+    return links[name] or nil
+  end
+  sys.net.firewalls = function()
+    local list = {}
+    for _, name in ipairs(firewalls()) do
+      if tables[name] == nil then list[#list + 1] = name end
+    end
+    for name, is_there in pairs(tables) do
+      if is_there then list[#list + 1] = name end
+    end
+    return list
+  end
+  return function() sys.net.find, sys.net.firewalls = find, firewalls end
+end
+
+--- The same of files. `folder` is luabox's state, in which nothing else is there.
+local function settle_files(folder)
+  local kind, read, list = sys.file.kind, sys.file.read, sys.file.list
+  local function is_own(path) return type(path) == "string" and path:sub(1, #folder + 1) == folder .. "/" end
+  sys.file.kind = function(path, ...)
+    if made[path] then return made[path] == true and "directory" or "file" end
+    if is_own(path) then return nil end
+    return kind(path, ...)
+  end
+  sys.file.read = function(path, ...)
+    if type(made[path]) == "string" then return made[path] end
+    return read(path, ...)
+  end
+  sys.file.list = function(path, ...)
+    if not made[path] and not is_own(path) then return list(path, ...) end
+    local names = {}
+    for each in pairs(made) do
+      local name = each:sub(1, #path + 1) == path .. "/" and each:sub(#path + 2)
+      if name and name ~= "" and not name:find "/" then names[#names + 1] = name end
+    end
+    table.sort(names)
+    return names
+  end
+  return function() sys.file.kind, sys.file.read, sys.file.list = kind, read, list end
+end
+
 --- What differs from one start to the next, and what another luabox does at this moment, is no part of a plan.
 local function settle_world(as_root)
   local state, count = require "luabox.state", 0
-  local random, kind, start_time, uid, gid = sys.random, sys.file.kind, sys.running.start_time, sys.uid, sys.gid
+  local random, start_time, uid, gid, sleep = sys.random, sys.running.start_time, sys.uid, sys.gid, sys.sleep
+  sys.sleep = function(seconds) recorder:add("sleep", seconds) end
   if as_root then
     sys.uid, sys.gid = function() return 0 end, function() return 0 end
   end
@@ -343,13 +483,11 @@ local function settle_world(as_root)
     count = count + 1
     return ("%0" .. 2 * bytes .. "x"):format(count)
   end
-  sys.file.kind = function(path, ...)
-    if type(path) == "string" and path:sub(1, #folder + 1) == folder .. "/" then return nil end
-    if made[path] then return "directory" end
-    return kind(path, ...)
-  end
+  local files_back, network_back = settle_files(folder), settle_network()
   return function()
-    sys.random, sys.file.kind, sys.running.start_time, sys.uid, sys.gid = random, kind, start_time, uid, gid
+    sys.random, sys.running.start_time, sys.uid, sys.gid, sys.sleep = random, start_time, uid, gid, sleep
+    files_back()
+    network_back()
   end
 end
 
@@ -462,7 +600,7 @@ function plan.line(step)
   for i = first, #step.arguments do arguments[#arguments + 1] = plan.show(step.arguments[i]) end
   local text = call .. "(" .. table.concat(arguments, ", ") .. ")"
   if #arguments == 1 and arguments[1]:sub(1, 1) == "{" then text = call .. " " .. arguments[1] end
-  return (step.result and step.result.object .. " = " or "") .. text
+  return (step.result and (step.result.object or plan.show(step.result)) .. " = " or "") .. text
 end
 
 return plan

@@ -60,7 +60,7 @@ end
 
 function program.step.enter(this)
   local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
-    small = this.rootless }
+    log_refused = this.config.log_refused, small = this.rootless }
   if this.config.init == false then
     sys.exec(this.config.command, options)
   else

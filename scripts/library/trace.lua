@@ -10,15 +10,28 @@ local trace = {}
 -- Arguments may hold what is nobody else's business.
 local PRIVATE = { mode = 384 }
 
+-- How each begins; and all of one whose luabox was killed.
+local BEGINS = '{"displayTimeUnit":"ms",'
+local HEAD = BEGINS .. '"traceEvents":['
+local NONE = HEAD .. "]}\n"
+
+--- The text of a file that may be large, or its first `most` bytes.
+local function read_text(file, most)
+  local open, problem = io.open(file, "rb")
+  if not open then errors.raise("%s", problem) end
+  local text = open:read(most or "*a")
+  open:close()
+  return text or ""
+end
+
 --- From here on everything is kept; finish() writes `file`. Raises at once where that can't be, or where something else than a trace is
 --- there: a file is replaced as a whole.
 function trace.begin(file)
   local there = sys.file.status(file)
   if there and there.kind ~= "file" then errors.raise("--trace %s: it is no regular file", file) end
-  if there and sys.file.read(file):find "%S" and not pcall(trace.read, file) then
-    errors.raise("--trace %s: the file is there already, and is no trace", file)
-  end
-  if not there then sys.file.write(file, "", PRIVATE) end
+  local start = there and read_text(file, #BEGINS) or ""
+  if start:find "%S" and start ~= BEGINS then errors.raise("--trace %s: the file is there already, and is no trace", file) end
+  if start == "" then sys.file.write(file, NONE, PRIVATE) end
   trace.file = sys.file.absolute(file)
   sys.gate.trace()
 end
@@ -57,31 +70,48 @@ local function end_of(event, events)
   return math.max(event.start, last.start + (last.duration or 0))
 end
 
-local function name_events(processes)
-  local list = {}
-  for track, pid in pairs(processes) do
-    local name = track == 0 and "luabox" or "luabox, inside"
-    list[#list + 1] = { ph = "M", name = "process_name", pid = pid, tid = pid, args = { name = name } }
-    list[#list + 1] = { ph = "M", name = "thread_name", pid = pid, tid = pid, args = { name = track == 0 and "parent" or "child" } }
-    list[#list + 1] = { ph = "M", name = "process_sort_index", pid = pid, tid = pid, args = { sort_index = track } }
-  end
-  return list
+--- A text as JSON. What isn't plain ASCII is left to those who know.
+local function quoted(text)
+  if text:find "[^ -~]" then return sys.json.encode(text) end
+  return '"' .. text:gsub('[\\"]', "\\%0") .. '"'
 end
 
---- The events of sys.gate.events() as a trace: { traceEvents = { ... }, ... }.
-function trace.chrome(events, dropped)
-  local line, processes = finder(), processes_of(events)
-  table.sort(events, function(a, b) return a.start < b.start end)
-  local list = name_events(processes)
-  for _, event in ipairs(events) do
-    local pid = processes[event.track] or 0
-    list[#list + 1] = {
-      ph = "X", cat = event.primitive:match "^([%w_]+)[.:]" or "process", name = event.primitive, pid = pid, tid = pid,
-      ts = event.start, dur = end_of(event, events) - event.start,
-      args = { arguments = event.arguments, result = event.result, failure = event.failure, where = line(event) },
-    }
+local META = '{"ph":"M","name":%s,"pid":%d,"tid":%d,"args":{%s}}'
+
+local function name_tracks(lines, processes)
+  local tracks = {}
+  for track in pairs(processes) do tracks[#tracks + 1] = track end
+  table.sort(tracks)
+  for _, track in ipairs(tracks) do
+    local pid, inside = processes[track], track > 0
+    lines[#lines + 1] = META:format('"process_name"', pid, pid, inside and '"name":"luabox, inside"' or '"name":"luabox"')
+    lines[#lines + 1] = META:format('"thread_name"', pid, pid, inside and '"name":"child"' or '"name":"parent"')
+    lines[#lines + 1] = META:format('"process_sort_index"', pid, pid, ('"sort_index":%d'):format(track))
   end
-  return { displayTimeUnit = "ms", traceEvents = list, otherData = { luabox = sys.version(), dropped = dropped } }
+end
+
+local function arguments_of(event, where)
+  local parts = {}
+  for _, name in ipairs { "arguments", "result", "failure" } do
+    if event[name] then parts[#parts + 1] = ('"%s":%s'):format(name, quoted(event[name])) end
+  end
+  if where then parts[#parts + 1] = '"where":' .. quoted(where) end
+  return table.concat(parts, ",")
+end
+
+local EVENT = '{"ph":"X","cat":"%s","name":"%s","pid":%d,"tid":%d,"ts":%.3f,"dur":%.3f,"args":{%s}}'
+
+--- The events of sys.gate.events() as the text of a trace, one on a line.
+function trace.chrome(events, dropped)
+  local line, processes, lines = finder(), processes_of(events), {}
+  table.sort(events, function(a, b) return a.start < b.start end)
+  name_tracks(lines, processes)
+  for _, event in ipairs(events) do
+    local pid, name = processes[event.track] or 0, event.primitive
+    lines[#lines + 1] = EVENT:format(name:match "^([%w_]+)[.:]" or "process", name, pid, pid, event.start, end_of(event, events) - event.start,
+      arguments_of(event, line(event)))
+  end
+  return ('%s\n%s\n],"otherData":{"luabox":%s,"dropped":%d}}\n'):format(HEAD, table.concat(lines, ",\n"), quoted(sys.version()), dropped)
 end
 
 --- Writes the file, if begin() was called.
@@ -90,7 +120,7 @@ function trace.finish()
   local file = trace.file
   trace.file = nil
   local events, dropped = sys.gate.events()
-  sys.file.write(file, sys.json.encode(trace.chrome(events, dropped or 0)), PRIVATE)
+  sys.file.write(file, trace.chrome(events, dropped or 0), PRIVATE)
   if dropped and dropped > 0 then sys.log.warning(("%d events found no room in the trace"):format(dropped)) end
 end
 
@@ -98,7 +128,7 @@ end
 
 --- The complete events of `file`; raises when it is no trace of luabox's.
 function trace.read(file)
-  local text = sys.file.read(file)
+  local text = read_text(file)
   local ok, data = pcall(sys.json.decode, text)
   if not ok then errors.raise("%s is no trace, which 'luabox run --trace' writes: it is no JSON", file) end
   if type(data) ~= "table" or type(data.traceEvents) ~= "table" then errors.raise("%s is no trace: it has no traceEvents", file) end

@@ -37,6 +37,7 @@ function sys.clone(options, body) end
 ---@field filter? luabox.sys.Filter  for system calls of the program alone
 ---@field joined? boolean  of init, for a process that has joined a pid namespace: the program ends with it
 ---@field until_end? integer  of init with joined: a pidfd; it stays when its parent ends, and ends the program when that process ends
+---@field log_refused? boolean  the kernel logs what `filter` refuses
 ---@field small? boolean  of init, in a user namespace: once the program runs a program of a few pages takes the init's place, and the ordinary user who made the namespace can join it
 
 ---In place of this process. Nothing is inherited but descriptors 0 to 2. Returns only by raising.
@@ -1079,6 +1080,16 @@ function sys.security.profile_for(capabilities) end
 ---@param spec luabox.SeccompOptions|"default"|"strict"
 ---@return string[] lines
 function sys.security.describe(spec) end
+
+---The name of a system call, as the kernel's log has it in numbers.
+---@param architecture integer  AUDIT_ARCH_*: 3221225534 is x86_64
+---@param number integer
+---@return string name  the number where no name is known
+function sys.security.call_name(architecture, number) end
+
+---All of the kernel's log that is still there.
+---@return string? text  nil for who may not read it (kernel.dmesg_restrict)
+function sys.security.kernel_log() end
 
 function sys.security.no_new_privs() end
 

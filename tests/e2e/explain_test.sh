@@ -104,6 +104,31 @@ holds "with the lines inside" 'sethostname("plain")    -- primitive.lua:3' "$pla
 lacks "an exec ends the child, in pcall too" "never" "$plan"
 equal "the host's name is as it was" "$(cat /proc/sys/kernel/hostname)" "$(hostname)"
 
+cat > talk.lua <<'END'
+print("said", 1)
+io.write "written"
+io.stdout:write("out", "\n"):flush()
+require("luabox.sys").sleep(100)
+print(io.read "*l")
+END
+plan=$(echo asked | "$LUABOX" explain talk.lua a b 2>&1); equal "what a script prints is a step, and it waits for nothing" 0 $?
+for step in 'print("said\t1\n")' 'print("written")' 'print("out\n")' 'sleep(100)' 'print("asked\n")'; do holds "a step: $step" "$step    -- talk.lua" "$plan"; done
+succeeds "with --json what it prints is in the JSON" python3 -c 'import json, sys; json.load(sys.stdin)' < <("$LUABOX" explain --json talk.lua < /dev/null)
+printf 'local sys = require "luabox.sys"\nwhile true do sys.sleep(1) end\n' > loop.lua
+holds "a script that waits for ever is told" "loop.lua:2: the script goes on and on" "$("$LUABOX" explain --shell loop.lua 2>&1)"
+printf 'local c = container { rootfs = "%s/rootfs", command = { "true" } }:start()\nprint(c:stats().memory.current)\n' "$work" > look.lua
+holds "what only a real run knows is told" "is known only in a real run" "$("$LUABOX" explain look.lua 2>&1)"
+for what in "" --json --shell; do holds "a full disk is told: $what" "No space left" "$("$LUABOX" explain $what box.lua 2>&1 > /dev/full)"; done
+cat > bridges.lua <<END
+for _, name in ipairs { "one", "two" } do
+  container { name = "explain-" .. name, rootfs = "$work/rootfs", network = bridge { "plan", subnet = "10.97.9.0/24" }, command = { "true" } }:start()
+end
+END
+plan=$("$LUABOX" explain bridges.lua)
+equal "the second on a bridge finds it made" 1 "$(grep -c 'net.add {' <<<"$plan")"
+holds "and has the next address" '"10.97.9.3"' "$plan"
+equal "the last one takes it away" 1 "$(grep -c 'net.remove("lbr-plan")' <<<"$plan")"
+
 refuse() {
   printf '%s\n' "$3" > bad.lua
   local said; said=$("$LUABOX" explain bad.lua 2>&1 >/dev/null); local got=$?

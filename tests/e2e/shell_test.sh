@@ -5,7 +5,7 @@ make_rootfs rootfs
 mkdir data
 tar -C rootfs -c . | "$LUABOX" image import - golang >/dev/null
 tar -C rootfs -c . | "$LUABOX" image import - box >/dev/null
-for tool in unshare ip nft setpriv bash; do command -v $tool >/dev/null || { echo "skipped: there is no $tool"; exit 77; }; done
+for tool in unshare ip tc nft setpriv dash; do command -v $tool >/dev/null || { echo "skipped: there is no $tool"; exit 77; }; done
 
 # What can be seen from inside; "end" when all is told, and a moment for who looks at the host.
 cat > probe <<'END'
@@ -17,8 +17,8 @@ cat /proc/self/cgroup /proc/sys/kernel/hostname /etc/hosts /etc/hostname /etc/re
 for file in $(find /sys/fs/cgroup -name '*.limit_in_bytes' -o -name '*.max' -o -name 'cpu.*_us' -o -name 'cpuset.cpus' -o -name memory.swappiness -o -name devices.list -o -name 'cpu.shares' | sort); do
   echo "$file: $(tr '\n' ' ' < $file)"
 done
-ip address | grep -vE 'link/ether|fe80|valid_lft'; ip route; ip -6 route | grep -v fe80
-grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs)' /proc/self/status
+ip address | grep -vE 'link/ether|fe80|valid_lft'; ip route; ip -6 route | grep -vE 'fe80|multicast'
+grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|SigBlk|SigIgn)' /proc/self/status; cat /proc/self/uid_map /proc/self/gid_map
 env | grep -v -E '^(HOST|SHLVL|_|OLDPWD)=' | sort
 pwd; umask; ulimit -n; cut -d' ' -f19 /proc/self/stat; cat /proc/self/oom_score_adj
 ls -l /dev | awk '{ $6 = $7 = $8 = ""; print }'
@@ -26,31 +26,36 @@ echo end; sleep 0.5
 END
 HOST=$(for kind in mnt uts ipc pid net cgroup user; do readlink /proc/self/ns/$kind; done | tr '\n' ' ')
 
-# seen COMMAND...: what the container says, and the host's rules while it runs; names that differ from run to run are made the same.
+# seen COMMAND...: what the container says, and the host's rules and interfaces while it runs; names that differ from run to run are made the same.
 seen() {
-  "$@" > said 2>&1 & local pid=$!
+  "$@" > said 2>&1 < /dev/null & local pid=$!
   within 20 grep -qx end said
-  nft list ruleset >> said
+  # What a port lets in, and the rules of an egress, have tests of their own (spoof_test, network_test).
+  { nft list ruleset | sed '/^table netdev/,/^}/d; /chain \(egress-allowed\|discovery\)/,/^\t}/d; /^$/d'; ip -o address show | grep -v ' lo '; tc qdisc show | grep tbf; } >> said
   wait $pid; echo "status $?" >> said
-  sed -E "s/lb[0-9a-f]{8}/INTERFACE/g; s/eth0@[a-z0-9]+/eth0/; s/^([0-9]+: [a-z0-9]+:) <[^>]*>/\1/; s,(lower|upper|work)dir=[^ \,]*,\1dir=X,g; s/link-netnsid [0-9]+//; s/HOST='[^']*'//" said
+  sed -E "s/lb[0-9a-f]{8}/INTERFACE/g; s/eth0@[a-z0-9]+/eth0/; s/^([0-9]+: [a-z0-9]+:) <[^>]*>/\1/; s,(lower|upper|work)dir=[^ \,]*,\1dir=X,g; s/link-netnsid [0-9]+//; s/HOST='[^']*'//; s/^[0-9]+: (INTERFACE|lbr)/\1/; s/\\\\ .*//; s/qdisc tbf [0-9a-f]+:/qdisc tbf/; /^lbr-.*inet6 fe80/d" said
 }
-# compare NAME EXAMPLE ARG...
-compare() {
-  local name=$1 missing; shift
-  local command=(/bin/sh -c "HOST='$HOST'; $(cat probe)")
-  if ! "$LUABOX" explain --shell --name shell-test "$@" -- "${command[@]}" > it.sh 2> said; then skipped "$name" "$(head -1 said)"; return; fi
-  missing=$(sed -nE 's/^ *# no shell form: ([^ ]*): .*/\1/p' it.sh | grep -vxE 'filter:load|security.session_keyring|an' | sort -u | tr '\n' ' ')
-  if [ -n "$missing" ]; then skipped "$name" "no shell form: $missing"; return; fi
-  local own; own=$(seen "$LUABOX" run --name shell-test "$@" -- "${command[@]}")
-  within 3 clean
-  local shells; shells=$(seen bash it.sh)
-  holds "$name: luabox's own has run" "status 0" "$own"
-  if [ "$own" = "$shells" ]; then ok "$name: the shell script makes the same container"; else
-    failed "$name: the shell script makes the same container" "$(diff <(echo "$own") <(echo "$shells") | head -20)"
-  fi
+# missing: what it.sh has no form for, beside what no shell has.
+missing() { sed -nE 's/^ *# no shell form: //p' it.sh | grep -vE '^(filter:load|security.seccomp|security.session_keyring|an init)' | sort -u | tr '\n' ';'; }
+# same NAME OWN SHELLS
+same() {
   compared=$((compared + 1))
+  if [ "$2" = "$3" ]; then ok "$1"; else failed "$1" "$(diff <(echo "$2") <(echo "$3") | head -20)"; fi
 }
-compared=0
+# compare NAME SCRIPT ARG...: the container that the script returns.
+compare() {
+  local name=$1; shift
+  local command=(/bin/sh -c "HOST='$HOST'; $(cat probe)")
+  if ! "${as[@]}" "$LUABOX" explain --shell --name shell-test "$@" -- "${command[@]}" > it.sh 2> said; then skipped "$name" "$(head -1 said)"; return; fi
+  if [ -n "$(missing)" ]; then skipped "$name" "$(missing)"; return; fi
+  local own; own=$(seen "${as[@]}" "$LUABOX" run --name shell-test "$@" -- "${command[@]}")
+  within 3 clean
+  local shells; shells=$(seen "${as[@]}" dash it.sh)
+  holds "$name: luabox's own has run" "status 0" "$own"
+  same "$name: the shell script makes the same container" "$own" "$shells"
+  if within 3 clean; then ok "$name: it takes all away"; else failed "$name: it takes all away" "$(leftovers)"; fi
+}
+compared=0 as=(env)
 
 script "command = { '/bin/sh' }"; cp box.lua plain.lua
 compare "a plain container" plain.lua
@@ -59,19 +64,97 @@ script "hostname = 'shelly'" "domainname = 'example.org'" "cgroup = { memory = '
   "rlimits = { nofile = 123 }" "umask = '027'" "cwd = '/tmp'" "oom_score_adj = 100" "nice = 3" "sysctl = { ['net.core.somaxconn'] = 77 }" \
   "function(this) this.root:write('/etc/motd', 'hello\\n') end" "capabilities = { add = { 'net_raw' }, drop = { 'kill' } }" "command = { '/bin/sh' }"
 compare "one with most that a container can have" box.lua
-script "network = veth { host = { '10.96.1.1/24', 'fd00:96::1/64' }, guest = { '10.96.1.2/24', 'fd00:96::2/64' }, nat = true, publish = { '8080:80', '127.0.0.1:8081:81/udp' } }" "command = { '/bin/sh' }"
-compare "one with a network, NAT and published ports" box.lua
+script "network = veth { host = { '10.96.1.1/24', 'fd00:96::1/64' }, guest = { '10.96.1.2/24', 'fd00:96::2/64' }, nat = true, bandwidth = '10mbit',
+  publish = { '8080:80', '127.0.0.1:8081:81/udp' }, egress = { '192.0.2.0/24:443', '198.51.100.7:53/udp', '10.0.0.0/8' } }" "command = { '/bin/sh' }"
+compare "one with a network, NAT, published ports, egress and a limit of its rate" box.lua
+script "network = bridge { 'shelly', subnet = '10.96.2.0/24', subnet6 = 'fd00:96:2::/64', nat = true, publish = { '8080:80', '127.0.0.1:8081:81/udp' },
+  egress = { '192.0.2.0/24:443', '10.0.0.0/8' }, bandwidth = '10mbit', aliases = { 'other' } }" "command = { '/bin/sh' }"
+compare "one on a bridge, with published ports, egress and a limit of its rate" box.lua
+script "network = bridge { 'shelly', subnet = '10.96.2.0/24' }" "command = { '/bin/sh' }"
+compare "one on a bridge and no more" box.lua
 script "network = 'host'" "namespaces = { ipc = 'host', uts = 'host' }" "etc = false" "command = { '/bin/sh' }"
 compare "one that shares namespaces" box.lua
+chmod 755 "$work"; cp -a rootfs mapped; chown -R 100000:100000 mapped
+script "users = { uid = { '0 100000 500', '500 200000 1000' }, gid = '0 100000 65536' }" "user = 'user'" "network = veth { host = '10.96.1.1/24', guest = '10.96.1.2/24' }" \
+  "cgroup = { memory = '64MiB' }" "command = { '/bin/sh' }"
+sed -i "s,$work/rootfs,$work/mapped," box.lua
+compare "one with a user namespace" box.lua
 
-while read -r example; do
-  compare "$example" "$top/$example" "$work/rootfs"
-done < <(cd "$top" && grep -lE '^return (container|\{)' -r examples --include='*.lua' | sort)
-succeeds "at least six were compared" test $compared -ge 6
+mkdir mine; cp -a rootfs mine/; chown -R 1000:1000 mine; sed "s,$work/rootfs,$work/mine/rootfs," plain.lua > mine/box.lua
+as=(setpriv --reuid 1000 --regid 1000 --clear-groups env -u XDG_RUNTIME_DIR HOME="$work/mine" LUABOX_STATE="$work/mine/state" LUABOX_IMAGES=)
+compare "one of an ordinary user's" mine/box.lua
+as=(env)
+
+# What the plan can't be a script of is said, each by its name.
+told() { "$LUABOX" explain --shell "$2" > it.sh; holds "$1 has no shell form, and it is said" "# no shell form: $3" "$(cat it.sh)"; }
+script "mounts = { bind { '$work/data', '/data', idmap = { uid = '1000 0 1' } } }" "command = { '/bin/sh' }"
+told "an idmap" box.lua "mount:idmap: mount(8) has it since util-linux 2.39"
+script "users = 'auto'" "command = { '/bin/sh' }"; told "users = auto" box.lua "mount:idmap: "
+told "a system call filter" plain.lua "filter:load: "
+
+# Whatever a name holds is one word.
+odd=$'it\'s "a" $(touch marked) `touch marked`\nnew line; touch marked #'
+mkdir "$odd"; cp -a rootfs "$odd/root fs"; mkdir "$odd/data"
+cat > "$odd/box'.lua" <<'END'
+local folder = arg[0]:match "^(.*)/"
+return container {
+  rootfs = directory "root fs", command = { "/bin/sh", "-c", 'printf "[%s]" "$@" "$WORD"; cat /etc/motd; cat "$3"', "sh", "", "-n", "/mnt/it's", folder },
+  mounts = { bind { "data", "/mnt/a 'b' $(touch marked)" } }, env = { WORD = "two\nlines \\n 'quoted' $(touch marked)" },
+  function(this)
+    this.root:write("/etc/motd", "\\n \0 %s 'x' \nEND_INSIDE_1\n")
+    this.root:write("/mnt/it's", "\n$(touch marked)\n")
+  end,
+}
+END
+own=$("$LUABOX" run --name odd "$odd/box'.lua" 2>&1 | od -c); within 3 clean
+"$LUABOX" explain --shell --name odd "$odd/box'.lua" > it.sh
+succeeds "names with quotes, spaces and lines: dash reads it" dash -n it.sh
+same "names with quotes, spaces and lines: the same words arrive" "$own" "$(dash it.sh 2>&1 | od -c)"
+equal "and none of them is run" "" "$(find "$work" -name marked)"
+
+# A script that is stopped, or fails on its way, takes away what it made.
+script "network = bridge { 'shelly', subnet = '10.96.2.0/24', publish = { '8080:80' } }" "cgroup = { memory = '64MiB' }" "command = { '/bin/sleep', '60' }"
+"$LUABOX" explain --shell --name shell-test box.lua > it.sh
+for signal in TERM INT; do
+  TMPDIR=$work setsid -w env --default-signal=INT dash it.sh & runs=$!
+  succeeds "before SIG$signal it runs" within 10 pgrep -xf '/bin/sleep 60'
+  pkill -$signal -f '^dash it.sh'; wait $runs
+  equal "after SIG$signal nothing is left" "" "$(leftovers; ip -o link show | grep -E 'lbr?-?' ; pgrep -xf '/bin/sleep 60'; ls -d "$work"/tmp.*  2> /dev/null)"
+done
+ip link add lbr-shelly type bridge
+TMPDIR=$work dash it.sh > said 2>&1; equal "one that finds an interface in its way fails" 2 $?
+equal "and leaves that one alone, and no more" "lbr-shelly" "$(leftovers; ip -o link show | grep -oE 'lbr-shelly|lb0[0-9]*'; ls -d "$work"/tmp.* 2> /dev/null)"
+ip link delete lbr-shelly
+
+# Every example: a container's inside is compared, a walk's by what it prints; or why not.
+walk() {
+  local name=$1; shift
+  if ! "$LUABOX" explain --shell "$@" > it.sh 2> said; then skipped "$name" "$(head -1 said)"; return; fi
+  if [ -n "$(missing)" ]; then skipped "$name" "$(missing)"; return; fi
+  local own shells
+  own=$("$LUABOX" run "$@" 2>&1 < /dev/null | sed -E "$SAME"); within 3 clean
+  shells=$(timeout 60 dash it.sh 2>&1 < /dev/null | sed -E "$SAME")  # that of util-linux 2.38 is told when what it waits for is killed
+  same "$name: the shell script prints the same" "$own" "$shells"
+}
+declare -A known=(
+  [examples/cgroups/memory.lua]="it prints how its commands ended, which only a real run knows"
+  [examples/namespaces/net.lua]="it prints what its own Lua sees inside"
+  [examples/namespaces/unshare.lua]="it prints what its own Lua sees inside"
+  [examples/namespaces/join.lua]="it names a process in the text of a path"
+  [examples/security/rlimits.lua]="descriptor 8 counts, too"
+  [examples/security/strict.lua]="its filter has no shell form"
+  [examples/network/names.lua]="it is about what is there at a moment"
+  [examples/network/bandwidth.lua]="it prints how long its Lua has waited"
+)
+SAME='s/[0-9a-f]{8}$/ID/; /^unshare: sigprocmask unblock failed/d'
+while read -r example <&9; do
+  if [ -n "${known[$example]:-}" ]; then skipped "$example" "${known[$example]}"
+  elif grep -qE '^return (container|\{)' "$top/$example"; then compare "$example" "$top/$example" "$work/rootfs"
+  else walk "$example" "$top/$example" "$work/rootfs"; fi
+done 9< <(cd "$top" && find examples -name '*.lua' ! -path '*/policies/*' ! -name anyone.lua ! -name skeleton.lua ! -name toy_docker.lua | sort)
+succeeds "at least sixteen were compared" test $compared -ge 16
 
 "$LUABOX" explain --shell plain.lua > it.sh
-holds "what has no shell form is said" "# no shell form: filter:load" "$(cat it.sh)"
 holds "each part has the line that asks" "# plain.lua:" "$(cat it.sh)"
-succeeds "it is a script that bash can read" bash -n it.sh
 leaves_nothing "nothing is left behind"
 finish

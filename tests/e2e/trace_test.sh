@@ -54,6 +54,7 @@ for _ = 1, 3 do container { rootfs = "$work/rootfs", command = { "/bin/true" } }
 os.exit(4)
 END
 "$LUABOX" run --trace trace.json many.lua; equal "os.exit ends a trace as it should" 4 $?
+sed 's/os.exit(4)//' many.lua > many-ok.lua
 equal "each child has a track of its own" 3 "$(ask 'len({x["pid"] for x in inside})')"
 
 holds "a file that can't be written is told before anything runs" "/no/such/dir" "$("$LUABOX" run --trace /no/such/dir/x many.lua 2>&1)"
@@ -68,6 +69,18 @@ echo '{"a": 1}' > other.json
 holds "a file that is no trace is told" "no trace" "$("$LUABOX" trace other.json 2>&1)"
 holds "a file that is no JSON is told" "other.txt" "$(echo nonsense > other.txt; "$LUABOX" trace other.txt 2>&1)"
 holds "trace without a file is told" "luabox help trace" "$("$LUABOX" trace 2>&1)"
+
+# every file is one that Perfetto takes, whatever became of the start
+equal "the parent is the first track, and each has its names" True "$(ask '{x["name"] for x in data["traceEvents"] if x["ph"] == "M"} == {"process_name", "thread_name", "process_sort_index"} and all(x["pid"] in who for x in e)')"
+equal "the events are in the order of their time" True "$(ask '[x["ts"] for x in e] == sorted(x["ts"] for x in e)')"
+script "mounts = { bind { '$work/data', '/it is \"quoted\" \\\\ \\1 \\200' } }" "command = { '/bin/true' }"
+"$LUABOX" run --trace trace.json box.lua; holds "arguments with quotes and odd bytes" 'it is "quoted"' "$(ask '[x["args"]["arguments"] for x in inside if "quoted" in x["args"].get("arguments", "")][0]')"
+script "command = { '/bin/sleep', '60' }"; rm trace.json; "$LUABOX" run --name traced --trace trace.json box.lua & run=$!
+within 5 test -s trace.json; equal "while it runs it is a trace without events" 0 "$(ask 'len(e)')"
+within 10 "$LUABOX" exec traced /bin/true; kill -9 $run; wait $run 2> /dev/null; "$LUABOX" gc > /dev/null
+equal "so it is after SIGKILL" 0 "$(ask 'len(e)')"; holds "and luabox trace says so" "holds no events" "$("$LUABOX" trace trace.json 2>&1)"
+python3 -c 'print("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[" + " " * 20000000 + "]}")' > trace.json
+succeeds "a large trace is replaced as any" "$LUABOX" run --trace trace.json many-ok.lua
 
 leaves_nothing "nothing is left behind"
 finish

@@ -59,6 +59,26 @@ fi
 rm -rf "$record"; mkdir "$record"; fails red.lua; equal "a folder in its place: one line still" 1 "$(wc -l < told)"; rmdir "$record"
 fails red.lua; touch "$record.new12345"; "$LUABOX" gc > gc.out; equal "gc takes it away, and says nothing" "" "$(cat gc.out; ls -A "$LUABOX_STATE" | grep failure)"
 
+# a system call that is refused
+rule() { script "seccomp = { default = 'allow', rules = { { name = 'mkdir', action = '$1' } } }" "command = { '/bin/sh', '-c', 'mkdir /tmp/a; mkdir /tmp/b; true' }"; }
+rule kill; sed -i "s/; mkdir .tmp.b; true/; exit \$?/" box.lua; "$LUABOX" run box.lua > told 2>&1; equal "a program that its filter kills: SIGSYS" 159 $?
+if dmesg > /dev/null 2>&1; then
+  holds "the call is named" "refused mkdir, called by 'mkdir'" "$(cat told)"
+  said=$("$LUABOX" why); holds "why: the call" "  object  mkdir" "$said"; holds "why: the step" "  step    seccomp" "$said"; holds "why: what to do" "allow = { \"mkdir\" }" "$said"
+  rule errno:EACCES; "$LUABOX" run --seccomp box.lua > told 2>&1; equal "--seccomp: the status is the command's" 0 $?
+  holds "--seccomp: what a filter of its own refuses" "refused mkdir: errno, 2 times, by mkdir" "$(cat told)"
+  script "command = { '/bin/sh', '-c', 'unshare -m true; true' }"; "$LUABOX" run --seccomp box.lua > told 2>&1
+  holds "--seccomp: what the default filter refuses" "refused unshare: errno, once, by unshare" "$(cat told)"
+  "$LUABOX" run box.lua > told 2>&1; lacks "without it nothing is told" "refused unshare" "$(cat told)"
+else
+  skipped "the call is named" "the kernel's log is not for this user"
+fi
+if [ "$(id -u)" = 0 ] && [ "$(cat /proc/sys/kernel/dmesg_restrict)" = 1 ]; then
+  mkdir nobody; cp -a rootfs nobody/; chown -R 65534:65534 nobody; sed "s,$work/rootfs,$work/nobody/rootfs," box.lua > nobody/box.lua
+  said=$(setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR LUABOX_STATE="$work/nobody/state" LUABOX_IMAGES= "$LUABOX" run --seccomp nobody/box.lua 2>&1)
+  holds "who may not read the log is told so" "only root may read" "$said"
+fi
+
 # hints
 script "mounts = { bind { '/no/such', '/data' } }" "command = { '/bin/true' }"
 LUABOX_HINTS=1 fails box.lua; equal "LUABOX_HINTS=1: three lines" 3 "$(wc -l < told)"; holds "LUABOX_HINTS=1: the cause" "  cause: what is to be bound" "$(cat told)"

@@ -424,6 +424,19 @@ case("a container of this name runs", function()
   return said
 end)
 case("takes some memory of its own cgroup", function() return start { cgroup = { memory = "64k" } } end)
+case("the container's filter (seccomp) ends the program that calls 'mkdir'", function()
+  if not sys.security.kernel_log() then harness.skip "the kernel's log is not for this user" end
+  local said
+  rootfs.with(function(path)
+    local made = container { rootfs = path, command = { "/bin/mkdir", "/tmp/made" },
+      seccomp = { default = "allow", rules = { { name = "mkdir", action = "kill" } } } }
+    made:start()
+    local status, _, problem = made:wait()
+    said = status == 159 and cause_of(problem) or "status " .. status
+    made:destroy()
+  end)
+  return said
+end)
 
 -- ---- what a site adds, and how all this is told
 
