@@ -242,8 +242,7 @@ add { code = { "EPERM", "EACCES" }, when = function(problem) return problem.op ~
 
 add { op = "seccomp", message = "system call filter refused",
   cause = function(problem)
-    local call = problem.path and ("'%s'"):format(problem.path) or "what the program called"
-    return ("the container's filter (seccomp) ends the program that calls %s: the signal is SIGSYS, the status 159"):format(call)
+    return ("the container's filter (seccomp) ends the program that calls '%s': the signal is SIGSYS, the status 159"):format(problem.path or "it")
   end,
   remedy = "allow it by name, as in seccomp = { extend = { allow = { \"mkdir\" } } }; luabox run --seccomp tells each call that is refused" }
 

@@ -357,6 +357,7 @@ end, before = terminal, set = { rows = 11 }, wanted = "11x20" }
 local UNSEEN = {
   network_ahead = { sys.network_ahead }, end_helpers = { sys.end_helpers, "no-such-helper" },
   ["security.session_keyring"] = { sys.security.session_keyring }, ["security.exec_label"] = { sys.security.exec_label, "x" },
+  ["security.kernel_log"] = { sys.security.kernel_log },
   ["security.dumpable"] = { sys.security.dumpable, "no" }, ["security.parent_death_signal"] = { sys.security.parent_death_signal, "KILL" },
   ["security.child_subreaper"] = { sys.security.child_subreaper, "no" }, ["user.io_priority"] = { sys.user.io_priority, { class = "idle" } },
 }
