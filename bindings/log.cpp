@@ -8,10 +8,12 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
+#include "engine/escaped.hpp"
 #include "engine/fd.hpp"
 
 namespace luabox {
@@ -42,11 +44,23 @@ void write_json(spdlog::level::level_enum level, const nlohmann::ordered_json& f
   logger()->log(level, fields.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
+/// Lines and their indents stay, all else that a terminal would obey doesn't, whoever's text it is.
+std::string shown(const std::string& text) {
+  std::string result;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find_first_of("\n\t", at), text.size());
+    result += escaped(std::string_view(text).substr(at, end - at));
+    if (end < text.size()) result += text[end];
+    at = end + 1;
+  }
+  return result;
+}
+
 void write(spdlog::level::level_enum level, const std::string& text) {
   if (format == Format::json)
     write_json(level, {{"message", text}});
   else
-    logger()->log(level, text);
+    logger()->log(level, shown(text));
 }
 
 void tell_primitive(lua_State* /*L*/, const gate::Event& event) {
@@ -56,8 +70,8 @@ void tell_primitive(lua_State* /*L*/, const gate::Event& event) {
                                             {"pid", event.pid},
                                             {"us", static_cast<int64_t>(event.duration_us)},
                                             {"failure", event.failure}});
-  logger()->info("[{}] {}({}) {:.0f} us{}", event.pid, event.primitive, event.arguments, event.duration_us,
-                 event.failure.empty() ? "" : ": " + event.failure);
+  logger()->info("[{}] {}({}) {:.0f} us{}", event.pid, event.primitive, escaped(event.arguments),
+                 event.duration_us, event.failure.empty() ? "" : ": " + event.failure);
 }
 
 void set_up(Setup setup) {

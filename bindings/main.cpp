@@ -1,7 +1,9 @@
 // luabox COMMAND ...: hands the command line to scripts/library/main.lua.
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <lua.hpp>
 
 #include "bindings/lua.hpp"
@@ -39,11 +41,21 @@ int run(lua_State* L, int argc, char** argv) {
   return static_cast<int>(lua_tointeger(L, -1));
 }
 
+/// Set-uid, the caller's variables say nothing of where luabox finds and puts its files: it works with more
+/// rights than he has.
+void forget_callers_variables() {
+  if (::getauxval(AT_SECURE) == 0) return;
+  for (const char* name : {"HOME", "LUABOX_HINTS", "LUABOX_IMAGES", "LUABOX_PATH", "LUABOX_STATE",
+                           "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"})
+    ::unsetenv(name);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
     luabox::enter_protected(argv, environ);
+    forget_callers_variables();
     luabox::remember_command_line(argc, argv);
     luabox::policy::begin(argc > 1 ? argv[1] : nullptr);
     lua_State* L = luabox::new_state();

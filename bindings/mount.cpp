@@ -223,6 +223,8 @@ namespace {
 
 void map_ids(Mount& tree, const Fd& userns) { tree.set_idmap(userns.get()); }
 
+void pin(Root& root, const std::string& path, Root& mounted) { root.pin(path, mounted); }
+
 Fd open_in(Root& root, const std::string& path) { return root.resolve(path); }
 
 void write(Root& root, const std::string& path, const Bytes& text, const WriteOptions& options) {
@@ -232,8 +234,9 @@ void write(Root& root, const std::string& path, const Bytes& text, const WriteOp
 }  // namespace
 
 const Entry Class<Root>::methods[] = {
-    {"open", fn<&open_in>, false},     // root:open(path) -> descriptor (O_PATH)
-    {"enter", fn<&Root::enter>},       // root:enter(path): the working directory of this process
+    {"open", fn<&open_in>, false},  // root:open(path) -> descriptor (O_PATH)
+    {"pin", fn<&pin>, false},     // root:pin(path, root of a mount): what is below `path` is looked for in it
+    {"enter", fn<&Root::enter>},  // root:enter(path): the working directory of this process
     {"kind", fn<&Root::kind>, reads},  // root:kind(path, { follow }) -> "directory" | "file" | ... | nil
     {"list", fn<&Root::list>, reads},  // root:list(path) -> names
     {"read", fn<&Root::read>, reads},  // root:read(path, { limit }) -> text

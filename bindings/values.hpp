@@ -74,7 +74,7 @@ struct Class<Process> {
 template <>
 struct Class<Root> {
   static constexpr auto name = "root";
-  static const Entry methods[13];
+  static const Entry methods[14];
 };
 /// A cgroup: see bindings/cgroup.cpp.
 template <>

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/escaped.hpp"
+
 namespace luabox {
 namespace {
 
@@ -23,7 +25,7 @@ std::string sentence(const std::string& op, const std::string& object, int code,
 
 Error::Error(std::string op, std::string object, int code, std::string hint)
     : op_(std::move(op)), object_(std::move(object)), hint_(std::move(hint)), code_(code) {
-  what_ = sentence(op_, object_, code_, hint_);
+  what_ = escaped(sentence(op_, object_, code_, hint_));
 }
 
 Error Error::invalid(std::string op, std::string object, std::string reason) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "engine/error.hpp"
+#include "engine/escaped.hpp"
 
 namespace luabox {
 namespace {
@@ -84,13 +85,7 @@ Member implied() {
 
 std::string printable(const std::string& name) {
   constexpr size_t kLongest = 200;
-  std::string text;
-  for (const char c : name.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(byte));
-    text += byte < ' ' || byte == 0x7f ? escaped : std::string(1, c);
-  }
+  const std::string text = escaped(name.substr(0, kLongest));
   return name.size() > kLongest ? text + "..." : text;
 }
 

@@ -112,7 +112,7 @@ bool remove_file(const std::string& path) {
 }
 
 std::optional<Lock> Lock::take(const std::string& path, Options options) {
-  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a fifo is no place to stand still at
   if (!fd && errno == ENOENT) {
     if (!options.create) return std::nullopt;
     fd = Fd::open(path, O_RDWR | O_CREAT, 0600);

@@ -1,6 +1,6 @@
 # What the engine computes when it is built: the default seccomp profile's program, and the program of a small init.
 add_executable(seccomp_generator engine/seccomp_generator.cpp engine/seccomp_profile.cpp engine/seccomp.cpp
-  engine/capabilities.cpp engine/nearest.cpp engine/error.cpp)
+  engine/capabilities.cpp engine/nearest.cpp engine/error.cpp engine/escaped.cpp)
 target_link_libraries(seccomp_generator PRIVATE seccomp)
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/seccomp_prebuilt.cpp
   COMMAND seccomp_generator ${CMAKE_BINARY_DIR}/seccomp_prebuilt.cpp

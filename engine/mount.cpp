@@ -232,11 +232,20 @@ class WorkingDirectory {
   const Fd before_;
 };
 
+/// What is written to: a symlink would lead the writes elsewhere. A descriptor's own name is no path.
+Fd open_written(const std::string& path) {
+  constexpr std::string_view kDescriptors = "/proc/self/fd/";
+  const bool held =
+      path.starts_with(kDescriptors) && path.find('/', kDescriptors.size()) == std::string::npos;
+  return Fd::open(path, O_PATH | O_DIRECTORY | (held ? 0 : O_NOFOLLOW));
+}
+
 /// The layers, open, and their names for the kernel.
 class Layers {
  public:
-  explicit Layers(const std::vector<std::string>& paths) {
-    for (const auto& path : paths) open_.push_back(Fd::open(path, O_PATH | O_DIRECTORY));
+  explicit Layers(const std::vector<std::string>& paths, bool written = false) {
+    for (const auto& path : paths)
+      open_.push_back(written ? open_written(path) : Fd::open(path, O_PATH | O_DIRECTORY));
   }
   std::vector<std::string> names(const std::string& prefix) const {
     std::vector<std::string> list;
@@ -273,7 +282,7 @@ Mount make_overlay(const OverlayOptions& options) {
     throw Error::invalid("mount", "overlay", "expected both upper and work, or neither");
   const bool writable = !options.upper.empty();
   const Layers lower(options.lower);
-  const Layers upper(writable ? std::vector{options.upper, options.work} : std::vector<std::string>{});
+  const Layers upper(writable ? std::vector{options.upper, options.work} : std::vector<std::string>{}, true);
 
   // "/proc/self/fd/10:/proc/self/fd/11:..." is short enough for a dozen layers. From within that directory
   // "10:11:..." names them.
@@ -483,11 +492,17 @@ class Covers {
 
 void mask(const Root& root, const std::vector<std::string>& paths) {
   Covers covers;
-  for (const auto& path : paths)
-    if (const Fd target = root.find(path)) covers.put_on(target, root.label(path));
+  const auto cover = [&](const Root& view) {
+    for (const auto& path : paths)
+      if (const Fd target = view.find(path)) covers.put_on(target, view.label(path));
+  };
+  cover(root);
+  if (const auto seen = root.seen_otherwise()) cover(*seen);
 }
 
-void make_read_only(const Root& root, const std::vector<std::string>& paths) {
+namespace {
+
+void read_only_in(const Root& root, const std::vector<std::string>& paths) {
   mount_attr attr = {};
   attr.attr_set = MOUNT_ATTR_RDONLY;
   for (const auto& path : paths) {
@@ -497,6 +512,13 @@ void make_read_only(const Root& root, const std::vector<std::string>& paths) {
     set_attributes(copy.get(), "", true, attr, root.label(path));
     attach_tree(copy.get(), target.get(), root.label(path));
   }
+}
+
+}  // namespace
+
+void make_read_only(const Root& root, const std::vector<std::string>& paths) {
+  read_only_in(root, paths);
+  if (const auto seen = root.seen_otherwise()) read_only_in(*seen, paths);
 }
 
 }  // namespace luabox

@@ -73,6 +73,13 @@ struct stat status_of(int fd, const std::string& name) {
   return status;
 }
 
+/// Which mount `fd` is on, statx(2).
+uint64_t mount_of(int fd, const std::string& name) {
+  struct statx status = {};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) < 0) throw Error("statx", name);
+  return status.stx_mnt_id;
+}
+
 Error cannot_open(const std::string& name) {
   const int code = errno;
   const char* hint = code == ELOOP    ? "a symlink that is not followed: a loop, or a magic link of /proc"
@@ -128,12 +135,43 @@ std::string Root::label(const std::string& path) const {
   return text + (path.empty() || path.front() != '/' ? "/" : "") + path;
 }
 
+Fd Root::copy() const {
+  Fd directory(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!directory) throw Error("dup", name_);
+  return directory;
+}
+
+void Root::pin(const std::string& path, const Root& mounted) { pins_.push_back({path, mounted.copy()}); }
+
+std::optional<Root> Root::seen_otherwise() const {
+  if (pins_.empty()) return std::nullopt;
+  Root plain(copy(), name_);
+  for (const Pin& pin : pins_) {
+    const Fd seen(plain.openat2(pin.path, {}));
+    if (!seen || mount_of(seen.get(), pin.path) != mount_of(pin.mounted.get(), pin.path)) return plain;
+  }
+  return std::nullopt;
+}
+
+/// The last one holds: it was mounted over the others.
+const Root::Pin* Root::pin_of(std::string_view path) const noexcept {
+  const auto covers = [&](const Pin& pin) {
+    return path.starts_with(pin.path) && (path.size() == pin.path.size() || path[pin.path.size()] == '/');
+  };
+  const auto found = std::find_if(pins_.rbegin(), pins_.rend(), covers);
+  return found == pins_.rend() ? nullptr : &*found;
+}
+
 int Root::openat2(const std::string& path, const Resolution& how) const noexcept {
+  const Pin* pin = pin_of(path);
+  const int from = pin != nullptr ? pin->mounted.get() : directory_.get();
+  const char* rest = pin != nullptr ? path.c_str() + pin->path.size() : path.c_str();
+  if (pin != nullptr && *rest == '\0') rest = ".";
   open_how request = {};
   request.flags = how.flags | O_CLOEXEC;
   request.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (how.no_symlinks ? RESOLVE_NO_SYMLINKS : 0U);
   for (int tries = 1;; ++tries) {
-    const long opened = ::syscall(SYS_openat2, directory_.get(), path.c_str(), &request, sizeof request);
+    const long opened = ::syscall(SYS_openat2, from, rest, &request, sizeof request);
     if (opened >= 0 || tries == kMostTries || (errno != EAGAIN && errno != EINTR))
       return static_cast<int>(opened);
   }
@@ -225,7 +263,10 @@ class Root::Walk {
   int symlinks_ = 0;
 };
 
-Fd Root::make(const std::string& path, const Creation& what) const { return Walk(*this, what).run(path); }
+Fd Root::make(const std::string& path, const Creation& what) const {
+  if (pin_of(path) != nullptr) throw Error("open", label(path), ENOENT);
+  return Walk(*this, what).run(path);
+}
 
 Fd Root::open_target(const std::string& path, const TargetOptions& options,
                      std::vector<std::string>& made) const {

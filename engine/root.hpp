@@ -74,6 +74,14 @@ class Root {
   /// "rootfs/etc/motd": how errors call `path`.
   std::string label(const std::string& path) const;
 
+  /// From now on what lies at `path`, written just so, and below it is looked for in `mounted`, a mount that
+  /// is attached there: who renames the mount point meanwhile has nothing else taken for it. Nothing is made
+  /// below. Both roots stay as they are.
+  void pin(const std::string& path, const Root& mounted);
+  /// This root without its pins, where by one of their paths something else is seen than the mount that is
+  /// pinned.
+  std::optional<Root> seen_otherwise() const;
+
   /// What is at `path`; nothing where there is nothing.
   std::optional<FileKind> kind(const std::string& path, const KindOptions& options) const;
   /// The names in a directory, sorted.
@@ -122,10 +130,17 @@ class Root {
   enum class Parents { must_exist, are_made };
   int openat2(const std::string& path, const Resolution& how) const noexcept;
   Fd make(const std::string& path, const Creation& what) const;
+  struct Pin {
+    std::string path;
+    Fd mounted;
+  };
+  Fd copy() const;
+  const Pin* pin_of(std::string_view path) const noexcept;
   Place place_of(const std::string& path, Parents parents) const;
 
   Fd directory_;
   std::string name_;
+  std::vector<Pin> pins_;
 };
 
 /// What `fd` is, from fstat(2). `name` is for the error only.

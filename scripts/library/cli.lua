@@ -86,6 +86,7 @@ end
 
 --- Puts the shared options to work; returns `options`.
 function cli.apply(options)
+  if options.log_file and require("luabox.sys").policy.active() then require("luabox.policy").require_files "--log-file" end
   if options.verbose or options.log_file or options.log_format then
     require("luabox.sys").log.set_up { verbose = options.verbose or false, file = options.log_file, format = options.log_format }
   end

@@ -164,6 +164,17 @@ function Container.write_sysctls(this)
   end
 end
 
+--- In a namespace that is shared they would be set for everybody in it, the host among them.
+local function check_sysctls(config, refuse)
+  local namespaces = config.namespaces or {}
+  local net, ipc = config.network == "host" and "host" or namespaces.net or "new", namespaces.ipc or "new"
+  for name in pairs(config.sysctl or {}) do
+    local kind, namespace = "net", net
+    if not name:match "^net%." then kind, namespace = "ipc", ipc end
+    if namespace ~= "new" then refuse("sysctl", "sysctl %s is not the container's own to set: namespaces.%s is '%s'", name, kind, namespace) end
+  end
+end
+
 --- What can be said of the table as a whole, beyond its single fields.
 local function check_together(config, where)
   local function refuse(key, message, ...) errors.raise_at(schema.line_of_key(where, key), message, ...) end
@@ -177,6 +188,7 @@ local function check_together(config, where)
     refuse("network", "a %s needs a network namespace of the container's own, but namespaces.net is '%s'",
       config.network.kind, namespaces.net)
   end
+  check_sysctls(config, refuse)
   if config.network == "host" and namespaces.net and namespaces.net ~= "host" then
     refuse("network", "network = \"host\" and namespaces.net = '%s' can't both be meant", namespaces.net)
   end

@@ -161,7 +161,11 @@ function execution.start(container, options)
   local checked = schema.check(options, FIELDS, { what = "exec", where = where })
   for i, word in ipairs(options) do checked[i] = word end
   check_together(checked, where)
-  if sys.policy.active() then container, checked = require("luabox.policy").admit_exec(container, checked, where) end
+  if sys.policy.active() then
+    local policy = require "luabox.policy"
+    if checked.output then policy.require_files("output = FILE", where) end
+    container, checked = policy.admit_exec(container, checked, where)
+  end
   local this = prepare(container, checked, where)
   local ok, problem = errors.try(bring_up, this)
   if ok then return this end

@@ -97,6 +97,17 @@ function images.open(name)
   end)
 end
 
+-- ---- layers: what the containers write, each below IMAGES/.layers
+
+--- Makes the layer `path`. It is a container's for as long as the lock is held.
+function images.make_layer(path)
+  sys.file.make_directories(images.folder(), PRIVATE)
+  sys.file.make_directories(path)
+  local lock = sys.file.lock(path)
+  if lock and sys.file.kind(path) == "directory" then return lock end
+  errors.raise("%s was taken away while it was made", path)
+end
+
 -- ---- removal
 
 local function remove_tree(path)
@@ -122,7 +133,20 @@ function images.remove(name)
   remove_folder(path, lock)
 end
 
---- Removes what imports and removals left that were killed, and images that were replaced while containers used them.
+--- Layers of which no record is left to tell, after a power failure: nobody holds them.
+local function collect_layers(removed)
+  local folder = images.folder() .. "/.layers"
+  for _, name in ipairs(sys.file.list(folder)) do
+    local path = folder .. "/" .. name
+    local lock = sys.file.kind(path) == "directory" and sys.file.lock(path)
+    if lock then
+      remove_folder(path, lock)
+      removed[#removed + 1] = ".layers/" .. name
+    end
+  end
+end
+
+--- Removes what imports, removals and containers left that were killed, and images that were replaced while containers used them.
 ---@return string[] names  of the folders removed
 function images.collect()
   local removed = {}
@@ -136,6 +160,7 @@ function images.collect()
       end
     end
   end
+  collect_layers(removed)
   return removed
 end
 

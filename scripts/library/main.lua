@@ -12,7 +12,7 @@ local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version
 
 -- What asks the policies of a site, or runs nothing of a script's. Where there are policies no other command is there.
 local GOVERNED = {
-  run = true, explain = true, exec = true, update = true, kill = true, stats = true, image = true, list = true, gc = true, policy = true, init = true,
+  run = true, explain = true, exec = true, update = true, kill = true, stats = true, image = true, list = true, gc = true, policy = true,
   why = true, help = true, version = true,
 }
 

@@ -128,6 +128,15 @@ end
 
 local perform = {}
 
+--- Attaches what the kernel speaks through. Who may write to the folder that is the root could rename the mount point at any time after: what is
+--- masked, made read-only and written below it is this tree.
+local function attach_fixed(kind, tree, target, this)
+  local mounted = tree:root()
+  tree:attach(this.root, target, FIXED)
+  if kind == "proc" then sys.mount.verify_procfs(this.root, target) end
+  this.root:pin(target, mounted)
+end
+
 --- Under policies: leads to the file that they were told of, and to nothing else.
 function mounts.held(this, path)
   return this.agreed and require("luabox.policy").held(this, path) or path
@@ -141,18 +150,17 @@ function perform.bind(mount, this)
 end
 
 function perform.proc(mount, this)
-  sys.mount.make_proc(with_flags(mount, { noexec = true }, { hidepid = mount.hidepid, subset = mount.subset }))
-    :attach(this.root, mount.target, FIXED)
-  sys.mount.verify_procfs(this.root, mount.target)
+  local tree = sys.mount.make_proc(with_flags(mount, { noexec = true }, { hidepid = mount.hidepid, subset = mount.subset }))
+  attach_fixed("proc", tree, mount.target, this)
 end
 
 function perform.sysfs(mount, this)
   if this.config.users and this.namespaces.net ~= "new" then  -- a new sysfs shows a network namespace that must be the user namespace's own
     local tree = sys.mount.copy_of "/sys"
     tree:restrict_to(with_flags(mount, { readonly = true, noexec = true }))
-    return tree:attach(this.root, mount.target, FIXED)
+    return attach_fixed("sysfs", tree, mount.target, this)
   end
-  sys.mount.make_sysfs(with_flags(mount, { readonly = true, noexec = true })):attach(this.root, mount.target, FIXED)
+  attach_fixed("sysfs", sys.mount.make_sysfs(with_flags(mount, { readonly = true, noexec = true })), mount.target, this)
 end
 
 function perform.tmpfs(mount, this)
@@ -170,12 +178,20 @@ function perform.devpts(mount, this)
     :attach(this.root, mount.target, DIRECTORY)
 end
 
+--- The kernel is given no symlink to write through: what the script's one leads to now is named.
+local function writable(path, mount, this)
+  path = mounts.resolve(path, mount.where)
+  if this.agreed then return mounts.held(this, path) end
+  local ok, real = pcall(sys.file.absolute, path)
+  return ok and real or path
+end
+
 function perform.overlay(mount, this)
   local lower = {}
   for i, path in ipairs(mount.lower or {}) do lower[i] = mounts.held(this, mounts.resolve(path, mount.where)) end
   sys.mount.make_overlay(with_flags(mount, {}, {
-    lower = lower, upper = mount.upper and mounts.held(this, mounts.resolve(mount.upper, mount.where)),
-    work = mount.work and mounts.held(this, mounts.resolve(mount.work, mount.where)), userxattr = this.config.users ~= nil,
+    lower = lower, upper = mount.upper and writable(mount.upper, mount, this), work = mount.work and writable(mount.work, mount, this),
+    userxattr = this.config.users ~= nil,
   })):attach(this.root, mount.target, DIRECTORY)
 end
 

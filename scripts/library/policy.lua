@@ -184,6 +184,13 @@ function policy.request(this, name)
   return request
 end
 
+--- Files are written with luabox's rights, which under policies may be more than the caller's: one that the command line or a script names takes the
+--- word that a script's own writing takes.
+function policy.require_files(what, where)
+  if not sys.policy.active() or sys.policy.allowed().files then return end
+  errors.raise_at(where, "this site's policies don't allow %s: a rule would have to say allow { \"files\" }", what)
+end
+
 -- ---- asking
 
 --- The containers that this user has now, for quotas.

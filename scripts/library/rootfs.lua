@@ -52,16 +52,23 @@ end
 local function layer(this)
   local root = this.config.rootfs
   if root.persist then
-    local folder = mounts.resolve(root.persist, root.where)
+    local folder = mounts.held(this, mounts.resolve(root.persist, root.where))
     return { path = folder, upper = folder .. "/upper", work = folder .. "/work", kept = true }
   end
   local images = require "luabox.images"
-  local folder = images.folder() .. "/.layers/" .. this.name
+  -- Of this start alone: after a power failure no record tells of the one that a container of this name had.
+  local folder = ("%s/.layers/%s-%s"):format(images.folder(), this.name, this.id)
   return { path = folder, upper = folder .. "/upper", work = folder .. "/work" }
 end
 
+local PRIVATE = { mode = 448 }  -- 0700: what is set-uid in a container is nothing for the host's users
+
 local function prepare_layer(this)
-  if not this.layer.kept then sys.file.make_directories(require("luabox.images").folder(), { mode = 448 }) end  -- 0700
+  if this.layer.kept then
+    sys.file.make_directories(this.layer.path, PRIVATE)
+  else
+    this.layer.lock = require("luabox.images").make_layer(this.layer.path)
+  end
   for _, path in ipairs { this.layer.upper, this.layer.work } do sys.file.make_directories(path) end
 end
 
@@ -143,6 +150,10 @@ end
 function rootfs.step.undo(this)
   if this.image then this.image.lock:release() end
   if this.rootfs_lock then this.rootfs_lock:release() end
+  if this.layer and this.layer.lock then
+    this.layer.lock:release()
+    this.layer.lock = nil
+  end
   this.image, this.rootfs_lock, this.mapped = nil, nil, nil
   mounts.release(this)
 end

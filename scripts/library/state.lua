@@ -107,8 +107,21 @@ local FOLDER = { mode = 457 }
 --- Makes the folder of the state, where there is none.
 function state.prepare() sys.file.make_directories(state.folder(), FOLDER) end
 
+--- What a record lists is removed, so nobody else may have written one.
+local function check_own(path)
+  local status = sys.file.status(path)
+  if not status then return end
+  if status.uid ~= sys.uid() then
+    errors.raise("%s belongs to another user (uid %d): luabox keeps its state in a folder of one's own", path, status.uid)
+  end
+  if status.kind == "directory" and status.mode:match "[2367]$" then
+    errors.raise("everybody can write to %s: luabox keeps its state in a folder of one's own", path)
+  end
+end
+
 local function with_lock(folder, f)
   sys.file.make_directories(folder, FOLDER)
+  check_own(folder)
   local lock = sys.file.lock(folder .. "/.lock", { wait = true })
   local ok, result = pcall(f)
   lock:release()
@@ -154,12 +167,6 @@ end
 --- Adds a line. It begins on one of its own, also behind one that was never finished.
 local function add_line(path, line) sys.file.append(path, "\n" .. line .. "\n") end
 
---- Of no record: then nothing was made.
-local function read_resources(path)
-  local record = read(path)
-  return record and record.resources or {}
-end
-
 --- Takes the lock of a container whose luabox is gone; nil when it lives, or is no more.
 local function lock_of_dead(folder, path)
   return with_lock(folder, function() return sys.file.lock(path, { create = false }) end)
@@ -172,15 +179,28 @@ local function take_away(folder, path, lock)
   end)
 end
 
---- Ends what a killed luabox left under `name`. Returns "alive", "removed", or "left" and the errors: then its record stays. What is no
---- file is no record of ours.
+--- What the record `path` lists; nothing of an empty one, of a luabox that was killed before it wrote. Raises where it is no record, which begins as
+--- add_line begins it: whatever else lies in the folder of the state, because LUABOX_STATE names the wrong one, is not luabox's to remove.
+local function read_resources(path, name)
+  check_own(path)
+  local text = sys.file.kind(path) == "file" and sys.file.read(path)
+  local record = text and text:sub(1, 2) == "\n{" and read(path)
+  if text ~= "" and (not text or text:sub(1, 2) ~= "\n{" or record and record.name ~= name) then
+    errors.raise("%s is no container's: it is left as it is", path)
+  end
+  return record and record.resources or {}
+end
+
+--- Ends what a killed luabox left under `name`. Returns "alive", "removed", "gone" by itself, or "left" and the errors: then its record stays.
 local function collect_one(folder, name)
   local path = folder .. "/" .. name
-  if sys.file.kind(path) ~= "file" then return "alive" end
-  local lock = lock_of_dead(folder, path)
-  if not lock then return "alive" end
-  local ok, resources = errors.try(read_resources, path)
+  local kind = sys.file.kind(path)
+  if not kind then return "gone" end
+  local lock = kind == "file" and lock_of_dead(folder, path)
+  if kind == "file" and not lock then return "alive" end
+  local ok, resources = errors.try(read_resources, path, name)
   local problems = ok and ungoverned(remove_all, resources, true) or { resources }
+  if not lock then return "left", problems end
   if #problems > 0 then
     lock:release()
     return "left", problems
@@ -201,8 +221,9 @@ function state.create(name, where)
     return true
   end
   if with_lock(folder, take) then return self end
-  if collect_one(folder, name) == "removed" and with_lock(folder, take) then return self end
-  errors.raise_at(where or "luabox", "the name '%s' is already in use by a container", name)
+  local result, problems = collect_one(folder, name)
+  if (result == "removed" or result == "gone") and with_lock(folder, take) then return self end
+  errors.raise_at(where or "luabox", "the name '%s' is already in use by a container%s", name, result == "left" and ": " .. problems[1].message or "")
 end
 
 --- Adds resources, and writes the record down. Nothing may be made before.
@@ -255,7 +276,10 @@ function state.collect_some()
 end
 
 --- Ends what a killed luabox left under `name`. Returns "alive", "removed" or "left".
-function state.collect_named(name) return (collect_one(state.folder(), name)) end
+function state.collect_named(name)
+  local result = collect_one(state.folder(), name)
+  return result == "gone" and "removed" or result
+end
 
 --- A file is written whole, under another name first; who writes one of these holds the lock.
 local function remove_unfinished(folder)

@@ -552,6 +552,12 @@ local Root = {}
 ---@return luabox.sys.Descriptor
 function Root:open(path) end
 
+---From now on what lies at `path`, written just so, and below it is looked for in a mount that is attached there, whoever renames its mount point
+---meanwhile. Nothing is made below.
+---@param path string
+---@param mounted luabox.sys.Root  tree:root(), asked before the tree is attached
+function Root:pin(path, mounted) end
+
 ---Makes it the working directory of this process.
 ---@param path string
 function Root:enter(path) end

@@ -175,7 +175,7 @@ rootfs.with(function(path)
   test("of a record that a killed luabox was writing the last whole line counts", function()
     local folder, made = state.folder(), sys.file.temporary "/tmp/luabox-torn-"
     local function record(name, text)
-      sys.file.write(folder .. "/" .. name, text, { create = true })
+      sys.file.write(folder .. "/" .. name, "\n" .. text, { create = true })
     end
     record("torn", sys.json.encode { name = "torn", resources = { { kind = "folder", path = made } } } .. "\n" .. '{"name":"torn","resou')
     check.equal(record_of("torn").alive, false)

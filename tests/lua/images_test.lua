@@ -103,12 +103,16 @@ in_sandbox("what killed imports and removals left is collected, what is at work 
   local folder = path .. "/images"
   sys.file.make_directories(folder .. "/.import-dead00/rootfs/x")
   sys.file.make_directories(folder .. "/.removing-dead00/rootfs")
-  sys.file.make_directories(folder .. "/.layers/demo")
+  sys.file.make_directories(folder .. "/.layers/dead-00")
+  sys.file.make_directories(folder .. "/.layers/alive-00")
+  local layer = sys.file.lock(folder .. "/.layers/alive-00")
   sys.file.make_directories(folder .. "/.import-alive0")
   local lock = sys.file.lock(folder .. "/.import-alive0")
-  check.equal(#images.collect(), 2)
+  check.equal(#images.collect(), 3)
   check.equal(names(folder), ".import-alive0 .layers")
+  check.equal(names(folder .. "/.layers"), "alive-00")
   lock:release()
+  layer:release()
 end)
 
 in_sandbox("a missing image is an error that names the nearest one", function(path)

@@ -1,0 +1,150 @@
+#!/bin/bash
+# Attacks from the host's side: who may write to a container's folder, names the wrong folder, or calls luabox with more rights than his own. What a container
+# or another user left lying around must not be obeyed, removed or executed by anybody else.
+. "$(dirname "$0")/../e2e/rootless.sh"
+make_rootfs rootfs
+mark=host-attack
+jobs=()
+trap 'kill -9 "${jobs[@]}" 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
+run() { timeout -s KILL 30 "$LUABOX" run "$@" < /dev/null; }
+# other COMMAND...: as another user, who is nobody here; by a shell, whose exec leaves no capability behind.
+other() { setpriv --reuid 1234 --regid 1234 --clear-groups sh -c 'exec "$@"' - "$@"; }
+
+# ---- the mount point of /proc is renamed while the container is closed: by who owns the folder, and is no root
+
+# The script stands still where the container is open, as a race would have it.
+cat > race.lua <<L
+return container {
+  name = "$mark", rootfs = "$work/rootfs",
+  sysctl = { ["net.ipv4.ip_default_ttl"] = 77 },
+  command = { "sh", "-c", "for d in /proc /p; do [ -e \$d/1/stat ] || continue; echo seen \$d; (: >> \$d/sys/kernel/core_pattern) 2>/dev/null && echo ESCAPED: core_pattern;"
+    .. " (: >> \$d/sysrq-trigger) 2>/dev/null && echo ESCAPED: sysrq; [ \$(head -c 4 \$d/kcore 2>/dev/null | wc -c) = 0 ] || echo ESCAPED: kcore; done" },
+  function()
+    assert(io.open("$work/open", "w")):close()
+    while not io.open "$work/renamed" do end
+  end,
+}
+L
+mkdir rootfs/p; chown -R 1234:1234 rootfs
+run race.lua > race.out 2>&1 & jobs+=($!)
+within 10 test -e open || failed "(the container is open)" "$(cat race.out)"
+mv rootfs/proc rootfs/q; mv rootfs/p rootfs/proc; mv rootfs/q rootfs/p; touch renamed; wait "${jobs[-1]}"
+holds "a renamed /proc: (the race is won)" "seen /p" "$(cat race.out)"
+lacks "a renamed /proc is closed all the same" ESCAPED "$(cat race.out)"
+rm -rf open renamed; rmdir rootfs/proc rootfs/p; mkdir rootfs/proc; chown -R 0:0 rootfs
+
+# A sysctl of a namespace that is shared is the host's.
+ttl=$(cat /proc/sys/net/ipv4/ip_default_ttl) most=$(cat /proc/sys/kernel/msgmax)
+for fields in "sysctl = { ['net.ipv4.ip_default_ttl'] = $((ttl + 1)) } network = 'host'" "sysctl = { ['net.ipv4.ip_default_ttl'] = $((ttl + 1)) } namespaces = { net = '/proc/1/ns/net' }" \
+  "sysctl = { ['kernel.msgmax'] = $most } namespaces = { ipc = 'host' }"; do
+  script "${fields%% \}*} }" "${fields#* \} }" "command = { 'true' }"
+  holds "a sysctl of the host's is refused: ${fields#* \} }" "not the container's own" "$(run box.lua 2>&1)"
+done
+equal "and left alone" $ttl "$(cat /proc/sys/net/ipv4/ip_default_ttl)"
+
+# ---- the wrong folder as the state
+
+script "command = { 'true' }"
+mkdir -p home/me/{letters,photos/2020,empty}; echo thesis > home/me/letters/thesis; echo a > home/me/photos/2020/a; echo b > home/me/file; printf x > home/me/short; echo '{"name":"x"}' > home/me/package.json; printf '\n{"name":"x"}\n' > home/me/near; mkfifo home/me/pipe; ln -s letters home/me/link
+before=$(find home/me ! -name empty | sort)
+for _ in 1 2 3 4 5; do LUABOX_STATE=$work/home/me run box.lua > /dev/null 2>&1; done
+LUABOX_STATE=$work/home/me timeout -s KILL 10 "$LUABOX" gc > gc.out 2>&1; got=$?
+equal "a state folder with other things in it: they stay" "$before" "$(find home/me ! -name empty ! -name .lock | sort)"
+equal "and gc says so" "1 1" "$got $(grep -c 'letters is no container' gc.out)"
+holds "a container can't have the name of such a file" "is no container's" "$(LUABOX_STATE=$work/home/me run --name near box.lua 2>&1)"
+holds "nor of such a folder" "is no container's" "$(LUABOX_STATE=$work/home/me run --name letters box.lua 2>&1)"
+rm -rf home/me
+
+# A record that another user wrote lists what he may not remove himself.
+mkdir -m 777 shared; mkdir victim; touch victim/file
+record() { printf '\n{"name":"evil","pid":1,"resources":[{"kind":"folder","path":"%s/victim"}]}\n' "$work"; }
+record > evil; chmod 644 evil; other cp evil shared/evil
+for mode in 777 711; do
+  chmod $mode shared
+  LUABOX_STATE=$work/shared "$LUABOX" gc > gc.out 2>&1; LUABOX_STATE=$work/shared run box.lua >> gc.out 2>&1
+  equal "a record of another user's is not obeyed ($mode)" file "$(ls victim)"
+  holds "but told ($mode)" "a folder of one's own" "$(cat gc.out)"
+done
+chmod 777 shared; holds "a state folder that everybody can write to is refused" "everybody can write" "$(LUABOX_STATE=$work/shared run box.lua 2>&1)"
+other ln -s "$user_home" "/tmp/luabox-$user_id"; mkdir "$user_home/letters"; touch "$user_home/letters/thesis"; chown -R $user_id:$user_id "$user_home"
+setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$user_home" HOME="$user_home" PATH="$PATH" "$work/luabox" gc > /dev/null 2>&1
+equal "another user's symlink in /tmp is not taken for one's own state" thesis "$(ls "$user_home/letters")"
+rm -rf "/tmp/luabox-$user_id" "${user_home:?}/letters"
+
+# ---- layers
+
+# After a power failure /run is empty, and the disk is not.
+printf 'return container { name = "%s", rootfs = directory { "%s/rootfs", overlay = true }, command = { "sh", "-c", "cat /secret; echo classified > /secret; sleep $STAY" },
+  env = { STAY = os.getenv "STAY" } }\n' "$mark" "$work" > layer.lua
+STAY=7779 "$LUABOX" run layer.lua < /dev/null > layer.out 2>&1 & jobs+=($!)
+secrets() { find "$LUABOX_IMAGES/.layers" -name secret -size +0 2>/dev/null | grep .; }
+within 10 secrets > /dev/null || failed "(the first writes)" "$(cat layer.out)"
+alive=$(STAY=0 LUABOX_STATE=$work/state2 run --name "$mark-2" layer.lua 2>&1; "$LUABOX" gc; secrets | wc -l)
+holds "gc leaves the layer of a container that runs" 1 "${alive##*$'\n'}"
+kill -9 "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null; gone() { ! pgrep -fx "sleep 7779" > /dev/null; }; within 5 gone
+rm -rf "$LUABOX_STATE"; find /sys/fs/cgroup -depth -path "*/luabox/$mark" -type d -exec rmdir {} \; 2>/dev/null
+lacks "a container doesn't find what a dead one of its name wrote" classified "$(STAY=0 run layer.lua 2>&1)"
+"$LUABOX" gc > /dev/null
+equal "gc removes layers of which no record is left" "" "$(ls -A "$LUABOX_IMAGES/.layers")"
+
+printf 'return container { name = "%s", rootfs = directory { "%s/rootfs", persist = "%s/kept" }, command = { "sh", "-c", "cp /bin/busybox /busybox; chmod 4755 /busybox" } }\n' "$mark" "$work" "$work" > kept.lua
+run kept.lua
+holds "(a set-uid file lies in the layer that is kept)" s "$(stat -c %A kept/upper/busybox)"
+if other "$work/kept/upper/busybox" true 2>/dev/null; then failed "another user can't execute it" "he could"; else ok "another user can't execute it"; fi
+rm -rf kept; mkdir kept host; ln -s "$work/host" kept/upper; mkdir kept/work
+run kept.lua > kept.out 2>&1; equal "a layer that is a symlink to the host's is not written to" "" "$(ls -A host)"
+rm kept/upper; mkdir kept/upper; rmdir kept/work; ln -s "$work/host" kept/work
+run kept.lua > kept.out 2>&1; equal "nor is its work folder" "" "$(ls -A host)"
+rm -rf kept
+
+# ---- what a terminal obeys
+
+tty_safe() { if [ -z "$(tr -d '\11\12\40-\176' <<< "$2")" ]; then ok "$1"; else failed "$1" "$(cat -v <<< "$2")"; fi; }
+for bytes in '\033]0;pwned\007\033[2J' '\302\2332J' '\2332J' '\r' '\010\010' '\303('; do
+  printf "#!/nosuch${bytes}\necho\n" > rootfs/bin/tool; chmod 755 rootfs/bin/tool
+  script "command = { '/bin/tool' }"
+  output=$(run box.lua 2>&1); tty_safe "an interpreter called $bytes is told without a terminal's codes" "$output"
+  holds "(it is told)" "exec /bin/tool" "$output"
+  tty_safe "also by why" "$("$LUABOX" why)"
+  name=$(printf "x${bytes}x"); touch "rootfs/$name"; ln -sfn "$name/y" rootfs/link; mkdir -p volume
+  script "mounts = { bind { './volume', '/link/z' } }" "command = { 'true' }"
+  tty_safe "so is a file that a link leads to" "$(run box.lua 2>&1; run -v box.lua 2>&1)"
+  rm -f "rootfs/$name" rootfs/link
+done
+rm -rf rootfs/bin/tool volume
+
+# ---- under a site's policies, as a user whom sudo lets run luabox
+
+mkdir -m 755 policies; printf 'rule "x" { on = "run", check = function(c) end }\n' > policies/10.lua
+export LUABOX_POLICY=$work/policies
+printf 'error "\\n* * * * * root touch /pwned"\n' > evil.lua
+refused_file() { equal "under policies $1 writes no file" "125 none" "$2 $([ -e "$3" ] && cat "$3" || echo none)"; rm -rf "$3"; }
+run --log-file "$work/target" evil.lua > /dev/null 2>&1; refused_file "--log-file" $? target
+run --trace "$work/target" box.lua > /dev/null 2>&1; refused_file "--trace" $? target
+timeout 10 "$LUABOX" init "$work/target" > /dev/null 2>&1; refused_file "init" $? target
+printf 'return container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "7780" } }\n' "$mark" "$work" > stay.lua
+"$LUABOX" run stay.lua < /dev/null > stay.out 2>&1 & jobs+=($!)
+up() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 10 up || failed "(it runs)" "$(cat stay.out)"
+timeout 10 "$LUABOX" exec --detach --output "$work/target" "$mark" echo pwned > /dev/null 2>&1; refused_file "exec --output" $? target
+printf 'local c = container { rootfs = "%s/rootfs", command = { "sleep", "5" } }\nc:start()\nc:exec { "echo", "pwned", output = "%s/target" }:wait()\n' "$work" "$work" > output.lua
+run output.lua > /dev/null 2>&1; refused_file "exec { output = } in a script" $? target
+printf 'allow { "files" }\n' >> policies/10.lua
+run output.lua > output.out 2>&1; equal "unless the policies allow it" pwned "$(cat target output.out)"
+kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null
+unset LUABOX_POLICY
+
+# ---- set-uid
+
+install -m 4755 "$LUABOX" suid-luabox
+mkdir -p "$user_home/state" "$user_home/.config/luabox/commands"; record > "$user_home/state/evil"
+echo "return { run = function() os.execute 'touch $work/pwned' end }" > "$user_home/.config/luabox/commands/evil.lua"
+chown -R $user_id:$user_id "$user_home"; chown -R 0:0 "$user_home/state"; chmod 755 "$user_home"
+as_user env LUABOX_STATE="$user_home/state" LUABOX_IMAGES="$user_home/state" "$work/suid-luabox" gc > /dev/null 2>&1
+equal "set-uid, the caller's LUABOX_STATE says nothing" file "$(ls victim)"
+as_user "$work/suid-luabox" evil > /dev/null 2>&1; as_user env LUABOX_PATH="$user_home/.config/luabox/commands" XDG_CONFIG_HOME="$user_home/.config" "$work/suid-luabox" evil > /dev/null 2>&1
+equal "nor do his HOME and LUABOX_PATH" no "$([ -e pwned ] && echo yes || echo no)"
+
+for file in rootfs/etc/{hosts,hostname,resolv.conf}; do [ ! -e $file ] || failed "(cleared away)" "$file"; done
+"$LUABOX" gc > /dev/null
+leaves_nothing "nothing is left behind"
+finish
