@@ -112,9 +112,10 @@ local function run_all(containers)
   local signals = sys.terminal.forward_signals()
   start_all(containers)
   local processes = {}
-  for i, each in ipairs(containers) do processes[i] = each.process end
-  local first = containers[1]
-  sys.terminal.supervise(processes, signals, first.master and first.master:number())
+  local started = require("luabox.container").started  -- what was started, whatever a script made of the object
+  for i, each in ipairs(containers) do processes[i] = started(each).process end
+  local master = started(containers[1]).master
+  sys.terminal.supervise(processes, signals, master and master:number())
   local result = 0
   for _, each in ipairs(containers) do
     local status, reason, problem = each:wait()

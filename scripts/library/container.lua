@@ -136,6 +136,8 @@ local function steps_of(self)
   add(etc.step)
   if type(config.network) == "table" then add(network.step_for(config.network)) elseif own "net" then add(network.loopback) end
   if config.sysctl then add { key = "sysctl", enter = function(this) Container.write_sysctls(this) end } end
+  -- Under policies a script's step is no way to what the kernel says by /proc, which no rule is told of.
+  if self.narrow then add(rootfs.masking) end
   for _, step in ipairs(self.own_steps) do add(step) end
   add(program.opening)
   add(rootfs.closing)
@@ -381,8 +383,8 @@ function start_governed(self)
   if lock then lock:release() end
   if not ok then error(result, 0) end
   admitted[self] = result
-  for _, field in ipairs { "process", "master", "name", "id", "terminal" } do self[field] = result[field] end
-  self.cgroup = policy.cgroup_view(result)
+  for _, field in ipairs { "master", "name", "id", "terminal" } do self[field] = result[field] end
+  self.process, self.cgroup = policy.process_view(result), policy.cgroup_view(result)
   return self
 end
 

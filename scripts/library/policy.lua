@@ -265,10 +265,31 @@ function policy.cgroup_view(this)
   })
 end
 
---- What a step of the script's own is given: nothing of the library's.
+--- `methods` of `object`, and no others.
+local function narrowed(object, methods)
+  local result = {}
+  for _, name in ipairs(object and methods or {}) do result[name] = function(_, ...) return object[name](object, ...) end end
+  return object and result
+end
+
+-- No device nodes: what devices it has is for the rules to say.
+local ROOT = { "kind", "list", "read", "write", "make_directory", "symlink", "chown", "chmod", "remove", "ensure_target" }
+local PROCESS = { "pid", "kill", "status", "wait" }
+
+--- The first process of the container `this` as its script has it.
+function policy.process_view(this) return this.narrow and narrowed(this.process, PROCESS) or this.process end
+
+--- Texts cross to the parent, no descriptors: one that luabox holds is not the script's to be given, as a terminal or anything else.
+local function sender(parent)
+  return parent and { send = function(_, text) parent:send("step: " .. tostring(text)) end }
+end
+
+--- What a step of the script's own is given: nothing of the library's, and of the primitives what a container's command could do as well.
 local function view(this)
-  return { config = policy.plain(this.config), name = this.name, id = this.id, root = this.root, process = this.process,
-    cgroup = policy.cgroup_view(this), parent = this.parent }
+  local all = not this.narrow
+  return { config = policy.plain(this.config), name = this.name, id = this.id, cgroup = policy.cgroup_view(this),
+    root = all and this.root or narrowed(this.root, ROOT), process = policy.process_view(this),
+    parent = all and this.parent or sender(this.parent) }
 end
 
 local function own_steps(steps)
@@ -301,12 +322,14 @@ function policy.revised(this, asked, changed, remade, begin)
   return result
 end
 
---- The container that is to be started in the place of `self`: a copy, as the rules agreed to it. Raises what they refuse.
+--- The container that is to be started in the place of `self`: a copy, as the rules agreed to it, `narrow` where its script has no primitives. Raises
+--- what they refuse.
 ---@param remade fun(config: table, self: table): table
 ---@param begin fun(container: table)
 function policy.admit(self, remade, begin)
   local copy = remade(policy.plain(self.config), self)
   copy.own_steps = own_steps(copy.own_steps)
+  local narrow = not sys.policy.allowed().primitives
   begin(copy)
   local asked = policy.request(copy, copy.name)
   local agreed = copy
@@ -316,7 +339,7 @@ function policy.admit(self, remade, begin)
   end)
   local request = answer.request or asked
   copy = agreed
-  copy.facts = facts_of(request)
+  copy.facts, copy.narrow = facts_of(request), narrow
   if policy.explaining then explained[copy.name] = copy.facts end
   if copy.config.rootfs.kind == "directory" and request.rootfs.inode then  -- a symlink on the way decides nothing any more
     copy.agreed[request.rootfs.path] = copy.agreed[copy.config.rootfs.path]

@@ -191,9 +191,15 @@ end
 
 rootfs.closing = { namespaces = "mount" }
 
-function rootfs.closing.enter(this)
+rootfs.masking = { namespaces = "mount" }
+
+function rootfs.masking.enter(this)
   sys.mount.mask(this.root, this.config.masked or mounts.MASKED)
   sys.mount.make_read_only(this.root, this.config.readonly_paths or mounts.READ_ONLY)
+end
+
+function rootfs.closing.enter(this)
+  if not this.narrow then rootfs.masking.enter(this) end
   sys.mount.pivot_root(this.root)
   if this.config.rootfs.readonly then sys.mount.remount("/", { read_only = true, recursive = false }) end
 end

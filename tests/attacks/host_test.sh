@@ -133,6 +133,11 @@ run output.lua > output.out 2>&1; equal "unless the policies allow it" pwned "$(
 kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null
 unset LUABOX_POLICY
 
+# ---- gc
+
+touch "$LUABOX_STATE/.targets-1-2.new3"; "$LUABOX" gc
+equal "a list of targets that was never finished is removed" "" "$(ls -A "$LUABOX_STATE" | grep targets)"
+
 # ---- set-uid
 
 install -m 4755 "$LUABOX" suid-luabox

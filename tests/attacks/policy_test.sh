@@ -103,6 +103,36 @@ attempt "a cycle in the config" <<< 'local c = container { rootfs = ROOT, comman
 attempt "a request that is too long" <<< 'return container { rootfs = ROOT, command = { "echo", "ESCAPED" }, env = { X = ("x"):rep(400000) } }'
 attempt "finalizers in the child" <<< 'return container { rootfs = ROOT, command = { "true" }, function() newproxy(true); collectgarbage "restart"; escaped() end }'
 
+# ---- what a step reaches by the container's root, and by the channel
+attempt "a step makes a device node" <<< 'return container { rootfs = ROOT, command = { "sh", "-c", "exec 3<>/dev/node && echo ESCAPED" },
+  function(this) this.root:mknod("/dev/node", { type = "char", major = 1, minor = 5, mode = "0666" }) end }'
+pattern=$(cat /proc/sys/kernel/core_pattern)
+for path in /proc/sys/kernel/core_pattern /link/sys/kernel/core_pattern; do
+  attempt "a step writes $path" <<< "return container { rootfs = ROOT, command = { 'true' }, function(this)
+    pcall(this.root.symlink, this.root, '/proc', '/link'); this.root:write('$path', [[$pattern]]); io.stderr:write 'ESCAPED' end }"
+done
+rm -f rootfs/link
+attempt "a step pins another folder as /proc" <<< 'return container { rootfs = ROOT, command = { "sh", "-c", "(: >> /proc/sys/kernel/core_pattern) && echo ESCAPED" },
+  function(this) this.root:make_directory "/fake"; this.root:pin("/proc", this.root) end }'
+rmdir rootfs/fake 2>/dev/null
+attempt "the container's process is let go" <<< 'return container { rootfs = ROOT, command = { "true" }, { attach = function(this) this.process:detach(); escaped() end } }'
+# What luabox holds becomes the container's terminal, to which the caller writes: the policies' own socket, its log, netlink.
+question='Q{"op":"decide","kind":"run","request":{"namespaces":{"net":"new"}},"dry":false}'
+for number in 3 4 5 6 7 8 9 10; do
+  printf 'local c = container { rootfs = "%s/rootfs", command = { "sleep", "0.3" }, function(this) this.parent:send("terminal", %d) end }\nc:start() c:wait()\n' "$work" $number > attempt.lua
+  output=$( (sleep 0.1; printf '%s' "$question"; sleep 0.4) | timeout -s KILL 10 "$LUABOX" run attempt.lua 2>&1)
+  count=$((count + 1)); lacks "a step passes the descriptor $number as a terminal" '"allow"' "$output"
+done
+
+for number in 3 4 5 6 7 8; do
+  printf 'local first = container { rootfs = "%s/rootfs", command = { "sleep", "0.3" } }
+    return { first, container { rootfs = "%s/rootfs", command = { "true" }, { attach = function() first.master = { number = function() return %d end } end } } }\n' \
+    "$work" "$work" $number > attempt.lua
+  output=$( (sleep 0.1; printf '%s' "$question"; sleep 0.4) | timeout -s KILL 10 "$LUABOX" run attempt.lua 2>&1)
+  count=$((count + 1)); lacks "a hook says that the terminal is the descriptor $number" '"allow"' "$output"
+done
+attempt "the process of a container that runs is let go" <<< 'local c = container { rootfs = ROOT, command = { "true" } }; c:start(); c.process:detach(); escaped()'
+
 # ---- paths
 show="'sh', '-c', 'grep -q daemon: /mnt/passwd && echo ESCAPED'"
 attempt "a bind through /proc/self/root" <<< "return container { rootfs = ROOT, mounts = { bind { '/proc/self/root/etc', '/mnt' } }, command = { $show } }"
