@@ -2,7 +2,7 @@
 # A bridge whose containers' luabox are killed: at any moment of their start, many at once; when its subnet is full of them; with other settings than
 # the next container says.
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 make_rootfs rootfs
 mark=e2e-bridge-$$
 before="$(interfaces) $(nft list ruleset)"

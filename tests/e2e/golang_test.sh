@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 tar=${LUABOX_GOLANG_TAR:-${LUABOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/luabox}/golang.tar}
 [ -s "$tar" ] || { echo "skipped: no golang root file system (tools/demo makes it)"; exit 77; }
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 
 holds "an import tells what it made" "golang: " "$(timeout -s KILL 300 "$LUABOX" image import "$tar" golang 2>&1)"
 cp -r "$top/examples" example; cd example || exit 1

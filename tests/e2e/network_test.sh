@@ -1,7 +1,7 @@
 #!/bin/bash
 # A little internet of its own: this network namespace plays the host, another the outside, with a server that answers with the address that it saw.
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 [ -x "$python" ] || { echo "skipped: no $python for the servers"; exit 77; }
 make_rootfs rootfs
 mark=e2e-net-$$

@@ -2,7 +2,7 @@
 # Published ports: one that is somebody's is refused, whoever has it: a program of the host's, a container on a veth pair or on a bridge, one that starts
 # at the same moment. What a killed luabox had is free.
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 make_rootfs rootfs
 mark=e2e-ports-$$
 [ -x "$python" ] || { echo "skipped: no $python for the servers"; exit 77; }

@@ -2,7 +2,7 @@
 # A container on a bridge that has every means of its own (net_raw, net_admin) speaks under a neighbour's address: by ARP, by neighbour discovery, under
 # extension headers, in fragments, under VLAN tags. A neighbour that hears every frame, and the host's table of neighbours, tell what got through.
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 [ -x "$python" ] || { echo "skipped: no $python for the raw packets"; exit 77; }
 make_rootfs rootfs
 mark=e2e-spoof-$$

@@ -4,7 +4,7 @@
 [ -n "${OWN_NAMESPACES:-}" ] || OWN_NAMESPACES=yes exec unshare --net --mount --propagation private bash "$0" "$@"
 unset OWN_NAMESPACES
 . "$(dirname "$0")/common.sh"
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 make_rootfs rootfs
 mark=net-$$-
 make_outside 10.77.0 fd77:

@@ -1,7 +1,7 @@
 # An ordinary user's network, through pasta: this network namespace plays the host, another the outside.
 . "$(dirname "$0")/rootless.sh"
 for program in pasta python3; do command -v $program > /dev/null || { echo "skipped: $program is not installed"; exit 77; }; done
-. "$(dirname "$0")/internet.sh"
+. "$here/internet.sh"
 clean_up() { end_jobs; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid /etc/resolv.conf /dev/net/tun 2>/dev/null; rm -rf --one-file-system "$work"; }
 trap clean_up EXIT
 # Only root may open it on some hosts.
