@@ -434,9 +434,11 @@ local function new_context(file, text, report)
   return context
 end
 
-local function check_script(file)
+--- A script that can't be read is a mistake as any other for an editor; for a person it is a wrong command line.
+local function check_script(file, for_editor)
   local report = new_report(file)
   local there, text = errors.try(require("luabox.commands.run").read, file, sys.file.read)
+  if not there and not for_editor then error(text, 0) end
   if not there then
     report.add("error", "file", 1, tostring(text))
     return report.list
@@ -478,7 +480,7 @@ function check.run(arguments)
   local options = cli.parse(check.parser(), arguments)
   local all, status = {}, 0
   for _, script in ipairs(options.scripts) do
-    for _, found in ipairs(check_script(script)) do
+    for _, found in ipairs(check_script(script, options.json)) do
       all[#all + 1] = found
       if found.severity == "error" then status = FOUND end
     end

@@ -95,7 +95,8 @@ finds "mounts that hide each other" \
   $'return container { rootfs = "/", command = { "x" }, mounts = {\n  tmpfs "/a/b",\n  bind { "/etc", "/c" },\n  tmpfs "/a",\n  tmpfs "/c/" } }' \
   "s.lua:4:9: warning: the mount on '/a' hides the one on '/a/b', which comes before it" \
   "s.lua:5:3: warning: two mounts on '/c': this one hides the one of line 3"
-equal "a file that is not there is told as any other mistake" "none.lua:1:1: open none.lua: No such file or directory" "$("$LUABOX" check none.lua 2>&1)"
+equal "a file that is not there is for editors a mistake as any other" "none.lua 1 1 file open none.lua: No such file or directory" \
+  "$("$LUABOX" check --json none.lua | python3 -c 'import json, sys; e = json.load(sys.stdin)[0]; print(e["file"], e["line"], e["column"], e["kind"], e["message"])')"
 finds "one mistake is no second" $'return container { rootfs = "rootfs", command = { "x" },\n  network = veth { hots = "10.9.9.1/24", guest = "10.9.9.2/24" } }' \
   "s.lua:2:20: veth has no field 'hots' (did you mean 'host'?)"
 

@@ -51,7 +51,7 @@ for command in run check explain; do
   tells "$command: a huge file" 125 "luabox: read huge.lua: File too large" "$LUABOX" $command huge.lua
 done
 tells "run: unfinished Lua" 125 "luabox: cut.lua:3: unexpected symbol near '<eof>'" "$LUABOX" run cut.lua
-tells "check: unfinished Lua" 1 "cut.lua:3: unexpected symbol near '<eof>'" "$LUABOX" check cut.lua
+tells "check: unfinished Lua" 1 "cut.lua:3:1: unexpected symbol near '<eof>'" "$LUABOX" check cut.lua
 chmod 755 .
 if [ "$(id -u)" = 0 ]; then
   tells "run: a script that may not be read" 125 "luabox: open secret.lua: Permission denied" setpriv --reuid 65534 --clear-groups "$LUABOX" run secret.lua
