@@ -21,15 +21,15 @@ vm() { LUABOX_VM_RUN=$work/machine LUABOX_VM_LOGS=$work/logs LUABOX_RESULTS=$wor
 equal "a failed check is a failure" 1 "$(vm run defaults lsm walk_exec)"
 equal "a machine that ends early is followed by another, behind the test that ended it" \
   "boot: run defaults lsm walk_exec;boot: defaults lsm walk_exec;boot: lsm walk_exec;boot: walk_exec;" "$(grep ^boot out | tr '\n' ';')"
-holds "each failed check is told, by layout, user, test and name" "v2,root,defaults: FAILED - two: wanted a" "$(cat out)"
-holds "so is the test that ended the machine" "v2,root,lsm: FAILED - the virtual machine ended with status 137 before the test did" "$(cat out)"
+holds "each failed check is told, by layout, user, test and name" "v2-uml7,root,defaults: FAILED - two: wanted a" "$(cat out)"
+holds "so is the test that ended the machine" "v2-uml7,root,lsm: FAILED - the virtual machine ended with status 137 before the test did" "$(cat out)"
 equal "and how many" "2 skipped;4 passed, 2 failed;" "$(tail -2 out | tr '\n' ';')"
 printf 'ok - one\nok - two\nstatus 0 after 3 s\n' > defaults.out
 equal "resumed, only what has not passed is run" "1 boot: defaults lsm;boot: lsm;" "$(vm --resume run defaults lsm walk_exec) $(grep ^boot out | tr '\n' ';')"
 equal "and all of it is counted" "2 skipped;5 passed, 1 failed;" "$(tail -2 out | tr '\n' ';')"
 equal "all passed" "0 2 passed, 0 failed" "$(vm defaults) $(tail -1 out)"
 printf '#!/bin/sh\nexit 125\n' > machine
-equal "a machine that can't be had is a failure" "1 v2,root,run: FAILED - not run: the virtual machine ended with status 125" "$(vm run) $(grep ^v2 out)"
+equal "a machine that can't be had is a failure" "1 v2-uml7,root,run: FAILED - not run: the virtual machine ended with status 125" "$(vm run) $(grep ^v2 out)"
 equal "an unknown test is told" "1 test-vm: there is no test 'rum': tests/e2e/rum_test.sh" "$(vm rum) $(cat out)"
 equal "without a machine it is skipped" 77 "$(rm machine; vm run)"
 plan=$("$top/tools/test-vm" --all --list)

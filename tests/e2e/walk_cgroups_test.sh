@@ -240,10 +240,12 @@ if [[ $seen =~ cpu$'\t'.*system=[0-9.]+.*usage=0*[.0-9]*[1-9].*user= ]]; then ok
 if [ -n "$(version memory)" ]; then holds "cgroups/accounting: bytes of memory" "limit=99999744" "$seen"; fi
 holds "cgroups/accounting: processes" "current=2 limit=50" "$seen"
 if [ -n "$(version io)$(version blkio)" ]; then holds "cgroups/accounting: bytes read and written" "read_bytes=" "$seen"; fi
-if [ -e /proc/pressure/cpu ] && [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name cgroup.controllers)" ]; then
+if [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name cgroup.controllers)" ]; then
+  refused "cgroups/accounting: seconds of pressure" $'pressure\tnot counted here' "$seen" "version 1 doesn't count them"
+elif [ -e /proc/pressure/cpu ]; then
   holds "cgroups/accounting: seconds of pressure" $'pressure\tcpu=' "$seen"
 else
-  skipped "cgroups/accounting: seconds of pressure" "this kernel has no PSI, or no cgroup v2"
+  skipped "cgroups/accounting: seconds of pressure" "this kernel has no PSI"
 fi
 
 # The same figures as the kernel has in its files, of a container that stands still: seconds, bytes, processes.
@@ -319,7 +321,8 @@ holds "cgroups/hierarchy: an unknown parent is an error at its line" "box.lua:4:
 
 # ---- what version 2 alone has
 if [ -n "$(version freezer)" ] || [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
-  skipped "cgroups/pids: a process is born in its cgroup, and killed with it" "this host's hierarchies are of version 1"
+  lacks "cgroups/pids: version 1 has no file that kills all in a cgroup" "cgroup.kill" "$(ls /sys/fs/cgroup/pids 2> /dev/null)"
+  result refused "cgroups/pids: a process is born in its cgroup, and killed with it" "version 1 has neither CLONE_INTO_CGROUP nor cgroup.kill"
 elif ! root; then
   skipped "cgroups/pids: a process is born in its cgroup, and killed with it" "strace can't look into a luabox that it doesn't own: it is not dumpable"
 else

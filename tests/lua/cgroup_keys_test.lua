@@ -279,11 +279,11 @@ local function names_of(key)
 end
 
 local hierarchies = sys.cgroup.host()
-for _, hierarchy in ipairs(hierarchies) do
-  if not hierarchy.writable then
-    print("skipped: no cgroup is delegated to this user")
-    os.exit(77)
-  end
+local writable = #hierarchies > 0
+for _, hierarchy in ipairs(hierarchies) do writable = writable and hierarchy.writable end
+if not writable then
+  test("every control by each of its names", function() harness.skip "no cgroup is delegated to this user" end)
+  harness.finish()
 end
 
 for _, key in ipairs(sys.cgroup.keys()) do
