@@ -521,7 +521,10 @@ local function exit(status) sys.exit(tonumber(status) or 0) end
 --- The plan of a script: steps, what was raised, and the containers as they were started. `run` knows how scripts are loaded:
 --- { set_scope =, load = }. Where a site has policies, `options.policies` hears of each of their answers: kind, request, answer.
 function plan.of(run, script, arguments, options)
-  if sys.policy.active() then ask_policies(options and options.policies) end
+  local heard = {}
+  if sys.policy.active() then
+    ask_policies(function(...) heard[#heard + 1] = { ... } end)  -- told behind the plan: what is printed in it is a step
+  end
   local back, containers = settle_world(options and options.root), {}
   local before, path, loaded = {}, package.path, {}
   for name in pairs(_G) do before[name] = true end
@@ -538,6 +541,7 @@ function plan.of(run, script, arguments, options)
     if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
   end, options)
   back()
+  for _, each in ipairs(options and options.policies and heard or {}) do options.policies(unpack(each, 1, 3)) end
   package.path = path
   setmetatable(_G, nil)
   for name in pairs(_G) do

@@ -139,10 +139,10 @@ local function write_table(self, made)
   self:made("nft delete table %s %s", made.family, made.name)
 end
 
---- All that lies behind the interface.
+--- All that lies behind the interface; of a shared one, the container alone.
 local function behind(firewall)
   local list = {}
-  for _, key in ipairs { "networks", "addresses" } do
+  for _, key in ipairs(firewall.shared and { "addresses" } or { "networks", "addresses" }) do
     for _, each in ipairs(firewall[key] or {}) do list[#list + 1] = each end
   end
   return list

@@ -2,6 +2,7 @@
 # `luabox explain --shell`: the script is run, and what the container sees is compared with luabox's own.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
+ip link set lo up  # as a host has it
 mkdir data
 tar -C rootfs -c . | "$LUABOX" image import - golang >/dev/null
 tar -C rootfs -c . | "$LUABOX" image import - box >/dev/null
@@ -21,7 +22,7 @@ ip address | grep -vE 'link/ether|fe80|valid_lft'; ip route; ip -6 route | grep 
 grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|SigBlk|SigIgn)' /proc/self/status; cat /proc/self/uid_map /proc/self/gid_map
 env | grep -v -E '^(HOST|SHLVL|_|OLDPWD)=' | sort
 pwd; umask; ulimit -n; cut -d' ' -f19 /proc/self/stat; cat /proc/self/oom_score_adj
-ls -l /dev | awk '{ $6 = $7 = $8 = ""; print }'
+ls -l /dev | sed -E 's/[A-Z][a-z]{2} +[0-9]+ +[0-9]{2}:[0-9]{2}//'
 echo end; sleep 0.5
 END
 HOST=$(for kind in mnt uts ipc pid net cgroup user; do readlink /proc/self/ns/$kind; done | tr '\n' ' ')
@@ -30,8 +31,7 @@ HOST=$(for kind in mnt uts ipc pid net cgroup user; do readlink /proc/self/ns/$k
 seen() {
   "$@" > said 2>&1 < /dev/null & local pid=$!
   within 20 grep -qx end said
-  # What a port lets in, and the rules of an egress, have tests of their own (spoof_test, network_test).
-  { nft list ruleset | sed '/^table netdev/,/^}/d; /chain \(egress-allowed\|discovery\)/,/^\t}/d; /^$/d'; ip -o address show | grep -v ' lo '; tc qdisc show | grep tbf; } >> said
+  { nft list ruleset; ip -o address show | grep -v ' lo '; tc qdisc show | grep tbf; } >> said
   wait $pid; echo "status $?" >> said
   sed -E "s/lb[0-9a-f]{8}/INTERFACE/g; s/eth0@[a-z0-9]+/eth0/; s/^([0-9]+: [a-z0-9]+:) <[^>]*>/\1/; s,(lower|upper|work)dir=[^ \,]*,\1dir=X,g; s/link-netnsid [0-9]+//; s/HOST='[^']*'//; s/^[0-9]+: (INTERFACE|lbr)/\1/; s/\\\\ .*//; s/qdisc tbf [0-9a-f]+:/qdisc tbf/; /^lbr-.*inet6 fe80/d" said
 }
@@ -46,9 +46,9 @@ same() {
 compare() {
   local name=$1; shift
   local command=(/bin/sh -c "HOST='$HOST'; $(cat probe)")
-  if ! "${as[@]}" "$LUABOX" explain --shell --name shell-test "$@" -- "${command[@]}" > it.sh 2> said; then skipped "$name" "$(head -1 said)"; return; fi
+  if ! "${as[@]}" "$LUABOX" explain --shell --name shell-$$ "$@" -- "${command[@]}" > it.sh 2> said; then skipped "$name" "$(head -1 said)"; return; fi
   if [ -n "$(missing)" ]; then skipped "$name" "$(missing)"; return; fi
-  local own; own=$(seen "${as[@]}" "$LUABOX" run --name shell-test "$@" -- "${command[@]}")
+  local own; own=$(seen "${as[@]}" "$LUABOX" run --name shell-$$ "$@" -- "${command[@]}")
   within 3 clean
   local shells; shells=$(seen "${as[@]}" dash it.sh)
   holds "$name: luabox's own has run" "status 0" "$own"
@@ -113,13 +113,13 @@ same "names with quotes, spaces and lines: the same words arrive" "$own" "$(dash
 equal "and none of them is run" "" "$(find "$work" -name marked)"
 
 # A script that is stopped, or fails on its way, takes away what it made.
-script "network = bridge { 'shelly', subnet = '10.96.2.0/24', publish = { '8080:80' } }" "cgroup = { memory = '64MiB' }" "command = { '/bin/sleep', '60' }"
-"$LUABOX" explain --shell --name shell-test box.lua > it.sh
+script "network = bridge { 'shelly', subnet = '10.96.2.0/24', publish = { '8080:80' } }" "cgroup = { memory = '64MiB' }" "command = { '/bin/sleep', '60.$$' }"
+"$LUABOX" explain --shell --name shell-$$ box.lua > it.sh
 for signal in TERM INT; do
   TMPDIR=$work setsid -w env --default-signal=INT dash it.sh & runs=$!
-  succeeds "before SIG$signal it runs" within 10 pgrep -xf '/bin/sleep 60'
-  pkill -$signal -f '^dash it.sh'; wait $runs
-  equal "after SIG$signal nothing is left" "" "$(leftovers; ip -o link show | grep -E 'lbr?-?' ; pgrep -xf '/bin/sleep 60'; ls -d "$work"/tmp.*  2> /dev/null)"
+  succeeds "before SIG$signal it runs" within 10 pgrep -xf "/bin/sleep 60.$$"
+  kill -$signal $(pgrep -f "^dash it.sh" -s $runs || echo $runs); wait $runs
+  equal "after SIG$signal nothing is left" "" "$(leftovers; ip -o link show | grep -E 'lbr?-?' ; pgrep -xf "/bin/sleep 60.$$"; ls -d "$work"/tmp.*  2> /dev/null)"
 done
 ip link add lbr-shelly type bridge
 TMPDIR=$work dash it.sh > said 2>&1; equal "one that finds an interface in its way fails" 2 $?
@@ -132,7 +132,7 @@ walk() {
   if ! "$LUABOX" explain --shell "$@" > it.sh 2> said; then skipped "$name" "$(head -1 said)"; return; fi
   if [ -n "$(missing)" ]; then skipped "$name" "$(missing)"; return; fi
   local own shells
-  own=$("$LUABOX" run "$@" 2>&1 < /dev/null | sed -E "$SAME"); within 3 clean
+  own=$(timeout 60 "$LUABOX" run "$@" 2>&1 < /dev/null | sed -E "$SAME"); within 3 clean
   shells=$(timeout 60 dash it.sh 2>&1 < /dev/null | sed -E "$SAME")  # that of util-linux 2.38 is told when what it waits for is killed
   same "$name: the shell script prints the same" "$own" "$shells"
 }
@@ -143,6 +143,7 @@ declare -A known=(
   [examples/namespaces/join.lua]="it names a process in the text of a path"
   [examples/security/rlimits.lua]="descriptor 8 counts, too"
   [examples/security/strict.lua]="its filter has no shell form"
+  [examples/network/published.lua]="it prints why a start fails"
   [examples/network/names.lua]="it is about what is there at a moment"
   [examples/network/bandwidth.lua]="it prints how long its Lua has waited"
 )
