@@ -16,6 +16,7 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"namespace", "setns"},
                              {"exec", "program"},
                              {"init", "program"},
+                             {"network_ahead", nullptr},  // nobody is in it before a clone
                              {"exit", nullptr},
                              {"helper:wait", nullptr},
                              {"running process:wait", nullptr},

@@ -334,10 +334,10 @@ void take_changes(lua_State* L, const Changeable& changeable, int request, int a
 
 int govern_now(lua_State* L, const char* name, gate::Passing& passing) {
   return lua::guard(L, [&](lua_State* state) {
-    settle(state);
     const char* kind = kind_of(name);
-    if (kind == nullptr || site().cleaning || site().kinds.find(std::string_view(kind)) == site().kinds.end())
-      return 0;
+    if (kind == nullptr || site().cleaning) return 0;
+    settle(state);  // the policies are loaded beside what comes before the first that they can be asked about
+    if (site().kinds.find(std::string_view(kind)) == site().kinds.end()) return 0;
     const int top = lua_gettop(state);
     const Changeable changeable = push_request(state, name, kind, passing.held);
     const int request = lua_gettop(state);

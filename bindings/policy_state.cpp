@@ -147,6 +147,12 @@ int user(lua_State* L) {
   return results;
 }
 
+/// host.uid() -> who runs this
+int uid(lua_State* L) {
+  lua_pushnumber(L, ::getuid());
+  return 1;
+}
+
 /// host.time() -> { unix, year, month, day, hour, minute, weekday = "mon", text }
 int now(lua_State* L) {
   timespec clock;
@@ -209,10 +215,19 @@ int where(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kHost[] = {{"suggestion", suggestion}, {"where", where},         {"audit_to", audit_to},
-                              {"audit", audit},           {"encode", encode},       {"resolve", resolve},
-                              {"origin", origin},         {"user", user},           {"time", now},
-                              {"chunk", chunk},           {"set_scope", set_scope}, {nullptr, nullptr}};
+constexpr luaL_Reg kHost[] = {{"suggestion", suggestion},
+                              {"where", where},
+                              {"audit_to", audit_to},
+                              {"audit", audit},
+                              {"encode", encode},
+                              {"resolve", resolve},
+                              {"uid", uid},
+                              {"origin", origin},
+                              {"user", user},
+                              {"time", now},
+                              {"chunk", chunk},
+                              {"set_scope", set_scope},
+                              {nullptr, nullptr}};
 
 void open_some_libraries(lua_State* L) {
   static constexpr luaL_Reg libraries[] = {{"", luaopen_base},
@@ -323,6 +338,7 @@ std::string PolicyState::load() {
   state_ = lua_newstate(allocate, nullptr);
   if (state_ == nullptr) return R"({"error":"no memory for the policies"})";
   luaJIT_setmode(state_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  lua_gc(state_, LUA_GCSTOP, 0);  // what is loaded stays
   if (lua_cpcall(
           state_, [](lua_State* L) { return open_evaluator(L); }, nullptr) != 0)
     return R"({"error":)" + quoted(state_, raised(state_)) + "}";
@@ -336,7 +352,9 @@ std::string PolicyState::load() {
       problem = lua_isstring(state_, -1) ? lua_tostring(state_, -1) : "an error without a text";
     return R"({"error":)" + quoted(state_, problem) + "}";
   }
-  return call("summary", "{}");
+  const std::string summary = call("summary", "{}");
+  lua_gc(state_, LUA_GCRESTART, 0);
+  return summary;
 }
 
 std::string PolicyState::answer(const std::string& question) {

@@ -209,8 +209,16 @@ local function sorted(set)
   return list
 end
 
---- What a start needs to know of the policies: whom to ask, and when.
+local user_names = {}
+local function name_of(uid)
+  if user_names[uid] == nil then user_names[uid] = host.user(uid) or false end
+  return user_names[uid] or nil
+end
+
+--- What a start needs to know of the policies: whom to ask, and when. What the first question will need is read now, beside the start.
 function evaluator.summary()
+  name_of(host.uid())
+  host.time()
   return { kinds = sorted(by_kind), needs = sorted(needs), audit = audited, allows = #allowances > 0 }
 end
 
@@ -325,12 +333,6 @@ local function change_all(question, changes, report, told)
     if not rule.shadow and verdict == "passed" and after ~= now then request, now = candidate, after end
   end
   return request, before ~= now, now
-end
-
-local user_names = {}
-local function name_of(uid)
-  if user_names[uid] == nil then user_names[uid] = host.user(uid) or false end
-  return user_names[uid] or nil
 end
 
 local function complete(request)

@@ -355,7 +355,7 @@ end, before = terminal, set = { rows = 11 }, wanted = "11x20" }
 
 -- What nothing can be seen of from here: that it is refused is all that there is to see. `call` is what they are called with.
 local UNSEEN = {
-  network_ahead = { sys.network_ahead }, end_helpers = { sys.end_helpers, "no-such-helper" },
+  end_helpers = { sys.end_helpers, "no-such-helper" },
   ["security.session_keyring"] = { sys.security.session_keyring }, ["security.exec_label"] = { sys.security.exec_label, "x" },
   ["security.kernel_log"] = { sys.security.kernel_log },
   ["security.dumpable"] = { sys.security.dumpable, "no" }, ["security.parent_death_signal"] = { sys.security.parent_death_signal, "KILL" },
