@@ -109,23 +109,28 @@ end
 
 local function running(name) return require("luabox.attachment").to(name) end
 
---- The environment of what is typed: own names first; reading what is nowhere is an error that names the nearest.
-local function new_scope()
-  local scope = { vocabulary = require "luabox.stdlib", own = {} }
+--- The environment of what is typed: own names first; reading what is nowhere is an error that names the nearest. Under policies `base` is the
+--- scope of a script (library/sandbox), and what is typed has no more than that.
+local function new_scope(base)
+  local scope = { vocabulary = require "luabox.stdlib", own = {}, base = base }
   scope.tools = {
     sys = sys, running = running, exit = function(status) os.exit(status) end,
     help = function(...) help(scope, ...) end, doc = print_reference,
   }
+  if base then
+    local allowed, primitives = errors.try(base.require, "luabox.sys")
+    scope.tools.sys = allowed and primitives or nil
+  end
   function scope.get(name)
     local value = rawget(scope.own, name)
     if value == nil then value = scope.tools[name] end
     if value == nil then value = scope.vocabulary[name] end
-    if value == nil then value = rawget(_G, name) end
+    if value == nil then value = rawget(base or _G, name) end
     return value
   end
   function scope.names()
     local names = {}
-    for _, from in ipairs { scope.own, scope.tools, scope.vocabulary, _G } do
+    for _, from in ipairs { scope.own, scope.tools, scope.vocabulary, base or _G } do
       for name in next, from do
         if type(name) == "string" then names[#names + 1] = name end
       end
@@ -136,6 +141,8 @@ local function new_scope()
     __index = function(_, name)
       local value = scope.get(name)
       if value ~= nil then return value end
+      if base and name == "sys" then return base.require "luabox.sys" end  -- it says what a policy would have to allow
+      if base and require("luabox.sandbox").left_out(name) then return base[name] end
       local in_sys = pcall(function() return sys[name] end)
       local near = in_sys and (" (did you mean 'sys.%s'?)"):format(name) or errors.suggestion(tostring(name), scope.names())
       errors.raise("there is no '%s' here%s", tostring(name), near)
@@ -157,6 +164,7 @@ local function collect(...) return { n = select("#", ...), ... } end
 local function compile(text, name, scope)
   texts[name] = text
   text = text:gsub("^(%s*)=", "%1")  -- as Lua's own prompt has it
+  if text:sub(1, 1) == "\27" then return nil, errors.from(name .. ":1: this is bytecode, expected Lua in text") end
   -- The bracket stands on the text's last line, which is what an error's line would otherwise be beyond, unless a comment ends it.
   local call = "local keep = ... return keep(" .. text
   local chunk = loadstring(call .. ")", "@" .. name) or loadstring(call .. "\n)", "@" .. name)
@@ -302,6 +310,7 @@ end
 -- ---- at a terminal
 
 local function history_file()
+  if sys.policy.active() then return nil end  -- no file is written with luabox's rights where a caller's HOME says
   local home = os.getenv "HOME"
   local folder = os.getenv "XDG_STATE_HOME" or (home and home .. "/.local/state")
   return folder and folder:sub(1, 1) == "/" and folder .. "/luabox/history" or nil
@@ -401,7 +410,9 @@ end
 
 --- Runs the script; its containers are `c` and `containers`.
 local function run_script(script, arguments, scope)
-  local chunk = require("luabox.commands.run").load(script)
+  -- Under policies it is no more than what is typed: what follows is not the script's, and no rule may take it for that.
+  local chunk = require("luabox.commands.run").load(script, scope.base and sys.file.read)
+  if scope.base then setfenv(chunk, scope.base) end
   local result = chunk(unpack(arguments))
   local container = require "luabox.container"
   if container.is(result) then scope.own.c = result end
@@ -410,8 +421,7 @@ end
 
 function repl.run(arguments)
   local options = cli.parse(repl.parser(), arguments)
-  require("luabox.commands.run").set_scope(options.script or "repl", options.arguments)
-  local scope = new_scope()
+  local scope = new_scope(require("luabox.commands.run").set_scope(options.script or "repl", options.arguments))
   if options.container then scope.own.c = running(options.container) end
   if options.script then run_script(options.script, options.arguments, scope) end
   if options.execute then return run_text(options.execute, "-e", scope) end

@@ -68,10 +68,12 @@ function run.read(script, read)
   return (text:gsub("^\239\187\191", ""):gsub("^#[^\n]*", ""))
 end
 
---- The script as a function; raises at the line where it is no Lua.
-function run.load(script)
+--- The script as a function; raises at the line where it is no Lua. Under policies it becomes the script that they are told of, unless `read`
+--- is given.
+---@param read? fun(path: string): string
+function run.load(script, read)
   local sys = require "luabox.sys"
-  local text = run.read(script, sys.policy.active() and sys.policy.read_script or sys.file.read)
+  local text = run.read(script, read or sys.policy.active() and sys.policy.read_script or sys.file.read)
   errors.script = { name = script, text = text }
   local chunk, problem = loadstring(text, "@" .. script)
   if chunk then return chunk end

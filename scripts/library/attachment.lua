@@ -46,20 +46,23 @@ end
 
 local VIEWS = { cgroup = limits_of, mounts = mounts_of }
 
+-- What stands behind each: it is not within the reach of what is typed, which policies may govern.
+local behind = setmetatable({}, { __mode = "k" })
+
 local METHODS = {}
 
 --- A further process; with `capture` its output and exit status, else it has the terminal until its end: its exit status.
 function METHODS.exec(self, options)
-  local process = self.running:exec(options)
+  local process = behind[self]:exec(options)
   if options.capture then return process:output() end
   return process:stand_by()
 end
 
-function METHODS.update(self, limits) return self.running:update(limits) end
-function METHODS.stats(self) return self.running:stats() end
-function METHODS.kill(self, signal) return self.running:kill(signal) end
-function METHODS.alive(self) return self.running:alive() end
-function METHODS.wait(self, seconds) return self.running.process:wait(seconds and units.duration(seconds)) end
+function METHODS.update(self, limits) return behind[self]:update(limits) end
+function METHODS.stats(self) return behind[self]:stats() end
+function METHODS.kill(self, signal) return behind[self]:kill(signal) end
+function METHODS.alive(self) return behind[self]:alive() end
+function METHODS.wait(self, seconds) return behind[self].process:wait(seconds and units.duration(seconds)) end
 
 local PATIENCE = 10  -- seconds
 
@@ -75,7 +78,7 @@ local SETTABLE = "%s can't be set; limits are: c.cgroup.memory = \"1GiB\", c:upd
 --- The container called `name`, whoever started it.
 function attachment.to(name)
   local found = running.find(name)
-  return setmetatable({ running = found, name = found.name, config = found.config }, {
+  local attached = setmetatable({ name = found.name, config = found.config }, {
     __index = function(_, key)
       if VIEWS[key] then return VIEWS[key](found) end
       return METHODS[key]
@@ -86,6 +89,8 @@ function attachment.to(name)
     end,
     class = "luabox.Attachment", views = VIEWS, methods = METHODS, names = { "cgroup", "mounts" },
   })
+  behind[attached] = found
+  return attached
 end
 
 return attachment

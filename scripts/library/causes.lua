@@ -281,11 +281,11 @@ local function load_file(file, owner)
   return not ok and ("%s is passed over: %s"):format(file, tostring(problem)) or nil
 end
 
---- A site's own, and a user's: files that call causes.add. One that somebody else could have written, or that fails, is passed over; returns a
---- sentence for each of these.
+--- A site's own, and a user's, which is left alone under policies: files that call causes.add. One that somebody else could have written, or
+--- that fails, is passed over; returns a sentence for each of these.
 ---@return string[]
 function causes.load_site()
-  local own, warnings = user_file(), {}
+  local own, warnings = not sys.policy.active() and user_file(), {}
   warnings[1] = load_file(SITE, "root")
   warnings[#warnings + 1] = own and load_file(own, "caller") or nil
   return warnings

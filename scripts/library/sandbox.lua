@@ -167,6 +167,9 @@ local LEFT_OUT = {
   getfenv = "debug", setfenv = "debug", newproxy = "debug", module = "debug", jit = "debug", ffi = "ffi", debug = "debug",
 }
 
+--- Whether a policy could allow the name.
+function sandbox.left_out(name) return LEFT_OUT[name] ~= nil end
+
 --- A script sees the metatables that it set itself; those of strings, files, errors and containers are Lua's and the library's own.
 local function meta(scope)
   local own = setmetatable({}, { __mode = "k" })
