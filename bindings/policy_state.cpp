@@ -43,7 +43,8 @@ void* allocate(void*, void* block, size_t old_size, size_t size) {
 
 void spent(lua_State* L, lua_Debug*) {
   lua_sethook(L, spent, LUA_MASKCOUNT, 1);
-  luaL_error(L, kSpent);
+  lua_pushstring(L, kSpent);  // without a line: it would be the evaluator's
+  lua_error(L);
 }
 
 // ---- what the evaluator has of the world

@@ -121,52 +121,107 @@ local function samples_of(kind)
   return SAMPLES[kind] or { { primitive = "sample", arguments = {}, options = {} } }
 end
 
---- Rules that fail, and rules that a plain request does not get to, since one before them refuses it.
+local WRONG = { "^the rule failed", "^the rule returned", "^it changed '" }
+
+local function is_wrong(reason)
+  if reason:find("there is no '[^']*' in a policy") then return false end  -- the names were looked at before
+  for _, pattern in ipairs(WRONG) do
+    if reason:find(pattern) then return true end
+  end
+end
+
+--- What the rules of a kind make of a plain request; tells what is wrong. Returns the answer, nil where there is none.
+local function try_request(policies, kind, sample, container, tell)
+  local ok, answer = errors.try(answer_of, policies, kind, complete(sample), container)
+  if not ok and answer.code == "ETIMEDOUT" then
+    tell("a rule about '%s' does not end", kind)
+    return nil, "no more can be asked"
+  end
+  if not ok then return tell("a plain '%s': %s", kind, answer.message) end
+  if answer.error then return tell("a plain '%s': %s", kind, answer.error) end
+  for _, entry in ipairs(answer.report or {}) do
+    if is_wrong(entry.reason or "") then tell("%s: rule '%s': %s", entry.file, entry.rule, entry.reason) end
+  end
+  for _, miss in ipairs(answer.misses or {}) do
+    tell("%s: a request of the kind '%s' has no field '%s'%s", miss.where, kind, miss.name, miss.suggestion)
+  end
+  return answer
+end
+
+--- Rules that a plain request does not get to, since one before them refuses it.
+local function tell_dead(kind, rules, refusals, samples, note)
+  local closed
+  for _, rule in ipairs(rules) do
+    local concerns = false
+    for _, on in ipairs(rule.on) do concerns = concerns or on == kind end
+    if concerns and closed and rule.checks then
+      note("%s: rule '%s' is dead for a plain '%s': '%s' before it refuses that", rule.file, rule.name, kind, closed)
+    end
+    if concerns and not closed and (refusals[rule.name] or 0) == samples and rule.mode == "enforce" then closed = rule.name end
+  end
+end
+
 local function try_rules(policies, summary, tell, note)
   for _, kind in ipairs(summary.kinds) do
     local refusals = {}
     local samples, container = samples_of(kind)
     for _, sample in ipairs(samples) do
-      for _, entry in ipairs(answer_of(policies, kind, complete(sample), container).report or {}) do
-        if (entry.reason or ""):find("the rule failed", 1, true) or (entry.reason or ""):find("the rule returned", 1, true) then
-          tell("%s: rule '%s': %s", entry.file, entry.rule, entry.reason)
-        elseif entry.verdict == "refused" then
-          refusals[entry.rule] = (refusals[entry.rule] or 0) + 1
-        end
+      local answer, over = try_request(policies, kind, sample, container, tell)
+      if over then return end
+      for _, entry in ipairs(answer and answer.report or {}) do
+        if entry.verdict == "refused" then refusals[entry.rule] = (refusals[entry.rule] or 0) + 1 end
       end
     end
-    local closed
-    for _, rule in ipairs(summary.rules) do
-      local concerns = false
-      for _, on in ipairs(rule.on) do concerns = concerns or on == kind end
-      if concerns and closed and rule.checks then
-        note("%s: rule '%s' is dead for a plain '%s': '%s' before it refuses that", rule.file, rule.name, kind, closed)
-      end
-      if concerns and not closed and (refusals[rule.name] or 0) == #samples and rule.mode == "enforce" then closed = rule.name end
+    tell_dead(kind, summary.rules, refusals, #samples, note)
+  end
+end
+
+--- Files that are not read, though they stand where policies do.
+local function tell_unread(folder, note)
+  for _, name in ipairs(sys.file.list(folder)) do
+    if sys.file.kind(folder .. "/" .. name) ~= "directory" and (not name:match "%.lua$" or name:sub(1, 1) == ".") then
+      note("%s is not read: its name does not end in .lua, or begins with a dot", name)
     end
   end
 end
 
+local function plural(count, what) return ("%d %s%s"):format(count, what, count == 1 and "" or "s") end
+
+local function existing(folder)
+  if sys.file.kind(folder .. "/.") ~= "directory" then errors.raise("there is no folder %s", folder) end
+  return folder
+end
+
+--- Whether the audit log can be written is only known when it is; that its folder is there can be told now.
+local function check_audit(path, tell)
+  local folder = path and path:match "^(.*)/[^/]*$"
+  if folder and sys.file.kind(folder .. "/.") ~= "directory" then tell("audit: there is no folder %s: every request would be refused", folder) end
+end
+
 function commands.check(options)
-  local folder, problems = options.folder or FOLDER, 0
+  local folder, problems, told = options.folder or FOLDER, 0, {}
   local function tell(...)
-    problems = problems + 1
-    sys.log.error((...):format(select(2, ...)))
+    local text = (...):format(select(2, ...))
+    if told[text] then return end
+    told[text], problems = true, problems + 1
+    sys.log.error(text)
   end
   local function note(...) print((...):format(select(2, ...))) end
-  if sys.file.kind(folder .. "/.") ~= "directory" then errors.raise("there is no folder %s", folder) end
+  existing(folder)
   local trusted, why = errors.try(sys.policy.verify, folder)
   if not trusted and folder == FOLDER then tell("%s", why.message) end
   if not trusted and folder ~= FOLDER then note("as a site's own it would be refused: %s", why.message) end
+  tell_unread(folder, note)
   local policies = sys.policy.load(folder)
   local ok, summary = errors.try(policies.summary, policies)
   if not ok then
     tell("%s", (summary.message:gsub("^refused: the policies could not decide: ", "", 1)))
   else
     unknown_names(folder, summary.words, tell)
+    check_audit(summary.audit, tell)
     try_rules(policies, summary, tell, note)
-    note("%d rules about %s%s", #summary.rules, #summary.kinds > 0 and table.concat(summary.kinds, ", ") or "nothing",
-      summary.allows and "; some scripts are allowed more than containers" or "")
+    local count = #summary.rules == 0 and "there are no rules in " .. folder or plural(#summary.rules, "rule") .. " about "
+    note("%s%s%s", count, table.concat(summary.kinds, ", "), summary.allows and "; some scripts are allowed more than containers" or "")
   end
   return problems == 0 and 0 or 1
 end
@@ -227,7 +282,7 @@ local function run_case(policies, case, seen)
 end
 
 function commands.test(options)
-  local policies = sys.policy.load(options.folder)
+  local policies = sys.policy.load(existing(options.folder))
   local summary = policies:summary()
   local passed, failed, seen = 0, 0, {}
   local function case(name)

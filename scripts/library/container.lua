@@ -118,7 +118,7 @@ local function joins(config)
   local steps = {}
   for kind, path in pairs(config.namespaces or {}) do
     if path:sub(1, 1) == "/" then
-      steps[#steps + 1] = { enter = function() sys.setns(path, { namespaces = kind }) end }
+      steps[#steps + 1] = { enter = function(this) sys.setns(mounts.held(this, path), { namespaces = kind }) end }
     end
   end
   return steps

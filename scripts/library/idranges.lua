@@ -4,6 +4,7 @@
 -- keep their owners, and the container sees them through idmapped mounts (mount_setattr(2), since Linux 5.12; as layers of an overlay 5.19).
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local mounts = require "luabox.mounts"
 local schema = require "luabox.schema"
 local state = require "luabox.state"
 
@@ -95,9 +96,10 @@ end
 
 -- ---- the root file system
 
---- A folder as the container is to see it, not yet attached anywhere; with its owners as they are where there is no `namespace`.
-local function mapped(path, namespace, recursive)
-  local tree = sys.mount.copy_of(path, { recursive = recursive })
+--- A folder as the container is to see it, not yet attached anywhere; with its owners as they are where there is no `namespace`. Under policies
+--- `held` leads to the one that they were told of.
+local function mapped(path, namespace, recursive, held)
+  local tree = sys.mount.copy_of(held or path, { recursive = recursive })
   tree:propagation "private"  -- else it stays a peer of the host's mount, and what is mounted on it inside comes there too
   if not namespace then return tree end
   local ok, problem = errors.try(tree.idmap, tree, namespace)
@@ -115,9 +117,9 @@ function idranges.prepare_root(this)
   local namespace = require("luabox.volumes").namespace_with { uid = config.users.uid, gid = config.users.gid or config.users.uid }
   local files = (config.auto_users or this.image) and namespace
   this.mapped = { lower = {} }
-  for i, path in ipairs { unpack(config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, files, false) end
-  table.insert(this.mapped.lower, mapped(this.rootfs_path, files, this.layer == nil))
-  if this.layer then this.mapped.layer = mapped(this.layer.path, namespace, false) end
+  for i, path in ipairs { unpack(config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, files, false, mounts.held(this, path)) end
+  table.insert(this.mapped.lower, mapped(this.rootfs_path, files, this.layer == nil, mounts.held(this, this.rootfs_path)))
+  if this.layer then this.mapped.layer = mapped(this.layer.path, namespace, false, this.layer.kept and mounts.held(this, this.layer.path)) end
   this.mapped.place = state.folder()
   this.mapped.etc = this.mapped.place .. "/etc"
 end

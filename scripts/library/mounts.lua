@@ -205,7 +205,7 @@ local function bind_nodes(target, this)
     sys.mount.copy_of(source, { recursive = false }):attach(this.root, target .. "/" .. name, { create = "file" })
   end
   for name in pairs(NODES) do bind("/dev/" .. name, name) end
-  for _, device in ipairs(this.devices) do bind(device.path, device.name) end
+  for _, device in ipairs(this.devices) do bind(mounts.held(this, device.path), device.name) end
 end
 
 function perform.dev(mount, this)

@@ -114,6 +114,14 @@ local function with_place(fields, path, places)
   return path  -- nothing is there: the start itself will say so
 end
 
+--- The same for a folder that may be made only then: where it will be.
+local function with_place_to_be(path, places)
+  local found = with_place({}, path, places)
+  local parent, name = path:match "^(.+)/([^/]+)$"
+  if places[path] or not parent then return found end
+  return with_place({}, parent, {}) .. "/" .. name
+end
+
 local function rootfs_of(root, where, places)
   local fields = policy.plain(root)
   fields.where = nil
@@ -124,7 +132,7 @@ local function rootfs_of(root, where, places)
     fields.path = with_place(fields, mounts.resolve(root.path, root.where or where), places)
   end
   for i, layer in ipairs(root.layers or {}) do fields.layers[i] = with_place({}, layer, places) end
-  if root.persist then fields.persist = with_place({}, mounts.resolve(root.persist, root.where or where), places) end
+  if root.persist then fields.persist = with_place_to_be(mounts.resolve(root.persist, root.where or where), places) end
   return fields
 end
 
@@ -139,6 +147,31 @@ local function mount_of(mount, places)
   end
   for i, path in ipairs(mount.lower or {}) do fields.lower[i] = placed(mounts.resolve(path, mount.where)) end
   return fields
+end
+
+--- A namespace that is joined and is the host's own is "host", whatever path leads to it.
+local function namespaces_of(this, places)
+  local fields = policy.plain(this.namespaces)
+  for kind, path in pairs(this.namespaces) do
+    if path:sub(1, 1) == "/" then
+      with_place({}, path, places)
+      local own = sys.policy.place("/proc/self/ns/" .. kind)
+      local joined = places[path]
+      if joined and joined.device == own.device and joined.inode == own.inode then fields[kind] = "host" end
+    end
+  end
+  return fields
+end
+
+--- The devices with what the container gets: the node that was looked at.
+local function devices_of(this, places)
+  local list = {}
+  for i, wanted in ipairs(this.config.devices or {}) do
+    local node = this.devices[i]
+    list[i] = { path = with_place({}, wanted.path, places), name = wanted.name or node.name, access = wanted.access,
+      type = node.type, major = node.major, minor = node.minor }
+  end
+  return list
 end
 
 --- Whether it could do on the host what root can.
@@ -164,7 +197,7 @@ function policy.request(this, name)
   request.image = config.rootfs.kind == "image" and config.rootfs.name or nil
   request.mounts = {}
   for i, mount in ipairs(this.mounts) do request.mounts[i] = mount_of(mount, this.agreed) end
-  request.namespaces = policy.plain(this.namespaces)
+  request.namespaces = namespaces_of(this, this.agreed)
   request.namespaces.user = config.users and "new" or "host"
   request.network = policy.plain(config.network) or (this.namespaces.net == "host" and "host" or "none")
   if type(request.network) == "table" then request.network.where = nil end
@@ -178,7 +211,7 @@ function policy.request(this, name)
   request.seccomp = request.seccomp or "default"
   request.no_new_privs = config.no_new_privs ~= false
   request.labels, request.env = request.labels or {}, request.env or {}
-  request.devices, request.rlimits, request.sysctl = request.devices or {}, request.rlimits or {}, request.sysctl or {}
+  request.devices, request.rlimits, request.sysctl = devices_of(this, this.agreed), request.rlimits or {}, request.sysctl or {}
   request.privileged = is_privileged(this)
   request.steps = #this.own_steps
   return request
@@ -339,7 +372,7 @@ function policy.admit(self, remade, begin)
   end)
   local request = answer.request or asked
   copy = agreed
-  copy.facts, copy.narrow = facts_of(request), narrow
+  copy.facts, copy.narrow, copy.told_persist = facts_of(request), narrow, request.rootfs.persist
   if policy.explaining then explained[copy.name] = copy.facts end
   if copy.config.rootfs.kind == "directory" and request.rootfs.inode then  -- a symlink on the way decides nothing any more
     copy.agreed[request.rootfs.path] = copy.agreed[copy.config.rootfs.path]
@@ -443,6 +476,14 @@ function policy.lock()
   local folder = require("luabox.state").folder()
   sys.file.make_directories(folder, { mode = 457 })
   return sys.file.lock(folder, { wait = true })
+end
+
+--- A folder that was made since: raises when it is not where the rules were told that it would be.
+function policy.made(this, path, told)
+  if policy.explaining or this.agreed[path] then return end
+  local place = sys.policy.place(path)
+  if place.path ~= told then errors.raise("%s is %s by now, and the policies were told of %s", path, place.path, told) end
+  this.agreed[path] = place
 end
 
 --- What was checked is what is used: raises when `path` leads to another file by now than the one that the rules were told of.

@@ -108,6 +108,10 @@ function revision.config(changed, told, this)
   if type(changed.mounts) ~= "table" then errors.raise("mounts: expected a list, got %s", type(changed.mounts)) end
   result.mounts = {}
   for i, mount in ipairs(changed.mounts) do result.mounts[i] = revision.mount(mount, lines) end
+  result.devices = {}
+  for i, device in ipairs(changed.devices or {}) do
+    result.devices[i] = type(device) == "table" and { path = device.path, name = device.name, access = device.access } or device
+  end
   result.default_mounts = false  -- they are all in the list
   return result
 end

@@ -52,7 +52,7 @@ end
 local function layer(this)
   local root = this.config.rootfs
   if root.persist then
-    local folder = mounts.held(this, mounts.resolve(root.persist, root.where))
+    local folder = mounts.resolve(root.persist, root.where)
     return { path = folder, upper = folder .. "/upper", work = folder .. "/work", kept = true }
   end
   local images = require "luabox.images"
@@ -64,12 +64,14 @@ end
 local PRIVATE = { mode = 448 }  -- 0700: what is set-uid in a container is nothing for the host's users
 
 local function prepare_layer(this)
-  if this.layer.kept then
-    sys.file.make_directories(this.layer.path, PRIVATE)
-  else
+  if not this.layer.kept then
     this.layer.lock = require("luabox.images").make_layer(this.layer.path)
+  else
+    sys.file.make_directories(this.layer.path, PRIVATE)
+    if this.agreed then require("luabox.policy").made(this, this.layer.path, this.told_persist) end
   end
-  for _, path in ipairs { this.layer.upper, this.layer.work } do sys.file.make_directories(path) end
+  local folder = this.layer.kept and mounts.held(this, this.layer.path) or this.layer.path
+  for _, name in ipairs { "upper", "work" } do sys.file.make_directories(folder .. "/" .. name) end
 end
 
 -- ---- the targets in a user's own folder
@@ -98,7 +100,7 @@ end
 
 --- Makes what is missing in a rootfs folder to mount on: it goes with the container.
 local function make_targets(this)
-  local root = sys.mount.root(this.rootfs_path)
+  local root = sys.mount.root(mounts.held(this, this.rootfs_path))
   for _, target in ipairs(this.targets) do
     local below_another = false  -- then it is made in that mount
     for folder in target.path:gmatch "()/" do
@@ -168,7 +170,8 @@ local function attach_root(this)
     local lower = {}
     for i, path in ipairs(root.layers or {}) do lower[i] = mounts.held(this, path) end
     lower[#lower + 1] = mounts.held(this, this.rootfs_path)
-    tree = sys.mount.make_overlay { lower = lower, upper = this.layer.upper, work = this.layer.work,
+    local folder = this.layer.kept and mounts.held(this, this.layer.path) or this.layer.path
+    tree = sys.mount.make_overlay { lower = lower, upper = folder .. "/upper", work = folder .. "/work",
       userxattr = this.config.users ~= nil }
   else
     tree = sys.mount.copy_of(mounts.held(this, this.rootfs_path), { recursive = true })

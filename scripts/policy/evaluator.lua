@@ -3,7 +3,7 @@
 -- First every `change` of the request's kind, in order; then every `check` looks at what came out of them, so what is used is what was
 -- checked. A rule that fails, or returns what it may not, refuses.
 local host = ...
-local error, ipairs, pairs, pcall, select, tostring, type = error, ipairs, pairs, pcall, select, tostring, type
+local error, ipairs, pairs, pcall, rawget, select, tostring, type = error, ipairs, pairs, pcall, rawget, select, tostring, type
 local setmetatable, concat, sort = setmetatable, table.concat, table.sort
 
 local evaluator = {}
@@ -46,15 +46,15 @@ local function kinds_of(on)
   return list
 end
 
-local function check_fields(definition, known, what)
-  if type(definition) ~= "table" then error(("%s: expected a table, got %s"):format(what, type(definition)), 4) end
+local function check_fields(definition, known, what, level)
+  if type(definition) ~= "table" then error(("%s: expected a table, got %s"):format(what, type(definition)), level) end
   for key in pairs(definition) do
-    if type(key) == "string" and not known[key] then error(("%s has no field '%s'%s"):format(what, key, nearest(key, known)), 4) end
+    if type(key) == "string" and not known[key] then error(("%s has no field '%s'%s"):format(what, key, nearest(key, known)), level) end
   end
 end
 
 local function define(name, where, definition)
-  check_fields(definition, FIELDS, "rule")
+  check_fields(definition, FIELDS, "rule", 4)
   for key in pairs(definition) do
     if type(key) ~= "string" then error("rule: expected only named fields", 3) end
   end
@@ -97,7 +97,7 @@ end
 
 --- allow { "primitives", "files", scripts = { "/opt/site/*.lua" }, users = { "root" } }: what scripts may have beyond container { ... }.
 function scope.allow(definition)
-  check_fields(definition, { scripts = true, users = true }, "allow")
+  check_fields(definition, { scripts = true, users = true }, "allow", 3)
   for _, word in ipairs(definition) do
     if not ALLOWED[word] then error(("there is nothing '%s' to allow%s"):format(tostring(word), nearest(tostring(word), ALLOWED)), 2) end
   end
@@ -243,9 +243,48 @@ local function copied(value)
   return copy
 end
 
+-- What a request may have, by the field that it stands in ("" for its own): `luabox policy check` tells of what is read beyond that, which would be
+-- nil for ever. A container's are those of scripts/meta.
+local function set_of(text)
+  local set = {}
+  for name in text:gmatch "%S+" do set[name] = true end
+  return set
+end
+local FACTS = "caller script pid time running "
+local NAMES = {
+  caller = set_of "uid gid name login login_name", script = set_of "path device inode owner trusted",
+  time = set_of "unix year month day hour minute weekday text", namespaces = set_of "net ipc uts pid cgroup user",
+  rootfs = set_of "kind name path readonly overlay persist devices layers device inode owner directory",
+  primitive = set_of(FACTS .. [[primitive arguments options type source sources target device inode owner directory root path process capabilities
+    command]]),
+  run = set_of(FACTS .. [[name hostname domainname rootfs mounts default_mounts masked readonly_paths etc hosts dns cgroup cgroup_parent accounting
+    network namespaces users user command env cwd init terminal capabilities seccomp no_new_privs apparmor keyring devices rlimits sysctl umask nice
+    oom_score_adj personality labels image privileged steps ambient]]),
+  exec = set_of(FACTS .. "name command user env cwd terminal labels image capabilities"), update = set_of(FACTS .. "name labels image cgroup"),
+  import = set_of(FACTS .. "name source device inode source_owner replace devices owner max_bytes sync"),
+}
+local misses
+
+local function watch(value, names)
+  if type(value) ~= "table" or not names then return end
+  setmetatable(value, { __index = function(_, name)
+    if type(name) == "string" and not names[name] then
+      misses[#misses + 1] = { name = name, where = host.where() or "", suggestion = nearest(name, names) }
+    end
+  end })
+end
+
+local function watch_request(request, kind)
+  for _, field in ipairs { "caller", "script", "time", "namespaces", "rootfs" } do
+    if field ~= "namespaces" and field ~= "rootfs" or kind == "run" then watch(rawget(request, field), NAMES[field]) end
+  end
+  watch(request, WHOLE[kind] and NAMES[kind] or NAMES.primitive)
+end
+
 --- Runs one action of a rule: "refused" and the reason, "passed", or what it returned.
-local function act(rule, action, request)
+local function act(rule, action, request, kind)
   denied, evaluator.at_work = nil, rule.name
+  if misses then watch_request(request, kind) end
   local ok, result = pcall(rule[action], request)
   local reason = denied
   evaluator.at_work, denied = nil, nil
@@ -319,7 +358,7 @@ local function change_all(question, changes, report, told)
   local now = before
   for _, rule in ipairs(changes) do
     local candidate = copied(request)
-    local verdict, reason, returned = act(rule, "change", candidate)
+    local verdict, reason, returned = act(rule, "change", candidate, question.kind)
     candidate = returned or candidate
     local after = verdict == "passed" and host.encode(candidate)
     local made = after and after ~= now and differences(request, candidate, "", {})
@@ -374,7 +413,7 @@ local function decide(question)
   if not question.report then result, changed, text = change_all(question, ruled.changes, report, question.explain or audited) end
   if question.staged and changed and not first_refusal(report) then return { allow = true, again = true, request = text, report = report } end
   for _, rule in ipairs(ruled.checks) do
-    local verdict, reason = act(rule, "check", result)
+    local verdict, reason = act(rule, "check", result, kind)
     if verdict == "refused" then
       note(report, rule, rule.shadow and "would refuse" or "refused", reason)
       if not rule.shadow and not question.explain then break end
@@ -422,7 +461,12 @@ function evaluator.answer(question)
   end
   if question.op == "describe" then return description() end
   if question.op == "allowed" then return allowed(question.request) end
-  if question.op == "decide" and IS_KIND[question.kind] then return decide(question) end
+  if question.op == "decide" and IS_KIND[question.kind] then
+    misses = question.dry and {} or nil
+    local answer = decide(question)
+    answer.misses = misses
+    return answer
+  end
   error("an unknown question")
 end
 
