@@ -353,7 +353,7 @@ std::string PolicyState::load() {
       problem = lua_isstring(state_, -1) ? lua_tostring(state_, -1) : "an error without a text";
     return R"({"error":)" + quoted(state_, problem) + "}";
   }
-  const std::string summary = call("summary", "{}");
+  std::string summary = call("summary", "{}");
   lua_gc(state_, LUA_GCRESTART, 0);
   return summary;
 }
