@@ -46,6 +46,9 @@ end
 --- The command script called `name`; raises with the nearest known name.
 function main.command(name)
   for _, known in ipairs(COMMANDS) do
+    if known == name and not GOVERNED[name] and require("luabox.sys").policy.active() then
+      errors.raise("under this site's policies there is no command '%s'", name)
+    end
     if known == name then return require("luabox.commands." .. name) end
   end
   local site = main.site_commands()

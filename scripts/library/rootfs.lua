@@ -53,12 +53,12 @@ local function layer(this)
   local root = this.config.rootfs
   if root.persist then
     local folder = mounts.resolve(root.persist, root.where)
-    return { path = folder, upper = folder .. "/upper", work = folder .. "/work", kept = true }
+    return { path = folder, kept = true }
   end
   local images = require "luabox.images"
   -- Of this start alone: after a power failure no record tells of the one that a container of this name had.
   local folder = ("%s/.layers/%s-%s"):format(images.folder(), this.name, this.id)
-  return { path = folder, upper = folder .. "/upper", work = folder .. "/work" }
+  return { path = folder }
 end
 
 local PRIVATE = { mode = 448 }  -- 0700: what is set-uid in a container is nothing for the host's users
