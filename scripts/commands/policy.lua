@@ -321,8 +321,10 @@ end
 
 local VERDICTS = { refused = true, changed = true, ["would refuse"] = true, ["would change"] = true }
 
---- What the rules make of one request: of a container all of them, of a primitive those that do not let it pass.
-local function tell_answer(kind, request, answer)
+--- What the rules make of one request: of a container all of them, of a primitive those that do not let it pass. In a pretence nothing is printed: it
+--- is kept in `lines`.
+local function tell_answer(kind, request, answer, lines)
+  local function print(text) lines[#lines + 1] = text end
   local plan, whole = require "luabox.plan", request.primitive == nil
   if whole then print(("%s %s:"):format(kind, request.name or "")) end
   for _, entry in ipairs(answer.report or {}) do
@@ -340,13 +342,14 @@ function commands.explain(options)
     print "there are no policies"
     return 0
   end
-  local refused = false
+  local refused, lines = false, {}
   local _, problem = require("luabox.plan").of(require "luabox.commands.run", options.script, options.arguments, {
     policies = function(kind, request, answer)
-      tell_answer(kind, request, answer)
+      tell_answer(kind, request, answer, lines)
       refused = refused or not answer.allow
     end,
   })
+  for _, line in ipairs(lines) do print(line) end
   if problem and not refused then error(problem, 0) end
   return refused and 1 or 0
 end
