@@ -38,7 +38,7 @@ tail -1 out
 [ $# = 0 ] || finish
 [ $got != 0 ] || while read -r name; do
   grep -qF "\"reason\":\"shadow $name\"" audit.log || grep -qE "^skipped - $name:" out || case $name in
-    end_helpers|security.session_keyring|security.exec_label|security.dumpable|security.parent_death_signal|security.child_subreaper) ;;
+    end_helpers|security.kernel_log|security.session_keyring|security.exec_label|security.dumpable|security.parent_death_signal|security.child_subreaper) ;;
     user.io_priority|cgroup:freeze|cgroup:thaw) ;;
     *) failed "the audit log has what a shadow rule says of $name" "nothing" ;;
   esac
