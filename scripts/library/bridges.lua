@@ -232,9 +232,18 @@ function bridges.join(name, wish)
   return joined
 end
 
+--- A member's files, and what was to become one of them when its luabox was killed (file.write: FILE.newPID).
+local function remove_files(name, member)
+  local start = member .. "."
+  for _, file in ipairs(sys.file.list(folder_of(name) .. "/members")) do
+    local ending = file:sub(1, #start) == start and file:sub(#start + 1):gsub("%.new%d+$", "")
+    if ending == "json" or ending == "hosts" then sys.file.remove(("%s/members/%s"):format(folder_of(name), file)) end
+  end
+end
+
 local function leave(name, member)
   if not sys.file.kind(folder_of(name)) then return end
-  for _, ending in ipairs { "json", "hosts" } do sys.file.remove(member_file(name, member, ending)) end
+  remove_files(name, member)
   local members = members_of(name)
   if next(members) then write_hosts(name, members) else remove(name) end
 end

@@ -51,11 +51,16 @@ M
 box member "'storm', subnet = '10.93.0.0/24', subnet6 = 'fd93::/64', nat = true, egress = { '10.77.0.0/16' }, publish = { { host_port = tonumber(arg[1]), guest_port = 80 } }" ''
 sed -i "s|command = .*|command = { 'sh', '/member.sh', '$mark' },|" member.lua
 storm() {
-  local round=$1 n doomed=() living=() names=()
+  local living=()
+  storm_round && return
+  kill -9 "${living[@]}"  # this is a shell below the test's own, which ends what it knows of
+  return 1
+}
+storm_round() {
+  local n doomed=() names=()
   rm -f rootfs/go rootfs/end rootfs/all member*.log
   for n in $(seq 12); do
     "$LUABOX" run --name "$mark-$n" member.lua "$((8000 + n))" < /dev/null > "member$n.log" 2>&1 &
-    jobs+=($!)
     if [ $((n % 2)) = 0 ]; then doomed+=($!); else living+=($!); names+=("$mark-$n"); fi
   done
   for n in "${doomed[@]}"; do sleep 0.0$((RANDOM % 4))$((RANDOM % 10)); kill -9 "$n"; done
@@ -77,7 +82,7 @@ storm() {
   touch rootfs/end; wait "${living[@]}"
   within 5 as_before || { interfaces; nft list tables; return 1; }
 }
-for round in 1 2 3; do succeeds "round $round: gc leaves of the killed nothing, and of the living everything" storm $round; done
+for round in 1 2 3; do succeeds "round $round: gc leaves of the killed nothing, and of the living everything" storm; done
 equal "no process is left" "" "$(pgrep -f "member.sh $mark")"
 leaves_nothing "nothing is left behind"
 finish
