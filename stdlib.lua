@@ -50,7 +50,7 @@ stdlib.overlay = mounts.overlay
 stdlib.veth = network.veth
 
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }: a network that containers share, with names.
-function stdlib.bridge(options) return require("luabox.bridge").new(options) end
+function stdlib.bridge(...) return require("luabox.bridge").new(...) end
 
 --- pasta { publish = { "8080:80" } }: the network of an ordinary user's container.
 function stdlib.pasta(options) return require("luabox.pasta").new(options) end

@@ -70,11 +70,23 @@ size_t place_in(std::string_view text) {
   return 0;
 }
 
+/// In the place of a table at the top: "{ code = 1 }", as the parent would tell it.
+void show_table(lua_State* L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "luabox.values");
+  if (lua_pcall(L, 1, 1, 0) == 0 && lua_istable(L, -1)) {
+    lua_getfield(L, -1, "show");
+    lua_pushvalue(L, -3);
+    lua_pcall(L, 1, 1, 0);
+  }
+}
+
 /// A plain error("...") of a script becomes a table with its line and traceback, as the engine's errors are;
 /// so does whatever else is no such table.
 int complete_error(lua_State* L) {
   if (lua_istable(L, 1) && !text_field(L, 1, "message").empty()) return 1;
   if (lua_type(L, 1) == LUA_TSTRING || !luaL_callmeta(L, 1, "__tostring")) lua_pushvalue(L, 1);
+  if (lua_istable(L, -1)) show_table(L);
   const std::string text = lua_isstring(L, -1) ? lua_tostring(L, -1) : luaL_typename(L, 1);
   const size_t place = place_in(text);
   lua_newtable(L);

@@ -38,7 +38,7 @@ const lua::Entry lua::Class<ForwardedSignals>::methods[] = {
 template <>
 struct lua::Class<Interrupts> {
   static constexpr auto name = "interrupts";
-  static const Entry methods[2];
+  static const Entry methods[3];
 };
 template <>
 struct lua::Class<LineEditor> {
@@ -55,13 +55,16 @@ volatile sig_atomic_t hook_reached = 0;
 volatile sig_atomic_t editing = 0;
 constexpr int kPatience = 3;
 constexpr int kInterrupted = 130;
+volatile sig_atomic_t deadline = 0;  // seconds for the Lua code to answer in; 0: as many as it takes
+volatile sig_atomic_t rounds = 0;    // of as many, since it did
+constexpr int kRounds = 3;
 
 /// The first interrupt is raised once, so that what it interrupts can clean up; from the second on it is
 /// raised at each instruction of the user's own code: no loop around pcall survives that, while the library's
 /// undoing is left in peace.
 void raise_interrupt(lua_State* L, lua_Debug* at) {
   hook_reached = 1;
-  const bool again = interrupts() > 1;
+  const bool again = interrupts() > 1 || rounds >= kRounds;
   if (again)
     lua_sethook(L, raise_interrupt, LUA_MASKCOUNT, 1);
   else
@@ -86,12 +89,33 @@ void on_interrupt(int) {
   }
   lua_sethook(interrupted_state, raise_interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
   patterns::give_up();
+  if (deadline != 0) ::alarm(static_cast<unsigned>(deadline));
 }
 
-/// terminal.interrupts() -> interrupts. Compiled loops don't see them: jit.off() first.
+/// A compiled loop, or a read that waits, is ended as without a handler. What answered and goes on is asked
+/// again, as by a second signal.
+void on_deadline(int) {
+  if (interrupted() == 0) return;
+  if (hook_reached == 0 && !interrupt_was_thrown()) {
+    ::signal(interrupted(), SIG_DFL);
+    ::raise(interrupted());
+  }
+  rounds = rounds + 1;
+  if (rounds >= kRounds)
+    lua_sethook(interrupted_state, raise_interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  else
+    ::alarm(static_cast<unsigned>(deadline));
+}
+
+/// terminal.interrupts(seconds) -> interrupts. Compiled loops don't see them: jit.off() first, or `seconds`
+/// after which the signal ends luabox all the same.
 int catch_interrupts(lua_State* L) {
-  lua::no_more_arguments(L, 0);
+  lua::no_more_arguments(L, 1);
+  const int seconds = lua::argument<std::optional<int>>(L, 1).value_or(0);
+  if (seconds < 0) throw lua::BadArgument("argument 1: expected a number of seconds");
   interrupted_state = L;
+  deadline = seconds;
+  if (seconds > 0) ::signal(SIGALRM, on_deadline);
   lua::push(L, Interrupts(&on_interrupt));
   return 1;
 }
@@ -102,6 +126,7 @@ std::optional<std::string> clear(Interrupts&) {
   lua_sethook(interrupted_state, nullptr, 0, 0);
   forget_interrupts();
   hook_reached = 0;
+  rounds = 0;
   if (signal == 0) return std::nullopt;
   return signal == SIGINT ? "INT" : signal == SIGTERM ? "TERM" : "HUP";
 }
@@ -110,6 +135,14 @@ std::optional<std::string> clear(Interrupts&) {
 void ignore(Interrupts& interrupts) {
   interrupts.ignore();
   lua_sethook(interrupted_state, nullptr, 0, 0);
+}
+
+/// interrupts:release(): signals end luabox again
+int release_interrupts(lua_State* L) {
+  ::alarm(0);
+  deadline = 0;
+  lua::Value<Interrupts>::use_up(L, 1, "release");
+  return 0;
 }
 
 // ---- the line editor
@@ -146,7 +179,8 @@ LineEditor make_editor() { return {}; }
 }  // namespace
 
 const lua::Entry lua::Class<Interrupts>::methods[] = {{"clear", fn<&clear>, false},
-                                                      {"ignore", fn<&ignore>, false}};
+                                                      {"ignore", fn<&ignore>, false},
+                                                      {"release", fn<&release_interrupts>, false}};
 const lua::Entry lua::Class<LineEditor>::methods[] = {{"read", fn<&read_line>, false},
                                                       {"remember", fn<&LineEditor::remember>, false}};
 
@@ -201,9 +235,10 @@ int open_terminal(lua_State* L) {
       {"set_size", lua::fn<&set_window_size>},         // terminal.set_size(fd, { rows =, columns = })
       {"forward_signals", lua::fn<&forward_signals>},  // terminal.forward_signals() -> signals
       {"supervise", lua::fn<&supervise_all>},  // terminal.supervise({ process, ... }, signals, master)
-      {"interrupts", lua::fn<&catch_interrupts>, false},  // terminal.interrupts() -> interrupts:clear()
-      {"find", {patterns::find, nullptr}, false},         // terminal.find(text, pattern, init, plain)
-      {"editor", lua::fn<&make_editor>, false}};          // terminal.editor() -> editor:read, editor:remember
+      {"interrupts", lua::fn<&catch_interrupts>,
+       false},                                     // terminal.interrupts(seconds) -> interrupts:clear()
+      {"find", {patterns::find, nullptr}, false},  // terminal.find(text, pattern, init, plain)
+      {"editor", lua::fn<&make_editor>, false}};   // terminal.editor() -> editor:read, editor:remember
   return lua::module(L, "terminal.", functions);
 }
 

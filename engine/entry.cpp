@@ -22,6 +22,19 @@ constexpr long kReadOnly = 1;  // ST_RDONLY
 using luabox::bare::address;
 using luabox::bare::call;
 
+/// Whether `text` begins with "/dev/fd/" or "/proc/self/fd/": a descriptor that is to stay open, which takes
+/// main's longer way.
+[[gnu::always_inline]] inline bool names_descriptor(const char* text) {
+  const char device[] = {'/', 'd', 'e', 'v', '/', 'f', 'd', '/'};
+  const char process[] = {'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'f', 'd', '/'};
+  unsigned same = 0;
+  while (same < sizeof device && text[same] == device[same]) ++same;
+  if (same == sizeof device) return true;
+  same = 0;
+  while (same < sizeof process && text[same] == process[same]) ++same;
+  return same == sizeof process;
+}
+
 }  // namespace
 
 /// `stack` is what the kernel hands a new program: argc, argv, 0, environment, 0 (System V ABI, AMD64
@@ -29,6 +42,8 @@ using luabox::bare::call;
 extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_early(long* stack) {
   const char self[] = {'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'e', 'x', 'e', 0};
   const char empty[] = {0};
+  for (long i = 1; i <= stack[0]; ++i)
+    if (stack[i] != 0 && names_descriptor(reinterpret_cast<const char*>(stack[i]))) return;
   if (call(SYS_close_range, 3, ~0U, 0) < 0) return;
   const long opened = call(SYS_open, address(self), O_PATH | O_CLOEXEC);
   if (opened < 0) return;

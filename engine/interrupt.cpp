@@ -28,7 +28,11 @@ Interrupts::Interrupts(void (*on_signal)(int)) {
   told = on_signal;
   struct sigaction action = {};
   action.sa_handler = note;
-  for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &before_[i]);
+  for (size_t i = 0; i < 3; ++i) {
+    ::sigaction(kSignals[i], nullptr, &before_[i]);
+    const bool kept = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;  // nohup(1)
+    if (!kept) ::sigaction(kSignals[i], &action, nullptr);
+  }
 }
 
 Interrupts::Interrupts(Interrupts&& other) noexcept : owner_(other.owner_) {

@@ -4,7 +4,7 @@
 // waits of the engine (a process, a pipe, a lock, a sleep) fail with EINTR. No system call is restarted, so
 // that what reads a terminal or a pipe for a script ends too: whoever makes a call that may wait goes on
 // after EINTR itself, past check_interrupt() if giving up leaves nothing half done. See sigaction(2),
-// signal(7).
+// signal(7). A SIGHUP that is ignored (nohup(1)) stays so.
 #pragma once
 
 #include <csignal>

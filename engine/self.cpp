@@ -10,8 +10,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
+#include "engine/streams.hpp"
 
 namespace luabox {
 namespace {
@@ -51,6 +56,26 @@ Fd sealed_copy() {
   return copy;
 }
 
+/// The descriptor that an argument "/dev/fd/N" means (a shell's <(...)); -1 where none does.
+int named_descriptor(char** argv) {
+  for (char** argument = argv; *argument != nullptr && std::strcmp(*argument, "--") != 0; ++argument)
+    for (const std::string_view prefix : {"/dev/fd/", "/proc/self/fd/"}) {
+      const std::string_view text = *argument;
+      if (text.substr(0, prefix.size()) != prefix) continue;
+      int number = -1;
+      const auto [end, error] =
+          std::from_chars(text.data() + prefix.size(), text.data() + text.size(), number);
+      if (error == std::errc() && end == text.data() + text.size() && number > STDERR_FILENO) return number;
+    }
+  return -1;
+}
+
+/// Closes what is above 2, but for `kept`.
+void close_others(int kept) {
+  if (kept > 3 && ::close_range(3, static_cast<unsigned>(kept) - 1, 0) < 0) throw Error("close_range");
+  if (::close_range(kept >= 3 ? static_cast<unsigned>(kept) + 1 : 3, ~0U, 0) < 0) throw Error("close_range");
+}
+
 }  // namespace
 
 bool is_protected() {
@@ -65,8 +90,12 @@ bool is_protected() {
 void enter_protected(char** argv, char** environment) {
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
   // What the caller left open (CVE-2024-21626) is nobody's business here, least of all a container's.
-  if (::close_range(3, ~0U, 0) < 0) throw Error("close_range");
-  if (is_protected()) return;
+  const int kept = named_descriptor(argv);
+  close_others(kept);
+  if (is_protected()) {
+    if (kept >= 0) ::fcntl(kept, F_SETFD, FD_CLOEXEC);  // EBADF: its reader will say so
+    return hold_closed_streams();
+  }
   Fd self = read_only_mount();
   if (!self) self = sealed_copy();
   ::fexecve(self.get(), argv, environment);

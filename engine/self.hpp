@@ -13,7 +13,8 @@ namespace luabox {
 /// and does not return. Throws Error when neither way works: nothing may go on then. Also makes the process
 /// not dumpable, so that no other process of the same user can read its memory and descriptors (prctl(2),
 /// PR_SET_DUMPABLE).
-/// Descriptors above 2 that the caller left open are closed.
+/// Descriptors above 2 that the caller left open are closed, but for one that an argument names as
+/// "/dev/fd/N": an exec closes that; 0 to 2 are never free (engine/streams.hpp).
 void enter_protected(char** argv, char** environment);
 
 /// Whether /proc/self/exe can't be opened for writing through any path: it lies on a read-only mount or is

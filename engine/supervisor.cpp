@@ -19,11 +19,19 @@ namespace {
 
 constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
 constexpr size_t kMostBuffered = 65536;
+constexpr int kForegroundMilliseconds = 200;  // no signal tells a running job that it came to the foreground
+
+/// Under nohup(1) a hangup is nothing to pass on.
+bool is_ignored(int signal) {
+  struct sigaction action;
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
 
 sigset_t forwarded() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : kForwarded) ::sigaddset(&set, signal);
+  for (const int signal : kForwarded)
+    if (signal != SIGHUP || !is_ignored(signal)) ::sigaddset(&set, signal);
   return set;
 }
 
@@ -88,6 +96,13 @@ void take_signal(const ForwardedSignals& signals, const std::vector<Process*>& p
   for (const auto* process : processes) process->kill(signal);
 }
 
+/// Whether descriptor 0, a terminal, is this job's to read and to set: a shell's background job would be
+/// stopped.
+bool in_foreground() {
+  const pid_t group = ::tcgetpgrp(0);
+  return group < 0 || group == ::getpgrp();
+}
+
 /// What poll(2) watches, in this order: the signals, the terminal's four directions, the processes that still
 /// run.
 std::vector<pollfd> watched(const std::vector<Process*>& processes, const ForwardedSignals& signals,
@@ -125,7 +140,8 @@ bool ForwardedSignals::pending() const {
 }
 
 void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal) {
-  const auto raw = terminal >= 0 && ::isatty(0) == 1 ? std::make_unique<RawMode>(0) : nullptr;
+  const bool person = terminal >= 0 && ::isatty(0) == 1;
+  std::unique_ptr<RawMode> raw;
   if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);
   // A program that does not read what is typed must not stop its output: a write to its terminal never
   // blocks.
@@ -133,9 +149,12 @@ void supervise(const std::vector<Process*>& processes, const ForwardedSignals& s
     throw Error("fcntl", "terminal");
   Stream in(terminal >= 0 ? 0 : -1, terminal), out(terminal, 1);
   for (;;) {
+    if (person && !raw && in_foreground()) raw = std::make_unique<RawMode>(0);
     auto ready = watched(processes, signals, in, out);
     if (ready.size() == 5) break;
-    if (::poll(ready.data(), ready.size(), -1) < 0) {
+    const bool waits = person && !raw;  // what is typed is another job's meanwhile
+    if (waits) ready[1].fd = -1;
+    if (::poll(ready.data(), ready.size(), waits ? kForegroundMilliseconds : -1) < 0) {
       if (errno == EINTR) continue;
       throw Error("poll");
     }

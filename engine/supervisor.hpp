@@ -10,7 +10,7 @@ namespace luabox {
 
 /// Blocks the signals that a supervisor passes on (HUP INT QUIT TERM USR1 USR2 WINCH CONT), from before the
 /// container is made until this goes: one that comes while it is set up is passed on as soon as it runs. A
-/// process to exec gets an empty mask back (engine/exec.hpp).
+/// process to exec gets an empty mask back (engine/exec.hpp). A HUP that is ignored (nohup(1)) stays so.
 class ForwardedSignals {
  public:
   ForwardedSignals();
@@ -32,7 +32,8 @@ class ForwardedSignals {
 /// Passes signals on to all of `processes` until all have ended. With `terminal` (a pty's master, or -1)
 /// bytes are carried between it and descriptors 0 and 1, SIGWINCH sets its size, and what it still holds at
 /// the end is written out, unless an ending signal comes while nobody reads it. Descriptor 0 is put into raw
-/// mode where it is a terminal, and restored.
+/// mode where it is a terminal, and restored; as a shell's background job it is left alone until the job
+/// comes to the foreground.
 void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal);
 
 }  // namespace luabox

@@ -179,7 +179,7 @@ local function check_keys(context, found)
     if item.key and not known[item.key] then
       item.wrong = true
       context.report.add("error", "field", item.at,
-        ("%s has no field '%s'%s"):format(found.name, item.key, errors.suggestion(item.key, known)))
+        ("%s has no field '%s'%s"):format(found.name, item.key, require("luabox.schema").suggestion(found.name, item.key, known)))
     end
   end
 end

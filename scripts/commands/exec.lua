@@ -25,6 +25,7 @@ function exec.parser()
   parser:option("-e --env", "Set NAME=VALUE beside the container's environment."):argname "NAME=VALUE":count "*"
   parser:option("-w --cwd", "Begin in FOLDER; the container's own unless said."):argname "FOLDER"
   parser:flag("-t --terminal", "Give it a terminal, wherever this one's streams lead.")
+  parser:flag("-i --interactive", "Let it read this one's input, as it always does: for hands that are used to -it.")
   parser:flag("-T --no-terminal", "Give it this one's streams as they are.")
   parser:flag("-d --detach", "Let it go on in the background, without input, and print what identifies it.")
   parser:option("-o --output", "Append what it writes, errors too, to FILE; for --detach, which else throws it away."):argname "FILE"
@@ -37,7 +38,11 @@ local function refuse(...) require("luabox.cli").refuse("exec", ...) end
 local function split(arguments)
   local at = 1
   while arguments[at] and arguments[at]:sub(1, 1) == "-" do at = at + (VALUED[arguments[at]] and 2 or 1) end
-  return { unpack(arguments, 1, math.min(at - 1, #arguments)) }, arguments[at], { unpack(arguments, at + 1) }
+  local options, command = {}, {}
+  for i, word in ipairs(arguments) do
+    if i < at then options[i] = word elseif i > at then command[i - at] = word end
+  end
+  return options, arguments[at], command
 end
 
 local function environment(pairs_given)

@@ -156,10 +156,10 @@ function image.parser()
   import:flag("--sync", "Return when everything is on the disk.")
   import:flag("-q --quiet", "No progress and no summary.")
 
-  local ls = parser:command("ls", "List the images.")
+  local ls = parser:command("ls list", "List the images.")
   ls:flag("--json", "As JSON.")
 
-  local rm = parser:command("rm", "Remove images that no container uses.")
+  local rm = parser:command("rm remove", "Remove images that no container uses.")
   rm:argument("names", "The images."):args "+":argname "NAME"
   return parser
 end

@@ -12,14 +12,17 @@ function kill.parser()
   local parser = cli.parser("kill", "Sends SIGNAL, TERM if none is said, to the command of the container NAME. KILL ends the container.",
     EXAMPLES)
   parser:argument("name", "The container."):argname "NAME"
-  parser:argument("signal", "TERM, SIGTERM or 15."):argname "SIGNAL":default "TERM":args "?"
+  parser:option("-s --signal", "The same as SIGNAL."):argname "SIGNAL"
+  parser:argument("signal", "TERM, SIGTERM or 15."):argname "SIGNAL":args "?":target "signal_argument"
   return parser
 end
 
 function kill.run(arguments)
   local options = cli.parse(kill.parser(), arguments)
+  if options.signal and options.signal_argument then cli.refuse("kill", "--signal and SIGNAL can't both be meant") end
+  local signal = options.signal or options.signal_argument or "TERM"
   local found = require("luabox.running").find(options.name)
-  if not found:kill(tonumber(options.signal) or options.signal) then
+  if not found:kill(tonumber(signal) or signal) then
     require("luabox.errors").raise("the container '%s' has ended", options.name)
   end
 end

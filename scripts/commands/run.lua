@@ -4,6 +4,8 @@ local errors = require "luabox.errors"
 
 local run = { summary = "Run a container script.", options_first = true, words = { "scripts", "files" } }
 
+local MOST_ARGUMENTS = 7000  -- what one call in LuaJIT can take, with room for what calls it
+
 local DESCRIPTION = [[
 Runs SCRIPT, a Lua script, and the container or list of containers that it returns. ARGs reach the script as ... and arg; COMMAND
 replaces the container's command. The exit status is the command's, 128 + N if signal N ended it; 125 when luabox itself fails, 126 when
@@ -21,6 +23,13 @@ function run.parser()
   parser:flag("--seccomp", "Tell the system calls that the container's filter refuses, by name.")
   parser:option("--trace", "Write what each primitive did, and when, to FILE: see 'luabox trace'."):argname "FILE"
   return parser
+end
+
+--- The script's `arg`.
+local function words_of(script, arguments)
+  local words = { [0] = script }
+  for i, word in ipairs(arguments) do words[i] = word end
+  return words
 end
 
 --- The vocabulary becomes global, and reading a global that is not there an error. Under policies the script gets a scope of its own
@@ -43,16 +52,16 @@ function run.set_scope(script, arguments)
     if not sys.in_child() and package.loaded["luabox.trace"] then require("luabox.trace").finish() end
     sys.exit(status == false and 1 or tonumber(status) or 0)
   end
-  local folder = script:match "^(.*/)[^/]*$" or "./"
+  local folder = run.name_of(script):match "^(.*/)[^/]*$" or "./"
   local sys = require "luabox.sys"
   if sys.policy.active() then
     jit.off()  -- what runs once is not worth compiling; the script is
     local scope = require("luabox.sandbox").scope(vocabulary, folder, sys.policy.allowed())
-    scope.arg = { [0] = script, unpack(arguments) }
+    scope.arg = words_of(script, arguments)
     jit.on()
     return scope
   end
-  _G.arg = { [0] = script, unpack(arguments) }
+  _G.arg = words_of(script, arguments)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
 end
 
@@ -68,12 +77,19 @@ function run.read(script, read)
   return (text:gsub("^\239\187\191", ""):gsub("^#[^\n]*", ""))
 end
 
+--- What a script is called, and where its relative paths start: a pipe that a shell made of <(...) lies in no folder.
+function run.name_of(script)
+  local stream = script == "/dev/stdin" or script:match "^/dev/fd/%d+$" or script:match "^/proc/self/fd/%d+$"
+  return stream and "-" or script
+end
+
 --- The script as a function; raises at the line where it is no Lua. Under policies it becomes the script that they are told of, unless `read`
 --- is given.
 ---@param read? fun(path: string): string
 function run.load(script, read)
   local sys = require "luabox.sys"
   local text = run.read(script, read or sys.policy.active() and sys.policy.read_script or sys.file.read)
+  script = run.name_of(script)
   errors.script = { name = script, text = text }
   local chunk, problem = loadstring(text, "@" .. script)
   if chunk then return chunk end
@@ -142,12 +158,27 @@ local function run_observed(containers)
   return status
 end
 
+local SIGNALLED = { INT = 130, TERM = 143, HUP = 129 }
+
+--- What the script returns. A signal that means to end luabox meanwhile ends the script: what it started is removed then.
+local function run_script(chunk, arguments)
+  local interrupts = require("luabox.sys").terminal.interrupts(1)
+  local ok, result = errors.try(chunk, unpack(arguments))
+  local signal = interrupts:clear()
+  interrupts:release()
+  if ok then return result end
+  if signal and result.code == "EINTR" then result.message, result.status = "interrupted by SIG" .. signal, SIGNALLED[signal] end
+  error(result, 0)
+end
+
 function run.run(arguments)
   local options, rest, command = cli.split(arguments, { "--name", "--trace" })
   local script = table.remove(rest, 1)
   local chosen = {}
   if #options > 0 then chosen = cli.parse(run.parser(), options) end
   if not script then cli.refuse("run", "expected a script") end
+  if command and #command == 0 then cli.refuse("run", "expected a command after --") end
+  if #rest > MOST_ARGUMENTS then cli.refuse("run", "a script takes at most %d arguments, got %d", MOST_ARGUMENTS, #rest) end
   local sys = require "luabox.sys"
   if chosen.trace and sys.policy.active() then require("luabox.policy").require_files "--trace" end
   if chosen.trace then require("luabox.trace").begin(chosen.trace) end
@@ -156,8 +187,7 @@ function run.run(arguments)
   local scope = run.set_scope(script, rest)
   if scope then setfenv(chunk, scope) end
   cli.collect_garbage()
-  local containers = containers_of(chunk(unpack(rest)), script)
-  if command and #command == 0 then cli.refuse("run", "expected a command after --") end
+  local containers = containers_of(run_script(chunk, rest), script)
   if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end
   if command then containers[1].config.command = command end
   if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end

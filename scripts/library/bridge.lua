@@ -37,7 +37,8 @@ local FIELDS = {
 }
 
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }
-function bridge.new(options)
+function bridge.new(options, ...)
+  schema.alone("bridge", "{ \"web\", subnet = \"10.9.0.0/24\" }", ...)
   local where = errors.users_line(2, "bridge") or "luabox"
   if type(options) == "string" then options = { options } end
   if type(options) ~= "table" or #options ~= 1 or not name(options[1]) then

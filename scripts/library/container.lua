@@ -63,6 +63,17 @@ local function device(value)
   return nil, "a device of the host such as \"/dev/fuse\""
 end
 
+--- What a cgroup's key may hold; what the key makes of it is the engine's affair.
+local function limit(value)
+  local kind = type(value)
+  if kind == "string" or kind == "number" or kind == "boolean" then return value end
+  if kind == "table" then
+    local checked, expected = schema.list(schema.either(schema.string, schema.is "number"))(value, "cgroup")
+    if not expected then return checked end
+  end
+  return nil, "a number, a string, true or false, or a list of these"
+end
+
 local NAMESPACE = schema.either(schema.word("new", "host"), schema.absolute)
 
 local FIELDS = {
@@ -73,7 +84,7 @@ local FIELDS = {
   mounts = schema.list(mounts.is_mount), default_mounts = schema.boolean,
   masked = schema.list(schema.absolute), readonly_paths = schema.list(schema.absolute),
   etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(etc.address),
-  cgroup = schema.map(function(value) return value end),
+  cgroup = schema.map(limit),
   cgroup_parent = name_like("^[%w][%w_./-]*$", "the name of a cgroup that sys.cgroup.create made"),
   accounting = schema.boolean,
   network = network.check,
@@ -118,7 +129,12 @@ local function joins(config)
   local steps = {}
   for kind, path in pairs(config.namespaces or {}) do
     if path:sub(1, 1) == "/" then
-      steps[#steps + 1] = { enter = function(this) sys.setns(mounts.held(this, path), { namespaces = kind }) end }
+      steps[#steps + 1] = { enter = function(this)
+        local ok, problem = errors.try(sys.setns, mounts.held(this, path), { namespaces = kind })
+        if ok then return end
+        problem.where, problem.message = schema.line_of_key(this.where, kind), ("namespaces.%s: %s"):format(kind, problem.message)
+        error(problem, 0)
+      end }
     end
   end
   return steps
@@ -236,10 +252,12 @@ local function settle(self)
   for _, target in ipairs(self.etc_targets) do self.targets[#self.targets + 1] = { path = target, kind = "file" } end
 end
 
+local LONGEST_PREFIX = 55  -- a name has 64 characters at most, of which the id takes nine
+
 --- What differs from one start to the next: the id, the name, the terminal.
 local function begin(self)
   self.id = sys.random(4)
-  self.name = self.config.name or (self.where:match "([%w_-]+)%.lua:%d+$" or "container") .. "-" .. self.id
+  self.name = self.config.name or (self.where:match "(%w[%w_-]*)%.lua:%d+$" or "container"):sub(1, LONGEST_PREFIX) .. "-" .. self.id
   if not self.named_host then self.config.hostname = self.name end
   self.terminal = program.wants_terminal(self.config)
 end
@@ -406,7 +424,8 @@ function container.is(value) return getmetatable(value) == Container end
 
 --- container { rootfs = ..., command = ... }: checks the table; raises at the line that is wrong. Nothing is started.
 ---@return luabox.Container
-function container.new(options)
+function container.new(options, ...)
+  schema.alone("container", "{ rootfs = ..., command = ... }", ...)
   local where = errors.users_line(2, "container") or "luabox"
   if type(options) ~= "table" then errors.raise_at(where, "container: expected a table, got %s", type(options)) end
   local config = schema.check(options, FIELDS, { what = "container", where = where })

@@ -147,6 +147,8 @@ local function explain(this, problem)
   end
   if this.config and this.config.users then rawset(problem, "users", true) end
   if problem.op == "exec" and not problem.where then problem.where = schema.line_of_key(this.where, "command") end
+  -- Before there is a record it is about the state, which no line of the script's asked for.
+  if this.record and type(problem) == "table" and rawget(problem, "where") == nil then rawset(problem, "where", this.where) end
   return problem
 end
 

@@ -65,7 +65,8 @@ function main.command(name)
   end
   local known = { unpack(COMMANDS) }
   for other in pairs(site) do known[#known + 1] = other end
-  require("luabox.cli").refuse(nil, "there is no command '%s'%s", name, errors.suggestion(name, known))
+  require("luabox.cli").refuse(nil, "there is no command '%s'%s", name,
+    require("luabox.synonyms").of_command(name) or errors.suggestion(name, known))
 end
 
 -- A command that could not be executed, as a shell tells it.
@@ -94,7 +95,7 @@ end
 --- Tells the error, and keeps it for `luabox why` when a start has failed. Nothing that goes wrong with what is known beyond the error may hide it.
 local function tell(problem, arguments)
   local sys, cli = require "luabox.sys", package.loaded["luabox.cli"]
-  local text, shown = tostring(problem), for_a_person()
+  local text, shown = tostring(problem):gsub("%z", "\\0"), for_a_person()
   local started = problem.op ~= "usage" and arguments[1] and not NO_START[arguments[1]]
   if shown or started then
     local ok, cause, remedy, warnings = pcall(cause_of, problem)
@@ -111,7 +112,8 @@ end
 return setmetatable(main, {
   __call = function(_, arguments)
     if arguments[1] == "-e" then table.insert(arguments, 1, "repl") end
-    local whole = { unpack(arguments) }
+    local whole = {}
+    for i, word in ipairs(arguments) do whole[i] = word end
     local name = table.remove(arguments, 1)
     local status = 0
     local ok, problem = errors.try(function()

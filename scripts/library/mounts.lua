@@ -44,7 +44,7 @@ local FIELDS = {
   sysfs = {}, mqueue = {}, dev = {}, cgroupfs = {},
   tmpfs = { size = size, mode = mode, inodes = schema.integer },
   devpts = { mode = mode, gid = schema.integer },
-  overlay = { lower = schema.list(schema.string), upper = schema.string, work = schema.string },
+  overlay = { lower = schema.list(schema.path), upper = schema.path, work = schema.path },
 }
 
 --- A path of the script's own: relative ones start at the script's folder.
@@ -70,20 +70,24 @@ local function check_overlay(made, where)
   if not made.upper and #made.lower < 2 then errors.raise_at(where, ONE_LOWER, made.lower[1], made.target) end
 end
 
+local EXAMPLES = { bind = "{ \"./data\", \"/data\", readonly = true }", tmpfs = "{ \"/tmp\", size = \"64MiB\" }",
+  overlay = "{ \"/data\", lower = { \"./a\", \"./b\" } }" }
+
 --- The constructor of `kind`: proc "/proc" or tmpfs { "/tmp", size = "64MiB" }.
 local function constructor(kind)
   local fields = {}
   -- A /dev and a view of the cgroups are what they are: they have no flags of their own.
   for name, check in pairs(kind ~= "dev" and kind ~= "cgroupfs" and FLAGS or {}) do fields[name] = check end
   for name, check in pairs(FIELDS[kind]) do fields[name] = check end
-  return function(argument)
+  return function(argument, ...)
+    schema.alone(kind, EXAMPLES[kind] or "\"/path\"", ...)
     local where = errors.users_line(2, kind) or "luabox"
     if type(argument) == "string" then argument = { argument } end
     if type(argument) ~= "table" then errors.raise_at(where, "%s: expected a path or a table, got %s", kind, tostring(argument)) end
     local made = schema.check(argument, fields, { what = kind, where = where })
     made.kind, made.where = kind, where
     if kind == "bind" then
-      if type(argument[1]) ~= "string" or #argument ~= 2 then
+      if not schema.path(argument[1]) or #argument ~= 2 then
         errors.raise_at(where, "bind: expected { \"source\", \"target\" }")
       end
       made.source, made.target = mounts.resolve(argument[1], where), check_target(kind, argument[2], where)

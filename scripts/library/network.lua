@@ -152,7 +152,8 @@ local VETH = {
 ---  mac?: string, route?: boolean }
 --- host: the address of the pair's end on the host; guest: of the container's, "eth0" unless `name` says otherwise. nat: the container reaches
 --- the outside with the host's address. route = false: no default route.
-function network.veth(options)
+function network.veth(options, ...)
+  schema.alone("veth", "{ host = \"172.16.99.1/24\", guest = \"172.16.99.100/24\" }", ...)
   local where = errors.users_line(2, "veth") or "luabox"
   if type(options) ~= "table" then errors.raise_at(where, "veth: expected a table, got %s", type(options)) end
   local made = schema.check(options, VETH, { what = "veth", where = where })

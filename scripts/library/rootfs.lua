@@ -7,14 +7,15 @@ local state = require "luabox.state"
 
 local rootfs = {}
 
-local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.string, devices = schema.boolean,
-  layers = schema.list(schema.string) }
+local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.path, devices = schema.boolean,
+  layers = schema.list(schema.path) }
 
 local function value(kind, argument)
   local where = errors.users_line(3, kind) or "luabox"
   if type(argument) == "string" then argument = { argument } end
-  if type(argument) ~= "table" or type(argument[1]) ~= "string" or #argument ~= 1 then
-    errors.raise_at(where, "%s: expected a name, such as %s \"golang\"", kind, kind)
+  if type(argument) ~= "table" or not schema.path(argument[1]) or #argument ~= 1 then
+    local what = kind == "image" and "a name, such as image \"golang\"" or "a folder, such as directory \"./rootfs\""
+    errors.raise_at(where, "%s: expected %s", kind, what)
   end
   local made = schema.check(argument, FIELDS, { what = kind, where = where })
   made.kind, made.where = kind, where
@@ -26,7 +27,8 @@ local function value(kind, argument)
 end
 
 --- image "golang": an imported image; the container's own changes go with it, unless persist = "folder".
-function rootfs.image(argument)
+function rootfs.image(argument, ...)
+  schema.alone("image", "{ \"golang\", readonly = true }", ...)
   local made, name = value("image", argument)
   made.name = name
   return made
@@ -34,7 +36,8 @@ end
 
 --- directory { "./rootfs", layers = { "./app" } }: read-only layers on top of it, the first the topmost, below an overlay.
 --- directory { "./rootfs", readonly = true }: a folder, read-write as it is, read-only, or below an overlay of the container's own.
-function rootfs.directory(argument)
+function rootfs.directory(argument, ...)
+  schema.alone("directory", "{ \"./rootfs\", readonly = true }", ...)
   local made, path = value("directory", argument)
   made.path = mounts.resolve(path, made.where)
   return made
@@ -42,7 +45,7 @@ end
 
 --- The check for container.rootfs; a plain string is a folder.
 function rootfs.check(given)
-  if type(given) == "string" then return { kind = "directory", path = given } end
+  if schema.path(given) then return { kind = "directory", path = given } end
   if type(given) == "table" and (given.kind == "image" or given.kind == "directory") then return given end
   return nil, "a folder, directory { ... } or image \"name\""
 end
@@ -116,6 +119,15 @@ local function make_targets(this)
   end
 end
 
+--- The folder by a name that leads to what is mounted on it: "." would go on leading below that.
+local function folder_of(this, root)
+  if root.path:find "[^./]" then return root.path end
+  local path = sys.file.absolute(root.path)
+  if path ~= "/" then return path end
+  errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"),
+    "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
+end
+
 rootfs.step = { namespaces = "mount", key = "rootfs" }
 
 function rootfs.step.resources(this)
@@ -125,7 +137,7 @@ function rootfs.step.resources(this)
     if not ok then errors.raise_at(root.where, "%s", opened.message) end
     this.image, this.rootfs_path = opened, opened.path
   else
-    this.rootfs_path = root.path
+    this.rootfs_path = folder_of(this, root)
   end
   for _, path in ipairs { this.rootfs_path, unpack(root.layers or {}) } do
     if sys.file.kind(path .. "/.") ~= "directory" then
@@ -136,7 +148,7 @@ function rootfs.step.resources(this)
     this.layer = layer(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
-    this.rootfs_lock = sys.file.lock(root.path, { shared = true, wait = true })
+    this.rootfs_lock = sys.file.lock(this.rootfs_path, { shared = true, wait = true })
     resources[1] = state.targets(this.rootfs_path)
   end
   return resources

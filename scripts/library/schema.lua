@@ -6,8 +6,11 @@ local errors = require "luabox.errors"
 
 local schema = {}
 
+--- One line, whatever is in it.
+local function printable(text) return (text:gsub("%c", function(byte) return ("\\%d"):format(byte:byte()) end)) end
+
 local function show(value)
-  if type(value) == "string" then return "'" .. value .. "'" end
+  if type(value) == "string" then return "'" .. printable(value) .. "'" end
   if type(value) == "table" then return "a table" end
   if type(value) == "function" then return "a function" end
   return tostring(value)
@@ -45,13 +48,21 @@ function schema.list(check)
     if type(value) ~= "table" then return nil, "a list" end
     local result = {}
     for key, item in pairs(value) do
-      if type(key) ~= "number" then return nil, ("a list; it has the key '%s'"):format(tostring(key)), true end
+      if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, ("a list; it has the key '%s'"):format(printable(tostring(key))), true end
       local checked, expected = check(item, ("%s[%d]"):format(path, key))
       if expected then return nil, ("%s as item %d, not %s"):format(expected, key, show(item)), true end
       result[key] = checked
     end
+    for i = 1, table.maxn(result) do
+      if result[i] == nil then return nil, ("a list without holes; item %d is nil"):format(i), true end
+    end
     return result
   end
+end
+
+--- A constructor takes one value: what stands behind it would be lost without a word.
+function schema.alone(name, example, ...)
+  if select("#", ...) > 0 then errors.raise_at(errors.users_line(3, name) or "luabox", "%s: expected one table: %s %s", name, name, example) end
 end
 
 --- A table from names to what passes `check`.
@@ -98,13 +109,17 @@ function schema.either(...)
   end
 end
 
+--- A path of the host's.
+function schema.path(value)
+  if type(value) == "string" and value ~= "" and not value:find "%z" then return value end
+  return nil, "a path"
+end
+
 --- A path that starts at "/".
 function schema.absolute(value)
   if type(value) == "string" and value:sub(1, 1) == "/" then return value end
   return nil, "an absolute path"
 end
-
-local function printable(name) return (name:gsub("%c", "?")) end
 
 --- A table of variables, as execve(2) can take them.
 function schema.environment(value)
@@ -173,6 +188,11 @@ local function line_of_key(where, key)
   return where
 end
 
+--- What was meant by the field `key`, which `what` does not have: as others call it, or the nearest of those it has.
+function schema.suggestion(what, key, known)
+  return require("luabox.synonyms").of_field(what, key) or errors.suggestion(key, known)
+end
+
 --- Checks the named fields of `values` against `definition`; returns a new table. `site` is { what = "container", where = "file:line" }.
 --- An unknown field, a wrong type and a wrong value are errors at the line that wrote them. The array part is left out.
 function schema.check(values, definition, site)
@@ -187,7 +207,7 @@ function schema.check(values, definition, site)
         local known = {}
         for name in pairs(definition) do known[#known + 1] = name end
         table.sort(known)
-        errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, key, errors.suggestion(key, known))
+        errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, printable(key), schema.suggestion(site.what, key, known))
       end
       if type(check) == "table" then
         local new = check.renamed

@@ -1255,8 +1255,9 @@ function sys.terminal.forward_signals() end
 function sys.terminal.supervise(processes, signals, master) end
 
 ---From now on an interrupt is an error in the Lua code that runs, not the end. Compiled loops don't see it: jit.off() first.
+---@param seconds? integer  in which the Lua code has to answer, or the signal ends luabox all the same
 ---@return luabox.sys.Interrupts
-function sys.terminal.interrupts() end
+function sys.terminal.interrupts(seconds) end
 
 ---string.find, that an interrupt ends (EINTR): the prompt's string functions stand on it.
 ---@param text string
@@ -1290,6 +1291,9 @@ function Interrupts:clear() end
 
 ---From now on nothing comes of them, for an undoing that is not to be cut short.
 function Interrupts:ignore() end
+
+---Signals end luabox again. Uses it up.
+function Interrupts:release() end
 
 ---@class luabox.sys.Editor
 local Editor = {}

@@ -123,6 +123,43 @@ for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
   rm -rf rootfs/deep
 done
 
+# ---- a script that drives, and signals
+script "name = '$mark'" "command = { 'sleep', '100' }"
+sed 's/^return/local c =/; $a c:start(); print "started"; io.stdout:flush(); c:wait()' box.lua > drive.lua
+printf 'while true do pcall(require("luabox.sys").sleep, 1) end\n' >> drive.lua
+for signal in INT:130 TERM:143 HUP:129; do
+  "$LUABOX" run drive.lua > out 2> err < /dev/null & driver=$!
+  within 5 grep -q started out
+  kill -"${signal%:*}" $driver
+  wait $driver
+  equal "a script that drives ends of ${signal%:*}" "${signal#*:}" $?
+  equal "and says where" "luabox: drive.lua:6: interrupted by SIG${signal%:*}" "$(cat err)"
+  equal "what it had started is gone" "" "$(leftovers)"
+done
+sed -i 's/c:wait()/pcall(c.wait, c)/' drive.lua
+"$LUABOX" run drive.lua > out 2> err < /dev/null & driver=$!
+within 5 grep -q started out
+kill -TERM $driver; wait $driver
+equal "one that swallows it is asked again" 143 $?
+equal "and leaves nothing either" "" "$(leftovers)"
+printf 'while true do end\n' > loop.lua
+"$LUABOX" run loop.lua < /dev/null & driver=$!
+sleep 0.3; kill -TERM $driver; wait $driver 2> /dev/null
+equal "a loop that hears nothing ends all the same" 143 $?
+script "name = '$mark'" "command = { 'sh', '-c', 'echo started; sleep 1; exit 6' }"
+(trap '' HUP; exec "$LUABOX" run box.lua < /dev/null > out) & driver=$!
+within 5 grep -q started out; kill -HUP $driver; wait $driver
+equal "under nohup a hangup is nobody's" 6 $?
+
+# ---- /dev/null is the container's own
+if [ "$(id -u)" = 0 ] && mknod null c 1 3 2> /dev/null && (: > null) 2> /dev/null; then
+  script "name = '$mark'" "command = { 'sh', '-c', 'chmod 600 /proc/self/fd/0 /proc/self/fd/2; echo gone >&2; cat' }"
+  equal "it can be read and written" 0 "$("$LUABOX" run box.lua < null 2> null; echo $?)"
+  equal "and the host's is not the container's to change" 666 "$(chmod 666 null; "$LUABOX" run box.lua < null 2> null; stat -c %a null)"
+else
+  skipped "the host's /dev/null" "no device of its own can be made here"
+fi
+
 leaves_nothing "nothing is left behind"
 equal "the rootfs folder is as it was" "" "$(ls rootfs/etc | grep -vE '^(passwd|group|plain)$')"
 finish

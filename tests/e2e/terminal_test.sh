@@ -71,6 +71,15 @@ type 'stty -a > after'; sleep 0.3; succeeds "a start that failed leaves the term
 fresh; type "$LUABOX run box.lua -- sh -c 'head -c 300000 /dev/zero | tr \"\\000\" x | fold -w 80 | tail -1; echo; echo end of it'"
 appears "much output arrives to its end" '^end of it'
 
+# a background job of the shell's
+fresh; type "$LUABOX run box.lua -- sh -c 'sleep 1; echo in the background' &"
+appears "a background job is not stopped" '^in the background|> in the background'
+fresh; type "$LUABOX run box.lua -- sh -c 'echo asks; read x; echo got \$x' &"; within 3 shows 'asks$'
+type 'echo mine'; appears "what is typed is the shell's meanwhile" '^mine'
+type 'fg'; sleep 0.5; type 'word'
+appears "in the foreground it is the container's" '^got word'
+type 'stty -a > after'; sleep 0.3; succeeds "the terminal is as it was" cmp before after
+
 # luabox killed while the container is in the foreground
 enter; appears "(once more)" '^in>'
 type 'sleep 4321'; sleep 0.3

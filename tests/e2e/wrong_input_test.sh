@@ -18,6 +18,8 @@ shell() { LUABOX_TOLD=1 bash -c "$1"; }
 # ---- the command line
 tells "an unknown command" 125 "luabox: there is no command 'rnu' (did you mean 'run'?); see 'luabox help'" "$LUABOX" rnu
 tells "a name that is like none" 125 "luabox: there is no command '-x'; see 'luabox help'" "$LUABOX" -x
+tells "another tool's command" 125 "luabox: there is no command 'ps' (did you mean 'list'?); see 'luabox help'" "$LUABOX" ps
+tells "nothing behind --" 125 "luabox: expected a command after --; see 'luabox help run'" "$LUABOX" run box.lua --
 tells "no name" 125 "luabox: there is no command ''; see 'luabox help'" "$LUABOX" ""
 tells "an unknown option" 125 "luabox: unknown option '--nmae' (did you mean '--name'?); see 'luabox help run'" "$LUABOX" run --nmae x box.lua
 tells "an argument too many" 125 "luabox: too many arguments; see 'luabox help version'" "$LUABOX" version x
@@ -70,7 +72,42 @@ tells "a comment is no call" 125 "luabox: late.lua:3: container: expected the fi
 printf 'local box = container { rootfs = "%s/rootfs", command = { "x" } }\n\nbox.stats()\n' "$work" > dot.lua
 tells "a method called with a dot" 125 "luabox: dot.lua:3: a method is called with ':', as in c:stats()" "$LUABOX" run dot.lua
 
+# wrong TEXT FIELDS: what a container of these fields is refused with.
+wrong() {
+  printf 'return container { rootfs = "%s/rootfs", command = { "/bin/echo", "hi" }, %s }\n' "$work" "$2" > wrong.lua
+  tells "refused: $2" 125 "luabox: wrong.lua:1: $1" "$LUABOX" run wrong.lua
+}
+wrong "container has no field 'memory' (write cgroup = { memory = \"100MB\" })" 'memory = "1GB"'
+wrong "container has no field 'net' (write network = \"host\", or veth { ... })" 'net = "host"'
+wrong "container has no field 'volumes' (write mounts = { bind { \"./data\", \"/data\" } })" 'volumes = { "./a:/a" }'
+wrong "container has no field 'cap_add' (write capabilities = { add = { ... } })" 'cap_add = { "NET_ADMIN" }'
+wrong "bind has no field 'ro' (write readonly = true)" 'mounts = { bind { "./a", "/a", ro = true } }'
+wrong "bind: expected one table: bind { \"./data\", \"/data\", readonly = true }" 'mounts = { bind("./a", "/a") }'
+wrong "tmpfs: expected one table: tmpfs { \"/tmp\", size = \"64MiB\" }" 'mounts = { tmpfs("/tmp", { size = "1MB" }) }'
+wrong "image: expected one table: image { \"golang\", readonly = true }" 'rootfs = image("box", { readonly = true })'
+wrong "container.masked: expected a list without holes; item 2 is nil" 'masked = { "/a", nil, "/b" }'
+wrong "container.masked: expected a list; it has the key '0'" 'masked = { [0] = "/a" }'
+wrong "container.cgroup: expected a number, a string, true or false, or a list of these for 'memory', not a table" 'cgroup = { memory = { limit = 1 } }'
+wrong "container.hostname: expected letters, digits, '.' and '-', at most 64, got 'a\\0b\\10c'" 'hostname = "a\0b\nc"'
+wrong "container.rootfs: expected a folder, directory { ... } or image \"name\", got ''" 'rootfs = ""'
+wrong "the host's own \"/\" can't be a container's; bind what it needs of it below a folder" 'rootfs = "/"'
+[ "$(id -u)" != 0 ] || wrong "namespaces.net: open /no/such: No such file or directory" 'namespaces = { net = "/no/such" }'
+wrong "{ code = 1 }" 'function() error { code = 1 } end'
+printf 'return container { rootfs = ".", command = { "/bin/echo", "hi" } }\n' > rootfs/here.lua
+tells "the folder that one stands in" 0 hi bash -c 'cd rootfs && exec "$LUABOX" run here.lua'
+rm rootfs/here.lua
+long=$(printf 'l%.0s' {1..200}).lua
+grep -v 'name =' box.lua > "$long"
+tells "a script with a long name" 0 hi "$LUABOX" run "$long"
+tells "a command of many words" 0 20000 "$LUABOX" run box.lua -- sh -c 'echo $#' sh {1..20000}
+tells "a script of too many words" 125 "luabox: a script takes at most 7000 arguments, got 20000; see 'luabox help run'" "$LUABOX" run box.lua {1..20000}
+
 # ---- streams
+tells "a script that a shell's <(...) makes" 0 hi shell '"$LUABOX" run <(cat box.lua)'
+tells "/dev/stdin" 0 hi shell 'cat box.lua | "$LUABOX" run /dev/stdin'
+tells "other descriptors of the caller's are closed" 0 "0 1 2 3" shell 'exec 9< box.lua; "$LUABOX" run <(cat box.lua) -- sh -c "echo \$(ls /proc/self/fd)"'
+tells "standard input closed: an import" 125 "luabox: read standard input: Bad file descriptor" timeout 10 bash -c '"$LUABOX" image import - x <&-'
+tells "all three closed" 4 "" shell '"$LUABOX" run box.lua -- sh -c "exit 4" <&- >&- 2>&-'
 tells "standard input closed: run" 125 "luabox: - is empty, expected a script" shell '"$LUABOX" run - <&-'
 tells "standard input closed: repl" 0 "" shell '"$LUABOX" repl <&-'
 tells "standard input closed: a container" 0 hi shell '"$LUABOX" run box.lua <&-'
