@@ -202,10 +202,28 @@ bool is_stand_in(lua_State* L, int index) {
   return found;
 }
 
+namespace {
+
+constexpr size_t kMostQuoted = 100;  // of a value in an error, which is one sentence
+
+/// In quotes, on one line.
+std::string quoted(const char* text, size_t length) {
+  std::string result = "'";
+  for (const char byte : std::string_view(text, std::min(length, kMostQuoted)))
+    result += static_cast<unsigned char>(byte) < ' ' ? "\\" + std::to_string(byte) : std::string(1, byte);
+  return result + (length > kMostQuoted ? "...'" : "'");
+}
+
+}  // namespace
+
 BadArgument expected(lua_State* L, int index, const std::string& what) {
   std::string got = luaL_typename(L, index);
   if (lua_type(L, index) == LUA_TNUMBER) got = lua_pushfstring(L, "the number %f", lua_tonumber(L, index));
-  if (lua_type(L, index) == LUA_TSTRING) got = std::string("'") + lua_tostring(L, index) + "'";
+  if (lua_type(L, index) == LUA_TSTRING) {
+    size_t length = 0;
+    const char* text = lua_tolstring(L, index, &length);
+    got = quoted(text, length);
+  }
   if (lua_isnone(L, index)) got = "nothing";
   return BadArgument("expected " + what + ", got " + got);
 }

@@ -180,7 +180,8 @@ struct Value<T> {
 template <>
 struct Value<double> {
   static double check(lua_State* L, int index) {
-    if (lua_type(L, index) != LUA_TNUMBER) throw expected(L, index, "a number");
+    if (lua_type(L, index) != LUA_TNUMBER || std::isnan(lua_tonumber(L, index)))
+      throw expected(L, index, "a number");
     return lua_tonumber(L, index);
   }
   static void push(lua_State* L, double value) { lua_pushnumber(L, value); }

@@ -325,8 +325,14 @@ bool in_child() { return parent_channel() != nullptr; }
 
 // ---- methods of a helper
 
+/// A wait's timeout; -1, for ever, where none was said.
+double patience(std::optional<double> seconds) {
+  if (seconds && *seconds < 0) throw lua::BadArgument("argument 2: expected seconds, 0 or more");
+  return seconds.value_or(-1);
+}
+
 std::optional<int> wait_helper(Helper& helper, std::optional<double> timeout) {
-  const auto ended = helper.wait(timeout.value_or(-1));
+  const auto ended = helper.wait(patience(timeout));
   return ended ? std::optional<int>(ended->shell()) : std::nullopt;
 }
 bool kill_helper(Helper& helper, lua::Signal signal) { return helper.kill(signal.number); }
@@ -334,7 +340,7 @@ bool kill_helper(Helper& helper, lua::Signal signal) { return helper.kill(signal
 // ---- methods of a process
 
 std::optional<int> wait_shell(Process& process, std::optional<double> timeout) {
-  const auto ended = process.wait(timeout.value_or(-1));
+  const auto ended = process.wait(patience(timeout));
   return ended ? std::optional<int>(ended->shell()) : std::nullopt;
 }
 std::optional<std::map<std::string, int>> status(Process& process) {

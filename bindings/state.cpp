@@ -102,6 +102,20 @@ constexpr luaL_Reg kModules[] = {{"mount", open_mount},       {"net", open_net},
                                  {"log", open_log},           {"gate", open_gate}, {"running", open_running},
                                  {"policy", open_policy}};
 
+/// The submodule of luabox.sys (at 1) that has a primitive called `name`, which is left on the stack; nullptr
+/// and nothing where none has.
+const char* module_with(lua_State* L, const std::string& name) {
+  for (const auto& module : kModules) {
+    lua_getfield(L, 1, module.name);
+    lua_pushlstring(L, name.data(), name.size());
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_isfunction(L, -1)) return module.name;
+    lua_pop(L, 1);
+  }
+  return nullptr;
+}
+
 /// Opens one submodule of luabox.sys when it is first touched: a run pays only for what it uses.
 int open_on_demand(lua_State* L) {
   const std::string name = lua_isstring(L, 2) ? lua_tostring(L, 2) : "";
@@ -114,10 +128,16 @@ int open_on_demand(lua_State* L) {
     lua_rawset(L, 1);
     return 1;
   }
+  const char* const home = module_with(L, name);
+  // The two that change what "/" is stand beside exec, too.
+  if (home != nullptr && (name == "pivot_root" || name == "chroot")) return 1;
   std::vector<std::string_view> known;
   for (const auto& module : kModules) known.emplace_back(module.name);
+  const std::string there =
+      home != nullptr ? std::string(" (it is luabox.sys.") + home + "." + name + ")" : "";
   return lua::guard(L, [&](lua_State*) -> int {
-    throw Error::invalid("luabox.sys", name, "no such primitive" + lua::suggestion(name, known));
+    throw Error::invalid("luabox.sys", name,
+                         "no such primitive" + (there.empty() ? lua::suggestion(name, known) : there));
   });
 }
 

@@ -172,6 +172,17 @@ function rootfs.step.undo(this)
   mounts.release(this)
 end
 
+--- A file system that can't hold the container's changes (an overlay itself, NFS) is named by who chose it.
+local function overlay_of(this, options)
+  local ok, result = errors.try(sys.mount.make_overlay, options)
+  if ok then return result end
+  if result.message:find("as upperdir", 1, true) then
+    local chosen = this.layer.kept and "persist elsewhere" or "LUABOX_IMAGES to a folder elsewhere"
+    result.message = ("the file system of %s can't hold an overlay's changes: set %s, on ext4, xfs, btrfs or tmpfs"):format(this.layer.path, chosen)
+  end
+  error(result, 0)
+end
+
 --- The tree that becomes "/", with its flags, attached where this namespace alone sees it.
 local function attach_root(this)
   local root, place = this.config.rootfs, this.rootfs_path
@@ -183,8 +194,7 @@ local function attach_root(this)
     for i, path in ipairs(root.layers or {}) do lower[i] = mounts.held(this, path) end
     lower[#lower + 1] = mounts.held(this, this.rootfs_path)
     local folder = this.layer.kept and mounts.held(this, this.layer.path) or this.layer.path
-    tree = sys.mount.make_overlay { lower = lower, upper = folder .. "/upper", work = folder .. "/work",
-      userxattr = this.config.users ~= nil }
+    tree = overlay_of(this, { lower = lower, upper = folder .. "/upper", work = folder .. "/work", userxattr = this.config.users ~= nil })
   else
     tree = sys.mount.copy_of(mounts.held(this, this.rootfs_path), { recursive = true })
   end

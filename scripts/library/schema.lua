@@ -9,8 +9,10 @@ local schema = {}
 --- One line, whatever is in it.
 local function printable(text) return (text:gsub("%c", function(byte) return ("\\%d"):format(byte:byte()) end)) end
 
+local MOST_SHOWN = 200
+
 local function show(value)
-  if type(value) == "string" then return "'" .. printable(value) .. "'" end
+  if type(value) == "string" then return "'" .. printable(value:sub(1, MOST_SHOWN)) .. (#value > MOST_SHOWN and "...'" or "'") end
   if type(value) == "table" then return "a table" end
   if type(value) == "function" then return "a function" end
   return tostring(value)

@@ -129,6 +129,13 @@ if [ "$(id -u)" = 0 ]; then
   tells "a state that can't be written" 125 "luabox: open $work/ro/.lock: Read-only file system" env LUABOX_STATE="$work/ro" "$LUABOX" run box.lua
   tells "images that can't be written" 125 "luabox: mkdir $work/ro/x: Read-only file system" env LUABOX_IMAGES="$work/ro/x" "$LUABOX" image import - x
   umount ro
+  script "rootfs = directory { '$work/rootfs', persist = '$work/ro/kept' }" "command = { '/bin/echo', 'hi' }"
+  sed -i 2d box.lua
+  mount -t tmpfs none ro && mkdir ro/lower ro/upper ro/work && mount -t overlay -o lowerdir=ro/lower,upperdir=ro/upper,workdir=ro/work none ro
+  tells "changes that can't be kept on an overlay" 125 \
+    "luabox: box.lua:1: the file system of $work/ro/kept can't hold an overlay's changes: set persist elsewhere, on ext4, xfs, btrfs or tmpfs" "$LUABOX" run box.lua
+  umount ro; umount ro
+  script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
   tells "no /proc" 125 "luabox: /proc is not mounted here, and luabox can't work without it" \
     unshare --mount sh -c 'umount -l /proc; exec "$LUABOX" run box.lua'
 else

@@ -251,4 +251,27 @@ test("a primitive that is not there is named with the nearest", function()
   check.raises("no such primitive (did you mean 'cgroup'?)", function() return sys.cgruop end)
 end)
 
+test("one that stands in a module is named with it; pivot_root and chroot stand beside exec, too", function()
+  check.raises("umask: no such primitive (it is luabox.sys.user.umask)", function() return sys.umask end)
+  check.raises("bind: no such primitive (it is luabox.sys.mount.bind)", function() return sys.bind end)
+  check.equal(sys.pivot_root, sys.mount.pivot_root)
+  check.equal(sys.chroot, sys.mount.chroot)
+end)
+
+test("a time to wait is a number of seconds, and no less than none", function()
+  local process = sys.clone({}, function() sys.exec { "sleep", "100" } end)
+  process:release()
+  check.raises("wait: argument 2: expected seconds, 0 or more", process.wait, process, -1)
+  check.raises("wait: argument 2: expected a number", process.wait, process, 0 / 0)
+  process:kill "KILL"
+  check.equal(process:wait(), 137)
+end)
+
+test("an error quotes the beginning of a long text, on one line", function()
+  local ok, problem = pcall(sys.redirect, ("x"):rep(1000) .. "\n", 0)
+  check.equal(ok, false)
+  check.equal(problem.message, "redirect: argument 1: expected a descriptor, got '" .. ("x"):rep(100) .. "...'")
+  check.raises("got 'a\\10b'", sys.redirect, "a\nb", 0)
+end)
+
 harness.finish()
