@@ -15,7 +15,7 @@ script "name = '$mark'" "hostname = 'web'" "env = { PS1 = 'in> ' }" "command = {
 up() { "$LUABOX" list | grep -q "^$mark .*running"; }
 within 5 up || failed "(the container runs)" "$(cat run.out)"
 
-pane new-session -d -x 90 -y 30 "env PS1='host> ' LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
+pane new-session -d -x 90 -y 30 "env HISTFILE= PS1='host> ' LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
 screen() { pane capture-pane -p; }
 shows() { screen | grep -qE -- "$1"; }
 type() { pane send-keys -l "$1"; pane send-keys Enter; }

@@ -85,7 +85,7 @@ socket=luabox-repl-$$
 unset TMUX
 pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
 trap 'pane kill-server 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-pane new-session -d -x 90 -y 30 "env PS1='host> ' HOME=$HOME XDG_STATE_HOME=$XDG_STATE_HOME LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
+pane new-session -d -x 90 -y 30 "env HISTFILE= PS1='host> ' HOME=$HOME XDG_STATE_HOME=$XDG_STATE_HOME LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
 screen() { pane capture-pane -p; }
 shows() { screen | grep -qE -- "$1"; }
 type() { pane send-keys -l "$1"; pane send-keys Enter; }

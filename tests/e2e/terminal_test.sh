@@ -9,7 +9,7 @@ unset TMUX
 pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
 trap 'pane kill-server 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
 
-pane new-session -d -x 90 -y 30 "env PS1='host> ' LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
+pane new-session -d -x 90 -y 30 "env HISTFILE= PS1='host> ' LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
 screen() { pane capture-pane -p; }
 shows() { screen | grep -qE -- "$1"; }
 # type TEXT: a line; keys KEY...: as tmux calls them
