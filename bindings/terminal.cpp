@@ -140,6 +140,7 @@ void ignore(Interrupts& interrupts) {
 /// interrupts:release(): signals end luabox again
 int release_interrupts(lua_State* L) {
   ::alarm(0);
+  if (deadline != 0) ::signal(SIGALRM, SIG_DFL);
   deadline = 0;
   lua::Value<Interrupts>::use_up(L, 1, "release");
   return 0;
