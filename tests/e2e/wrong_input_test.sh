@@ -44,14 +44,19 @@ printf '\177ELF\0\0' > binary
 head -c 100000000 /dev/zero > huge.lua
 printf 'return container {\n  rootfs = \n' > cut.lua
 cp box.lua secret.lua; chmod 000 secret.lua
+# unread NAME TEXT SCRIPT: check tells it as a finding, for editors; run and explain fail.
+unread() {
+  for command in run explain; do tells "$command: $1" 125 "luabox: $2" "$LUABOX" $command "$3"; done
+  tells "check: $1" 1 "$3:1:1: $2" "$LUABOX" check "$3"
+}
+unread "no such script" "open nosuch.lua: No such file or directory" nosuch.lua
+unread "a folder" "rootfs is a folder, not a script" rootfs
+unread "no name" "expected the name of a script, got ''" ""
+unread "an empty script" "empty.lua is empty, expected a script" empty.lua
 for command in run check explain; do
-  tells "$command: no such script" 125 "luabox: open nosuch.lua: No such file or directory" "$LUABOX" $command nosuch.lua
-  tells "$command: a folder" 125 "luabox: rootfs is a folder, not a script" "$LUABOX" $command rootfs
-  tells "$command: no name" 125 "luabox: expected the name of a script, got ''" "$LUABOX" $command ""
-  tells "$command: an empty script" 125 "luabox: empty.lua is empty, expected a script" "$LUABOX" $command empty.lua
   tells "$command: a binary file" 125 "luabox: binary is a binary file, expected a script in text" "$LUABOX" $command binary
-  tells "$command: a huge file" 125 "luabox: read huge.lua: File too large" "$LUABOX" $command huge.lua
 done
+unread "a huge file" "read huge.lua: File too large" huge.lua
 tells "run: unfinished Lua" 125 "luabox: cut.lua:3: unexpected symbol near '<eof>'" "$LUABOX" run cut.lua
 tells "check: unfinished Lua" 1 "cut.lua:3:1: unexpected symbol near '<eof>'" "$LUABOX" check cut.lua
 chmod 755 .
