@@ -44,19 +44,14 @@ printf '\177ELF\0\0' > binary
 head -c 100000000 /dev/zero > huge.lua
 printf 'return container {\n  rootfs = \n' > cut.lua
 cp box.lua secret.lua; chmod 000 secret.lua
-# unread NAME TEXT SCRIPT: check tells it as a finding, for editors; run and explain fail.
-unread() {
-  for command in run explain; do tells "$command: $1" 125 "luabox: $2" "$LUABOX" $command "$3"; done
-  tells "check: $1" 1 "$3:1:1: $2" "$LUABOX" check "$3"
-}
-unread "no such script" "open nosuch.lua: No such file or directory" nosuch.lua
-unread "a folder" "rootfs is a folder, not a script" rootfs
-unread "no name" "expected the name of a script, got ''" ""
-unread "an empty script" "empty.lua is empty, expected a script" empty.lua
 for command in run check explain; do
+  tells "$command: no such script" 125 "luabox: open nosuch.lua: No such file or directory" "$LUABOX" $command nosuch.lua
+  tells "$command: a folder" 125 "luabox: rootfs is a folder, not a script" "$LUABOX" $command rootfs
+  tells "$command: no name" 125 "luabox: expected the name of a script, got ''" "$LUABOX" $command ""
+  tells "$command: an empty script" 125 "luabox: empty.lua is empty, expected a script" "$LUABOX" $command empty.lua
   tells "$command: a binary file" 125 "luabox: binary is a binary file, expected a script in text" "$LUABOX" $command binary
+  tells "$command: a huge file" 125 "luabox: read huge.lua: File too large" "$LUABOX" $command huge.lua
 done
-unread "a huge file" "read huge.lua: File too large" huge.lua
 tells "run: unfinished Lua" 125 "luabox: cut.lua:3: unexpected symbol near '<eof>'" "$LUABOX" run cut.lua
 tells "check: unfinished Lua" 1 "cut.lua:3:1: unexpected symbol near '<eof>'" "$LUABOX" check cut.lua
 chmod 755 .
@@ -130,13 +125,13 @@ tells "LC_ALL=C" 0 '"日本"' env LC_ALL=C "$LUABOX" -e '"日本"'
 tells "a state where no folder can be" 125 "luabox: mkdir /proc/none: No such file or directory" env LUABOX_STATE=/proc/none "$LUABOX" run box.lua
 tells "a state that is no folder" 125 "luabox: open /dev/null/.lock: Not a directory" env LUABOX_STATE=/dev/null "$LUABOX" run box.lua
 if [ "$(id -u)" = 0 ]; then
-  mkdir ro && mount -t tmpfs -o ro none ro
+  mkdir ro && mount -t tmpfs -o ro,mode=755 none ro
   tells "a state that can't be written" 125 "luabox: open $work/ro/.lock: Read-only file system" env LUABOX_STATE="$work/ro" "$LUABOX" run box.lua
   tells "images that can't be written" 125 "luabox: mkdir $work/ro/x: Read-only file system" env LUABOX_IMAGES="$work/ro/x" "$LUABOX" image import - x
   umount ro
   script "rootfs = directory { '$work/rootfs', persist = '$work/ro/kept' }" "command = { '/bin/echo', 'hi' }"
   sed -i 2d box.lua
-  mount -t tmpfs none ro && mkdir ro/lower ro/upper ro/work && mount -t overlay -o lowerdir=ro/lower,upperdir=ro/upper,workdir=ro/work none ro
+  mount -t tmpfs -o mode=755 none ro && mkdir ro/lower ro/upper ro/work && mount -t overlay -o lowerdir=ro/lower,upperdir=ro/upper,workdir=ro/work none ro
   tells "changes that can't be kept on an overlay" 125 \
     "luabox: box.lua:1: the file system of $work/ro/kept can't hold an overlay's changes: set persist elsewhere, on ext4, xfs, btrfs or tmpfs" "$LUABOX" run box.lua
   umount ro; umount ro
