@@ -54,6 +54,7 @@ tab() {
 try_in() { # SHELL COMMAND...
   local shell=$1; shift
   pane kill-server 2>/dev/null
+  socket=luabox-completion-$$-$shell  # a server of its own: one that is ending would still take the session, and end with it
   pane new-session -d -x 100 -y 30 "cd $work; env -u LUABOX HOME=$work XDG_CONFIG_HOME=$work/.config XDG_DATA_HOME=$work/.data PATH=$work/bin:$PATH \
     LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES LUABOX_PATH=$work/commands $*"
   within 40 shows '> *$' || failed "($shell has a prompt)" "$(screen | grep .)"
