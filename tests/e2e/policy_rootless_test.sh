@@ -14,7 +14,7 @@ trap 'cd /; umount /dev/net/tun 2>/dev/null; umount /etc; umount /etc/passwd /et
 grant() { echo "boxer:$first_id:65536" | tee /etc/subuid > /etc/subgid; }
 policy() { cat > /etc/luabox/policy.d/10-site.lua; }
 images=$user_home/.local/share/luabox/images
-remains() { ls -A "$work/run/luabox" "$images/.layers" 2>/dev/null | grep -vE '^\.(lock|failure\.json)$|:$|^$'; pgrep -u $user_id -a; }
+remains() { ls -A "$work/run/luabox" "$images/.layers" 2>/dev/null | grep -vE '^\.(lock|pasta|failure\.json)$|:$|^$'; pgrep -u $user_id -a; }
 nothing_remains() { [ -z "$(remains)" ]; }
 leaves_nothing() { if within 5 nothing_remains; then ok "$1"; else failed "$1" "$(remains)"; fi; }
 
