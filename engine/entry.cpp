@@ -42,8 +42,9 @@ using luabox::bare::call;
 extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_early(long* stack) {
   const char self[] = {'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'e', 'x', 'e', 0};
   const char empty[] = {0};
-  for (long i = 1; i <= stack[0]; ++i)
-    if (stack[i] != 0 && names_descriptor(reinterpret_cast<const char*>(stack[i]))) return;
+  char** const arguments = reinterpret_cast<char**>(stack + 1);
+  for (long i = 0; i < stack[0]; ++i)
+    if (names_descriptor(arguments[i])) return;
   if (call(SYS_close_range, 3, ~0U, 0) < 0) return;
   const long opened = call(SYS_open, address(self), O_PATH | O_CLOEXEC);
   if (opened < 0) return;
@@ -60,7 +61,6 @@ extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_
   attributes.attr_clr = attributes.propagation = attributes.userns_fd = 0;
   if (call(SYS_mount_setattr, tree, address(empty), AT_EMPTY_PATH, address(&attributes), sizeof attributes) ==
       0) {
-    char** const arguments = reinterpret_cast<char**>(stack + 1);
     call(SYS_execveat, tree, address(empty), address(arguments), address(arguments + stack[0] + 1),
          AT_EMPTY_PATH);
   }
