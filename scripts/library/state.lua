@@ -107,6 +107,16 @@ local FOLDER = { mode = 457 }
 --- Makes the folder of the state, where there is none.
 function state.prepare() sys.file.make_directories(state.folder(), FOLDER) end
 
+--- A folder of one's own that everybody can write to, as a tmpfs is when it is mounted, is closed while nobody has been there yet.
+local function close(path, mode)
+  if #sys.file.list(path, { limit = 1 }) > 0 then return false end
+  local root = sys.mount.root(path)
+  root:chmod("/", "711")
+  if #sys.file.list(path, { limit = 1 }) == 0 then return true end
+  root:chmod("/", mode)  -- somebody was faster
+  return false
+end
+
 --- What a record lists is removed, so nobody else may have written one.
 local function check_own(path)
   local status = sys.file.status(path)
@@ -114,7 +124,7 @@ local function check_own(path)
   if status.uid ~= sys.uid() then
     errors.raise("%s belongs to another user (uid %d): luabox keeps its state in a folder of one's own", path, status.uid)
   end
-  if status.kind == "directory" and status.mode:match "[2367]$" then
+  if status.kind == "directory" and status.mode:match "[2367]$" and not ungoverned(close, path, status.mode) then
     errors.raise("everybody can write to %s: luabox keeps its state in a folder of one's own", path)
   end
 end

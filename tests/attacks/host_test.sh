@@ -66,6 +66,8 @@ for mode in 777 711; do
   holds "but told ($mode)" "a folder of one's own" "$(cat gc.out)"
 done
 chmod 777 shared; holds "a state folder that everybody can write to is refused" "everybody can write" "$(LUABOX_STATE=$work/shared run box.lua 2>&1)"
+mkdir -m 1777 fresh; LUABOX_STATE=$work/fresh run box.lua > fresh.out 2>&1
+equal "an empty one, as a tmpfs just mounted is, is closed first" "711 " "$(stat -c %a fresh) $(grep 'write to' fresh.out)"
 other ln -s "$user_home" "/tmp/luabox-$user_id"; mkdir "$user_home/letters"; touch "$user_home/letters/thesis"; chown -R $user_id:$user_id "$user_home"
 setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$user_home" HOME="$user_home" PATH="$PATH" "$work/luabox" gc > /dev/null 2>&1
 equal "another user's symlink in /tmp is not taken for one's own state" thesis "$(ls "$user_home/letters")"
