@@ -104,17 +104,22 @@ end
 -- 0711: a container's root in a user namespace of its own has to pass through, and to list nothing. Records are 0600.
 local FOLDER = { mode = 457 }
 
---- Makes the folder of the state, where there is none.
-function state.prepare() sys.file.make_directories(state.folder(), FOLDER) end
+local function open_to_all(status) return status.kind == "directory" and status.mode:match "[2367]$" ~= nil end
 
 --- A folder of one's own that everybody can write to, as a tmpfs is when it is mounted, is closed while nobody has been there yet.
-local function close(path, mode)
-  if #sys.file.list(path, { limit = 1 }) > 0 then return false end
+local function close(path)
+  local before = sys.file.status(path)
+  if #sys.file.list(path, { limit = 1 }) > 0 then return not open_to_all(sys.file.status(path)) end  -- another luabox may have closed it
   local root = sys.mount.root(path)
   root:chmod("/", "711")
-  if #sys.file.list(path, { limit = 1 }) == 0 then return true end
-  root:chmod("/", mode)  -- somebody was faster
-  return false
+  for _, name in ipairs(sys.file.list(path)) do
+    local status = sys.file.status(path .. "/" .. name)
+    if status and status.uid ~= sys.uid() then
+      root:chmod("/", before.mode)
+      return false
+    end
+  end
+  return true
 end
 
 --- What a record lists is removed, so nobody else may have written one.
@@ -124,14 +129,21 @@ local function check_own(path)
   if status.uid ~= sys.uid() then
     errors.raise("%s belongs to another user (uid %d): luabox keeps its state in a folder of one's own", path, status.uid)
   end
-  if status.kind == "directory" and status.mode:match "[2367]$" and not ungoverned(close, path, status.mode) then
+  if open_to_all(status) and not ungoverned(close, path) then
     errors.raise("everybody can write to %s: luabox keeps its state in a folder of one's own", path)
   end
 end
 
-local function with_lock(folder, f)
+local function prepare(folder)
   sys.file.make_directories(folder, FOLDER)
   check_own(folder)
+end
+
+--- Makes the folder of the state, where there is none; raises where others could write to it.
+function state.prepare() prepare(state.folder()) end
+
+local function with_lock(folder, f)
+  prepare(folder)
   local lock = sys.file.lock(folder .. "/.lock", { wait = true })
   local ok, result = pcall(f)
   lock:release()
