@@ -5,7 +5,7 @@
 mark=coming-
 make_rootfs rootfs
 echo 'nobody:x:65534:65534::/:/bin/sh' >> rootfs/etc/passwd
-mkdir volume work upper scratch; echo "in the volume" > volume/here; touch work/from_work
+mkdir volume data upper scratch; echo "in the volume" > volume/here; touch data/from_data
 chmod 755 "$work"  # a root that is mapped to others passes through
 
 declare -A command wanted
