@@ -62,7 +62,7 @@ end
 local function class_of(value)
   if require("luabox.container").is(value) then return "luabox.Container" end
   if require("luabox.execution").is(value) then return "luabox.Execution" end
-  local about = type(value) == "table" and getmetatable(value)
+  local about = type(value) == "table" and debug.getmetatable(value)
   if type(about) == "table" and rawget(about, "class") then return about.class end
   local meta = type(value) == "userdata" and getmetatable(value)
   return type(meta) == "string" and "luabox.sys." .. meta:sub(1, 1):upper() .. meta:sub(2) or nil
@@ -73,7 +73,7 @@ local function name_of_method(value, scope)
   if type(value) ~= "function" then return nil end
   for _, owner in next, scope.own do
     local class, meta = class_of(owner), debug.getmetatable(owner)
-    for _, methods in ipairs { class and rawget(meta, "methods") or {}, class and rawget(meta, "__index") or {} } do
+    for _, methods in ipairs(class and { rawget(meta, "methods") or {}, rawget(meta, "__index") or {}, meta } or {}) do
       for name, each in pairs(type(methods) == "table" and methods or {}) do
         if rawequal(each, value) then return class:match "[%w_]+$" .. ":" .. name end
       end
@@ -240,8 +240,16 @@ local function marked(problem)
   return ("\n%s%s\n%s| %s%s"):format(margin, line, (" "):rep(#margin - 2), before, ("^"):rep(to - from + 1))
 end
 
+-- What a container has only at times: c.cgroup.memory before c:start().
+local AT_TIMES = {
+  cgroup = "the container has no cgroup: it was not started, or it has no limit", mounts = "the container was not started: it has no mounts yet",
+  process = "the container was not started: it has no process yet",
+}
+
 --- Lua doesn't say whose method there is none of: the nearest of all.
 local function suggest_method(problem)
+  local absent = AT_TIMES[problem.message:match "^attempt to index field '([%w_]+)' %(a nil value%)$"]
+  if absent then problem.message = absent end
   local name = problem.message:match "^attempt to call method '([%w_]+)' %(a nil value%)$"
   if not name then return end
   local names = {}

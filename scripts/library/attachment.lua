@@ -1,50 +1,17 @@
 -- attachment.lua: a container that runs, as a prompt has it: c.cgroup.memory = "1GiB", c:exec { "sh" }, c:stats(), c.mounts.
-local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local running = require "luabox.running"
 local units = require "luabox.units"
 
 local attachment = {}
 
-local function names_of_limits()
-  local reference, names = require "luabox.reference", {}
-  for _, field in ipairs(reference.fields_of(reference.find "CgroupLimits")) do
-    if field.name:match "^%a" then names[#names + 1] = field.name end
-  end
-  return names
-end
-
---- Its limits as a table: reading a key asks the kernel, setting one tells it.
-local function limits_of(container)
+local function cgroup_of(container)
   local group = container:cgroup()
   if not group then errors.raise("the container '%s' has no cgroup of its own", container.name) end
-  return setmetatable({}, {
-    __index = function(_, key)
-      local value = group:read(key)
-      return tonumber(value) or value
-    end,
-    __newindex = function(_, key, value) container:update { [key] = value } end,
-    names = names_of_limits(),
-    __tostring = function() return "<limits " .. table.concat(group:paths(), " ") .. ">" end,
-  })
+  return require("luabox.own_cgroup").of(group, function(limits) container:update(limits) end)
 end
 
---- \040 and the like, as proc(5) writes blanks in paths.
-local function plain(text)
-  return (text:gsub("\\(%d%d%d)", function(digits) return string.char(tonumber(digits, 8)) end))
-end
-
---- What is mounted in it, in the kernel's words: { target =, type =, source =, options = }.
-local function mounts_of(container)
-  local list = {}
-  for line in sys.file.read(("/proc/%d/mountinfo"):format(container.process:pid())):gmatch "[^\n]+" do
-    local target, options, kind, source = line:match "^%d+ %d+ %S+ %S+ (%S+) (%S+) .-%- (%S+) (%S+)"
-    if target then list[#list + 1] = { target = plain(target), type = kind, source = plain(source), options = options } end
-  end
-  return list
-end
-
-local VIEWS = { cgroup = limits_of, mounts = mounts_of }
+local VIEWS = { cgroup = cgroup_of, mounts = function(container) return container:mounts() end }
 
 -- What stands behind each: it is not within the reach of what is typed, which policies may govern.
 local behind = setmetatable({}, { __mode = "k" })
@@ -87,7 +54,7 @@ function attachment.to(name)
     __tostring = function()
       return ("<container %s, process %d, %s>"):format(found.name, found.process:pid(), found:alive() and "running" or "ended")
     end,
-    class = "luabox.Attachment", views = VIEWS, methods = METHODS, names = { "cgroup", "mounts" },
+    class = "luabox.Attachment", views = VIEWS, methods = METHODS, names = function() return { "name", "config", "cgroup", "mounts" } end,
   })
   behind[attached] = found
   return attached

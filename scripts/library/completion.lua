@@ -99,7 +99,7 @@ local function names_in(value, methods)
     end
     local meta = debug.getmetatable(from)
     if type(meta) ~= "table" then return end
-    for _, name in ipairs(rawget(meta, "names") or {}) do names[#names + 1] = name end
+    for _, name in ipairs(not methods and rawget(meta, "names") and rawget(meta, "names")() or {}) do names[#names + 1] = name end
     add(rawget(meta, "methods"))
     add(rawget(meta, "__index"))
   end

@@ -14,7 +14,15 @@ local users = require "luabox.users"
 
 ---@class luabox.Container
 local Container = {}
-Container.__index = Container
+
+-- What is made when it is asked for: its cgroup as a script has it, and what is mounted in it while it runs.
+Container.views = {}
+
+function Container:__index(key)
+  local view = Container.views[key]
+  if view then return view(self) end
+  return Container[key]
+end
 
 local function name_like(pattern, expected)
   return function(value)
@@ -243,8 +251,8 @@ local function settle(self)
   if self.rootless or not confinement.has(self.granted, "mknod") and #self.devices == 0 then config.device_rules = nil end
   self.device_rules = config.device_rules
   self.cgroup_keys = limits.keys(config)
-  self.mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts, config.default_mounts), {}, {}
-  for i, mount in ipairs(self.mounts) do
+  self.all_mounts, self.mounted, self.targets = mounts.with_defaults(config.mounts, config.default_mounts), {}, {}
+  for i, mount in ipairs(self.all_mounts) do
     self.mounted[mount.target], self.targets[i] = true, mounts.target_of(mount)
   end
   mounts.check(self)
@@ -266,6 +274,8 @@ end
 local admitted = setmetatable({}, { __mode = "k" })
 
 local function started(self) return admitted[self] or self end
+
+local function running_of(this) return require("luabox.running").of(this.described) end
 
 local function bring_up(self)
   self.steps = without_shared(steps_of(self), self.namespaces)
@@ -328,8 +338,8 @@ function Container:destroy()
   if not this.process then return end
   local ok, problem = errors.try(lifecycle.destroy, this)
   admitted[self] = nil
-  this.process, this.cgroup, this.master = nil, nil, nil
-  self.process, self.cgroup, self.master = nil, nil, nil
+  this.process, this.group, this.master = nil, nil, nil
+  self.process, self.master = nil, nil
   if not ok then error(problem, 0) end
 end
 
@@ -338,21 +348,44 @@ end
 function Container:exec(options)
   local this = started(self)
   if not this.process then errors.raise "the container is not running" end
-  return require("luabox.running").of(this.described):exec(options)
+  return running_of(this):exec(options)
 end
 
 --- CPU, memory, pids and io that it has used, in base units.
 function Container:stats()
   local this = started(self)
-  if not this.cgroup then errors.raise "the container is not running" end
-  return this.cgroup:stats()
+  if not this.process then errors.raise "the container is not running" end
+  if not this.group then errors.raise("the container '%s' has no cgroup that counts", this.name) end
+  return this.group:stats()
 end
 
 --- Sets limits while it runs: c:update { memory = "1GiB" }, in the words of its field cgroup.
 function Container:update(values)
   local this = started(self)
   if not this.process then errors.raise "the container is not running" end
-  require("luabox.running").of(this.described):update(values)
+  running_of(this):update(values)
+end
+
+--- Before it runs a write is a part of its start, of which there is no more in its record than the start has.
+local function update_early(this, limits)
+  if sys.policy.active() then
+    limits = require("luabox.policy").admit_update({ name = this.name, facts = this.facts }, limits, this.where)
+  end
+  require("luabox.own_cgroup").check_part(this.name, this.group, limits)
+  this.group:write(limits)
+end
+
+function Container.views.cgroup(self)
+  local this = started(self)
+  if not this.group then return nil end
+  return require("luabox.own_cgroup").of(this.group, function(limits)
+    if this.described then running_of(this):update(limits) else update_early(this, limits) end
+  end)
+end
+
+function Container.views.mounts(self)
+  local this = started(self)
+  return this.described and this.process and running_of(this):mounts() or nil
 end
 
 --- start, wait and destroy in one. Returns what wait returns.
@@ -402,7 +435,7 @@ function start_governed(self)
   if not ok then error(result, 0) end
   admitted[self] = result
   for _, field in ipairs { "master", "name", "id", "terminal" } do self[field] = result[field] end
-  self.process, self.cgroup = policy.process_view(result), policy.cgroup_view(result)
+  self.process = policy.process_view(result)
   return self
 end
 

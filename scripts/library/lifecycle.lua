@@ -82,7 +82,7 @@ end
 
 --- A process for which there is nothing to attach does not wait to be released.
 local function clone(this)
-  local options = { namespaces = namespaces_of(this.steps), cgroup = this.cgroup, released = not has(this, "attach") }
+  local options = { namespaces = namespaces_of(this.steps), cgroup = this.group, released = not has(this, "attach") }
   local process = sys.clone(options, function(parent)
     this.parent = parent
     each(this, "enter")
@@ -154,7 +154,7 @@ end
 
 --- Starts the container; it runs its command when this returns. Raises what any step raised, here or inside, and leaves nothing.
 function lifecycle.start(this)
-  this.undos = {}
+  this.undos, this.described = {}, nil
   local ok, problem = errors.try(bring_up, this)
   if ok then return this end
   problem = explain(this, problem)

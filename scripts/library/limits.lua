@@ -85,9 +85,9 @@ end
 
 function limits.step.prepare(this)
   at_line_of_key(this, function()
-    this.cgroup = sys.cgroup.create(this.name, options_of(this))
-    this.cgroup:keep()  -- the record removes it, in whatever way this process ends
-    this.cgroup:write(this.cgroup_keys)
+    this.group = sys.cgroup.create(this.name, options_of(this))
+    this.group:keep()  -- the record removes it, in whatever way this process ends
+    this.group:write(this.cgroup_keys)
   end)
 end
 
@@ -103,9 +103,9 @@ end
 --- Which limit was reached. A kill is counted where the process was, whichever limit was the cause: if the cgroup's own was never nearly
 --- reached, it was another.
 local function memory_limit(this)
-  local ok, text = pcall(this.cgroup.read, this.cgroup, "memory.limit_in_bytes")
+  local ok, text = pcall(this.group.read, this.group, "memory.limit_in_bytes")
   local bytes = ok and tonumber(text)
-  local memory = this.cgroup:stats().memory
+  local memory = this.group:stats().memory
   if not bytes or bytes >= 2 ^ 60 or memory and memory.peak and memory.peak < 0.9 * bytes then
     return is_below_others(this) and "of a cgroup above" or "of the host"
   end
@@ -117,8 +117,8 @@ end
 
 --- "memory limit 100 MB reached" when the OOM killer took a process of the container; nil otherwise.
 function limits.verdict(this)
-  if not this.cgroup then return nil end
-  local ok, kills = pcall(this.cgroup.oom_kills, this.cgroup)
+  if not this.group then return nil end
+  local ok, kills = pcall(this.group.oom_kills, this.group)
   if not ok or not kills or kills == 0 then return nil end
   return ("memory limit %s reached"):format(memory_limit(this))
 end

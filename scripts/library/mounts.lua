@@ -237,7 +237,7 @@ local SEALED = { read_only = true, nosuid = true, nodev = true, noexec = true }
 
 --- The hierarchies in which the container has a cgroup, read-only; the container's own is their root (its cgroup namespace).
 function perform.cgroupfs(mount, this)
-  local hierarchies = this.cgroup and this.cgroup:hierarchies() or {}
+  local hierarchies = this.group and this.group:hierarchies() or {}
   if #hierarchies == 1 and hierarchies[1].version == 2 then
     sys.mount.make("cgroup2", { flags = SEALED }):attach(this.root, mount.target, DIRECTORY)
     return
@@ -272,7 +272,7 @@ local function is_volume(mount) return mount.idmap or mount.propagation and moun
 
 --- Calls `f` for each mount of that kind; an error carries its line.
 local function each_volume(this, f)
-  for _, mount in ipairs(this.mounts) do
+  for _, mount in ipairs(this.all_mounts) do
     if is_volume(mount) then
       local ok, problem = errors.try(f, mount)
       if not ok then

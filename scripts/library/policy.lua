@@ -196,7 +196,7 @@ function policy.request(this, name)
   request.rootfs = rootfs_of(config.rootfs, this.where, this.agreed)
   request.image = config.rootfs.kind == "image" and config.rootfs.name or nil
   request.mounts = {}
-  for i, mount in ipairs(this.mounts) do request.mounts[i] = mount_of(mount, this.agreed) end
+  for i, mount in ipairs(this.all_mounts) do request.mounts[i] = mount_of(mount, this.agreed) end
   request.namespaces = namespaces_of(this, this.agreed)
   request.namespaces.user = config.users and "new" or "host"
   request.network = policy.plain(config.network) or (this.namespaces.net == "host" and "host" or "none")
@@ -279,25 +279,6 @@ function policy.ask(kind, request, where, revised)
   error(answer, 0)
 end
 
-local READ_ONLY = { "hierarchies", "read", "plan", "paths", "exists", "processes", "oom_event", "oom_kills", "stats", "freeze", "thaw", "kill" }
-
---- The cgroup of the container `this` as its script has it: what it writes is an update, which the rules are asked about.
-function policy.cgroup_view(this)
-  local group = this.cgroup
-  if not group then return nil end
-  local methods = {}
-  for _, name in ipairs(READ_ONLY) do methods[name] = function(_, ...) return group[name](group, ...) end end
-  function methods.write(_, limits)
-    if this.described then return require("luabox.running").of(this.described):update(limits) end
-    group:write(policy.admit_update({ name = this.name, facts = this.facts }, limits, this.where))
-  end
-  return setmetatable({}, {
-    __index = function(_, key) return methods[key] or group:read(key) end,
-    __newindex = function(_, key, value) methods.write(nil, { [key] = value }) end,
-    __metatable = "cgroup",
-  })
-end
-
 --- `methods` of `object`, and no others.
 local function narrowed(object, methods)
   local result = {}
@@ -320,7 +301,7 @@ end
 --- What a step of the script's own is given: nothing of the library's, and of the primitives what a container's command could do as well.
 local function view(this)
   local all = not this.narrow
-  return { config = policy.plain(this.config), name = this.name, id = this.id, cgroup = policy.cgroup_view(this),
+  return { config = policy.plain(this.config), name = this.name, id = this.id, cgroup = this.cgroup,
     root = all and this.root or narrowed(this.root, ROOT), process = policy.process_view(this),
     parent = all and this.parent or sender(this.parent) }
 end

@@ -91,7 +91,7 @@ end
 ---@param this luabox.Container  as the script wrote it
 function revision.config(changed, told, this)
   local config, lines = this.config, {}
-  for _, mount in ipairs(this.mounts) do lines[mount.target] = mount.where end
+  for _, mount in ipairs(this.all_mounts) do lines[mount.target] = mount.where end
   local result = {}
   for key, value in pairs(changed) do result[key] = value end
   for _, key in ipairs(OUTSIDE) do result[key] = nil end

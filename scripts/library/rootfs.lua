@@ -209,7 +209,7 @@ function rootfs.step.enter(this)
   if not this.volumes then mounts.prepare(this) end  -- an ordinary user is root here alone; what is mounted on the host still comes through
   sys.mount.propagation("/", "private")
   this.root = attach_root(this)
-  for _, mount in ipairs(this.mounts) do mounts.attach(mount, this) end
+  for _, mount in ipairs(this.all_mounts) do mounts.attach(mount, this) end
 end
 
 -- ---- last: closing it, and going in

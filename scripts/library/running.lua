@@ -73,16 +73,19 @@ function Running:stats()
   return cgroup:stats()
 end
 
---- A cgroup made only now would hold none of its processes: it must have a part in what limits it.
-local function check_part(self, group, limits)
-  local has = {}
-  for _, path in ipairs(group:paths()) do has[path] = true end
-  for _, write in ipairs(group:plan(limits)) do
-    if not has[write.path:match "^(.*)/" or ""] and not has[write.path] then
-      errors.raise("the container '%s' has no part in %s: its script must give it a limit there, or accounting = true", self.name,
-        write.controller)
-    end
+--- \040 and the like, as proc(5) writes blanks in paths.
+local function plain(text)
+  return (text:gsub("\\(%d%d%d)", function(digits) return string.char(tonumber(digits, 8)) end))
+end
+
+--- What is mounted in it, in the kernel's words: { target =, type =, source =, options = }.
+function Running:mounts()
+  local list = {}
+  for line in sys.file.read(("/proc/%d/mountinfo"):format(self.process:pid())):gmatch "[^\n]+" do
+    local target, options, kind, source = line:match "^%d+ %d+ %S+ %S+ (%S+) (%S+) .-%- (%S+) (%S+)"
+    if target then list[#list + 1] = { target = plain(target), type = kind, source = plain(source), options = options } end
   end
+  return list
 end
 
 --- Sets limits, { memory = "1GiB" }, in the words of a container's field cgroup; all keys are checked before the first is written.
@@ -95,12 +98,13 @@ function Running:update(limits)
   end
   local group = self:cgroup()
   if not group then errors.raise_at(where, "the container '%s' has no cgroup of its own", self.name) end
-  check_part(self, group, limits)
+  local check_part = require("luabox.own_cgroup").check_part
+  check_part(self.name, group, limits)
   if sys.policy.active() then
     local policy = require "luabox.policy"
     local facts = policy.facts(self.name)
     limits = policy.admit_update({ name = self.name, facts = facts }, limits, where)
-    check_part(self, group, limits)
+    check_part(self.name, group, limits)
     group:write(limits)
     state.note_facts(self.name, facts)
     return

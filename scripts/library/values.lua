@@ -186,7 +186,7 @@ function show(value, state, depth)
   if kind == "function" then return code(value) end
   if kind == "userdata" then return userdata(value) end
   if kind ~= "table" then return tostring(value) end
-  local meta = getmetatable(value)
+  local meta = debug.getmetatable(value)
   if package.loaded["luabox.container"] and require("luabox.container").is(value) then return container(value) end
   if type(meta) == "table" and rawget(meta, "__tostring") then return described(value) end
   return table_text(value, state, depth)

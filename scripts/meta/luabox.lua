@@ -156,12 +156,17 @@
 ---@field enter? fun(this: luabox.Container)  inside
 ---@field undo? fun(this: luabox.Container)  on the host, always, last first
 
+---The cgroup of a container that runs: the methods of sys.cgroup's objects, and each key as a field. Reading one asks the kernel, setting one is
+---an update: `c.cgroup.memory = "1GiB"`. What its container's start gave it no part in is refused.
+---@class luabox.OwnCgroup: luabox.sys.Cgroup, luabox.CgroupLimits
+
 ---A container, running or not.
 ---@class luabox.Container
 ---@field config luabox.ContainerOptions  as it was checked
 ---@field name string  once started
 ---@field process? luabox.sys.Process  while it is started
----@field cgroup? luabox.sys.Cgroup  where it has one
+---@field cgroup? luabox.OwnCgroup  once started, where it has one
+---@field mounts? table[]  while it runs: what is mounted in it, { target =, type =, source =, options = }
 ---@field root luabox.sys.Root  inside, for steps
 local Container = {}
 
@@ -279,7 +284,7 @@ function Execution:stand_by() end
 ---@class luabox.Attachment
 ---@field name string
 ---@field config table  what its script asked for, as far as it decides how a process runs in it
----@field cgroup luabox.CgroupLimits  reading a key asks the kernel, setting one tells it
+---@field cgroup luabox.OwnCgroup
 ---@field mounts table[]  what is mounted in it: { target =, type =, source =, options = }
 local Attachment = {}
 

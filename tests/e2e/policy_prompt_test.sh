@@ -42,6 +42,12 @@ holds "and c:update" "too much" "$(at 'c:update { memory = "128MiB" }')"
 holds "luabox exec is" "no ls" "$("$LUABOX" exec $mark ls 2>&1)"
 holds "luabox update is" "too much" "$("$LUABOX" update $mark memory=128MiB 2>&1)"
 equal "a limit below the ceiling is set" 16777216 "$(at 'c.cgroup.memory = "16MiB"'; cat $(find /sys/fs/cgroup \( -path "*luabox/$mark/memory.limit_in_bytes" -o -path "*luabox/$mark/memory.max" \) | head -1))"
+here="c = $box, cgroup = { memory = '32MiB' } }:start()"
+here=${here/\'echo\', \'ran\'/\'sleep\', \'50\'}
+holds "so are the limits of one that was started here" "too much" "$("$LUABOX" -e "$here c.cgroup.memory = '128MiB'" 2>&1)"
+equal "which are set below the ceiling, and read as numbers" "16777216 number" \
+  "$("$LUABOX" -e "$here c.cgroup.memory = '16MiB' print(c.cgroup.memory, type(c.cgroup.pids))" 2>&1 | tr '\t' ' ')"
+lacks "and lead to no way around" ESCAPED "$("$LUABOX" -e "$here c.cgroup:add(1) print('ESC' .. 'APED')" 2>&1)"
 lacks "nothing leads to the cgroup itself" ESCAPED "$(at 'do local r = c.running; if r then r:cgroup():write { memory = "1GiB" } print("ESC" .. "APED") end end')"
 exec 9>&-; wait $child
 

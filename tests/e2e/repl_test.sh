@@ -47,6 +47,19 @@ END
 output=$("$LUABOX" repl -e 'c:start() print(c:kill(0)) return c' box.lua)
 holds "the script's container is c" $"true
 <container $mark, process " "$output"
+equal "the cgroup of one that was started here is asked and told, and has its methods" "$mark 67108864 40 67108864 2" \
+  "$("$LUABOX" repl -e 'c.config.cgroup = { memory = "128MiB" } c = container { name = c.config.name, rootfs = c.config.rootfs.path, command = c.config.command,
+    cgroup = { memory = "128MiB" } }:start() c.cgroup.memory = "64MiB" c.cgroup:write { pids = 40 }
+    print(c.name, c.cgroup.memory, c.cgroup.pids, c.cgroup:read "memory", #c.cgroup:processes())' box.lua 2>&1 | tr '\t' ' ')"
+equal "its mounts are the kernel's" "/ true" "$("$LUABOX" repl -e 'c:start() local n = #c.mounts return print(c.mounts[1].target, n > 5)' box.lua 2>&1 | tr '\t' ' ')"
+holds "a key that is nowhere is told" "unknown key 'memroy' (did you mean 'memory'?)" "$("$LUABOX" repl -e 'c:start() c.cgroup.memroy = 5' box.lua 2>&1)"
+holds "before it is started it has none" "the container has no cgroup: it was not started" "$("$LUABOX" repl -e 'c.cgroup.memory = 5' box.lua 2>&1)"
+if [ -d /sys/fs/cgroup/memory ]; then
+  holds "a limit that would hold nothing is refused here too" "has no part in memory" "$("$LUABOX" repl -e 'c:start() c.cgroup.memory = "1GiB"' box.lua 2>&1)"
+  equal "and leaves no cgroup" "" "$(find /sys/fs/cgroup -path "*luabox/$mark")"
+else
+  skipped "a limit that would hold nothing is refused here too" "cgroup v2 has one hierarchy"
+fi
 leaves_nothing "what was started ends with it"
 
 "$LUABOX" run box.lua & runtime=$!
@@ -111,9 +124,14 @@ fresh; put 'conta'; keys Tab; appears "a word of the vocabulary" '^luabox> conta
 fresh; put 'sys.terminal.'; keys Tab; appears "several are listed" 'forward_signals .*interrupts'
 fresh; type "c = container { name = '$mark', rootfs = '$work/rootfs', command = { '/bin/sleep', '4321' }, terminal = false, cgroup = { memory = '128MiB' } }"
 type 'c:start()'; appears "a container is shown by its name" "^<container $mark, process [0-9]+, running>"
+fresh; type 'c.cgroup.memory = "96MiB"'; type 'c.cgroup.memory'; appears "a limit of one that was started here is set and read" '^100663296$'
+fresh; put 'c.cgroup.swapp'; keys Tab; appears "its names are completed" '^luabox> c.cgroup.swappiness$'
+fresh; put 'c.cgroup:proc'; keys Tab; appears "and its methods" '^luabox> c.cgroup:processes$'
+fresh; put 'c.mou'; keys Tab; appears "and what a container has" '^luabox> c.mounts$'
 fresh; put 'c:sto'; keys Tab; appears "a method of an object" '^luabox> c:stop$'
 fresh; put 'running "e2e'; keys Tab; appears "a container's name" "^luabox> running \"$mark"
 fresh; type "r = running '$mark'"; put 'r.cgroup.swapp'; keys Tab; appears "a limit's name" '^luabox> r.cgroup.swappiness$'
+fresh; put 'r.'; keys Tab; appears "what an attached one has is listed" 'cgroup +config'
 fresh; type "r = running '$mark'"; type 'r.cgroup.memory = "64MiB"'; type 'r.cgroup.memory'; appears "a limit of a container that runs is set and read" '67108864'
 fresh; type 'r:exec { "/bin/sh", "-c", "echo in $(tty); cat /proc/self/status | head -1" }'; appears "a process joins it, in the terminal" '^in /dev/'
 fresh; type 'r.mounts[1].target'; appears "its mounts are listed" '^"/"$'

@@ -128,7 +128,7 @@ rootfs.with(function(path)
     local c = container {
       rootfs = path, terminal = false, command = { "sleep", "100" },
       function(this)
-        this.cgroup, this.record = nil, nil
+        this.group, this.record = nil, nil
         collectgarbage()
         collectgarbage()
       end,
