@@ -1,5 +1,6 @@
 -- luabox check SCRIPT: what can be told of a script without running it.
 local cli = require "luabox.cli"
+local deprecations = require "luabox.deprecations"
 local errors = require "luabox.errors"
 local lexer = require "luabox.lexer"
 local reference = require "luabox.reference"
@@ -12,9 +13,9 @@ local MOST_ROUNDS = 50
 
 local DESCRIPTION = [[
 Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; locals that nothing reads, or that hide
-another; fields that no constructor takes; methods and primitives that there are none of; values of the wrong type, unit or combination,
-where they are written as constants; mounts that hide each other; files, images and modules that are missing. What a script computes is
-not checked. The exit status is 1 when there is an error; with warnings alone, or nothing, it is 0.]]
+another; fields that no constructor takes; methods and primitives that there are none of; names that are deprecated; values of the wrong
+type, unit or combination, where they are written as constants; mounts that hide each other; files, images and modules that are missing.
+What a script computes is not checked. The exit status is 1 when there is an error; with warnings alone, or nothing, it is 0.]]
 
 local EXAMPLES = [[
 luabox check box.lua                   one line for each mistake
@@ -176,7 +177,10 @@ local function check_keys(context, found)
   end
   if open then return end
   for _, item in ipairs(found.items) do
-    if item.key and not known[item.key] then
+    local new = item.key and not known[item.key] and deprecations.field(found.name, item.key)
+    if new then
+      context.report.add("warning", "deprecated", item.at, deprecations.text(found.name .. "." .. item.key, found.name .. "." .. new))
+    elseif item.key and not known[item.key] then
       item.wrong = true
       context.report.add("error", "field", item.at,
         ("%s has no field '%s'%s"):format(found.name, item.key, require("luabox.schema").suggestion(found.name, item.key, known)))
@@ -352,7 +356,10 @@ local function check_globals(context, chunk)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
   for _, use in ipairs(uses) do
-    if use.how == "get" and not known[use.name] and not own[use.name] then
+    local new = not own[use.name] and deprecations.words[use.name]
+    if new then
+      context.report.add("warning", "deprecated", use.line, deprecations.text(use.name, new))
+    elseif use.how == "get" and not known[use.name] and not own[use.name] then
       context.report.add("error", "global", use.line, ("there is no global '%s'%s"):format(use.name, errors.suggestion(use.name, names)))
     elseif use.how == "set" then
       local kind = known[use.name] and "the global '%s' of luabox is replaced" or "'%s' is set as a global; 'local' keeps it here"
@@ -478,6 +485,7 @@ end
 
 function check.run(arguments)
   local options = cli.parse(check.parser(), arguments)
+  for _, each in ipairs(deprecations.list()) do deprecations.tell(each.old) end  -- it is a finding here
   local all, status = {}, 0
   for _, script in ipairs(options.scripts) do
     for _, found in ipairs(check_script(script, options.json)) do

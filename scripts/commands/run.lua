@@ -39,6 +39,7 @@ function run.set_scope(script, arguments)
   setmetatable(_G, {
     __index = function(_, name)
       local value = vocabulary[name]
+      if value == nil then value = require("luabox.deprecations").word(name, vocabulary) end
       if value ~= nil then return value end
       local known = {}
       for word in pairs(vocabulary) do known[#known + 1] = word end

@@ -367,19 +367,19 @@ function Container:update(values)
 end
 
 --- Before it runs a write is a part of its start, of which there is no more in its record than the start has.
-local function update_early(this, limits)
+local function update_early(this, values)
   if sys.policy.active() then
-    limits = require("luabox.policy").admit_update({ name = this.name, facts = this.facts }, limits, this.where)
+    values = require("luabox.policy").admit_update({ name = this.name, facts = this.facts }, values, this.where)
   end
-  require("luabox.own_cgroup").check_part(this.name, this.group, limits)
-  this.group:write(limits)
+  require("luabox.own_cgroup").check_part(this.name, this.group, values)
+  this.group:write(values)
 end
 
 function Container.views.cgroup(self)
   local this = started(self)
   if not this.group then return nil end
-  return require("luabox.own_cgroup").of(this.group, function(limits)
-    if this.described then running_of(this):update(limits) else update_early(this, limits) end
+  return require("luabox.own_cgroup").of(this.group, function(values)
+    if this.described then running_of(this):update(values) else update_early(this, values) end
   end)
 end
 

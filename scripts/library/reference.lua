@@ -275,6 +275,8 @@ function reference.markdown()
       rows(lines, "field", entry.fields)
     end
   end
+  lines[#lines + 1] = "\n## Deprecated names\n\nThey go on working until the first number of the version changes.\n\n| name | use |\n|---|---|"
+  for _, each in ipairs(require("luabox.deprecations").list()) do lines[#lines + 1] = ("| `%s` | `%s` |"):format(each.old, each.new) end
   return (table.concat(lines, "\n"):gsub("\n\n\n+", "\n\n"))
 end
 

@@ -212,6 +212,8 @@ function sandbox.scope(vocabulary, folder, allowed)
   return setmetatable(scope, {
     __index = function(_, name)
       if LEFT_OUT[name] then refusal(name, LEFT_OUT[name])() end
+      local replaced = require("luabox.deprecations").word(name, vocabulary)
+      if replaced ~= nil then return replaced end
       local known = {}
       for word in pairs(vocabulary) do known[#known + 1] = word end
       errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))

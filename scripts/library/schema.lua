@@ -150,9 +150,6 @@ function schema.made(kinds, expected)
   end
 end
 
---- A field under its old name: it is told, and the value goes to the field called `new`, whose check it must pass.
-function schema.renamed(new) return { renamed = new } end
-
 --- A table with named fields of its own.
 function schema.fields(definition)
   return function(value, path)
@@ -205,17 +202,16 @@ function schema.check(values, definition, site)
   for key, value in pairs(values) do
     if type(key) == "string" then
       local check = definition[key]
-      if not check then
+      local new = not check and require("luabox.deprecations").field(site.what, key)
+      if new then
+        require("luabox.deprecations").tell(site.what .. "." .. key, site.what .. "." .. new, line_of_key(where, key))
+        if values[new] ~= nil then errors.raise_at(line_of_key(where, key), "%s: '%s' and '%s' are the same", site.what, key, new) end
+        check, key = definition[new], new
+      elseif not check then
         local known = {}
         for name in pairs(definition) do known[#known + 1] = name end
         table.sort(known)
         errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, printable(key), schema.suggestion(site.what, key, known))
-      end
-      if type(check) == "table" then
-        local new = check.renamed
-        require("luabox.version").deprecated(site.what .. "." .. key, site.what .. "." .. new, line_of_key(where, key))
-        if values[new] ~= nil then errors.raise_at(line_of_key(where, key), "%s: '%s' and '%s' are the same", site.what, key, new) end
-        check, key = definition[new], new
       end
       local result, expected, complete = check(value, site.what .. "." .. key)
       if expected then

@@ -38,7 +38,7 @@ local CONTAINER = {
   domain = 'domainname = "NAME"', host = 'hostname = "NAME"', namespace = 'namespaces = { net = "host" }',
   unshare = 'namespaces = { net = "host" }', pid = 'namespaces = { pid = "host" }', ipc = 'namespaces = { ipc = "host" }',
   uts = 'namespaces = { uts = "host" }', sysctls = "sysctl = { ... }", extra_hosts = 'hosts = { "10.0.0.1 NAME" }',
-  oom_score = "oom_score_adj = 500", masked_paths = "masked = { ... }", annotations = "labels = { ... }", title = 'name = "NAME"',
+  oom_score = "oom_score_adj = 500", masked_paths = "masked = { ... }", title = 'name = "NAME"',
   id = 'name = "NAME"', restart = "a loop in the script: repeat local status = c:run() until status == 0",
 }
 for key, value in pairs(CGROUP) do CONTAINER[key] = CONTAINER[key] or ("cgroup = { %s = %s }"):format(key, value) end

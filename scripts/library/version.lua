@@ -1,6 +1,5 @@
--- version.lua: which luabox a script was written for, and names that are on their way out.
---
--- What a script of 0.1 uses stays, or is told with its replacement, until the first number changes.
+-- version.lua: which luabox a script was written for. What a script of 0.1 uses stays until the first number changes, or is told with its
+-- replacement (deprecations.lua).
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 
@@ -32,25 +31,6 @@ function version.require(wanted)
   end
   if version.serves(sys.version(), wanted) then return end
   errors.raise("this script was written for luabox %s, this is %s", wanted, sys.version())
-end
-
-local told = {}
-
---- Tells once for each line of the user's that `old` is deprecated, and what replaces it. `where` is "file:line", found unless it is given.
-function version.deprecated(old, new, where)
-  where = where or errors.users_line(2) or "luabox"
-  local key = where .. "\0" .. old
-  if told[key] then return end
-  told[key] = true
-  sys.log.warning(("%s: '%s' is deprecated, use '%s'"):format(where, old, new))
-end
-
---- A function under its old name: version.renamed("old", "new", f) tells, and calls `f`.
-function version.renamed(old, new, f)
-  return function(...)
-    version.deprecated(old, new, errors.users_line(2, old))
-    return f(...)
-  end
 end
 
 return version

@@ -1,7 +1,6 @@
 -- luabox.version: what a script was written for, and deprecation.
 local harness = require "harness"
 local test, check = harness.test, harness.check
-local schema = require "luabox.schema"
 local sys = require "luabox.sys"
 local version = require "luabox.version"
 
@@ -25,40 +24,66 @@ test("require_version raises at the script's line", function()
   check.raises("expected a version", require_version, 1)
 end)
 
---- What `luabox run` says of the lines, with `prelude` run before them from a file of its own.
-local function said(folder, text)
-  sys.file.write(folder .. "/old.lua", text)
-  local pipe = io.popen(("%s run %s/old.lua 2>&1 < /dev/null"):format(os.getenv "LUABOX", folder))
-  local message = pipe:read "*a"
-  pipe:close()
-  return message
-end
-
-test("a deprecated name is told once a line, with its replacement, and works", function()
+--- What `luabox COMMAND` says of a script of these lines, and the script's path.
+local function said(command, text)
   if not os.getenv "LUABOX" then harness.skip "LUABOX does not name the binary" end
   local folder = sys.file.temporary "/tmp/luabox-test-"
-  local message = said(folder, [[
-local version = require "luabox.version"
-local old = version.renamed("old_name", "new_name", function(x) return x + 1 end)
-for i = 1, 3 do
-  local got = old(i)
-  assert(got == i + 1)
-end
-local got = old(1)
-print(got)]])
+  sys.file.write(folder .. "/old.lua", text)
+  local pipe = io.popen(("%s %s %s/old.lua 2>&1 < /dev/null"):format(os.getenv "LUABOX", command, folder))
+  local message = pipe:read "*a"
+  pipe:close()
   os.execute("rm -r " .. folder)
-  local place = folder .. "/old.lua"
-  check.contains(message, place .. ":4: 'old_name' is deprecated, use 'new_name'\n")
-  check.contains(message, place .. ":7: 'old_name' is deprecated, use 'new_name'\n")
-  check.equal(select(2, message:gsub("deprecated", "")), 2)
-  check.contains(message, "\n2\n")
+  return message, folder .. "/old.lua"
+end
+
+local OLD_FIELD = [[
+for i = 1, 3 do
+  local c = container { rootfs = "/", command = { "true" },
+    annotations = { number = tostring(i) } }
+  assert(c.config.labels.number == tostring(i))
+end
+return nil, container { rootfs = "/", command = { "true" }, annotations = { number = "4" } } ]]
+
+test("a deprecated field is told once a run, at its line, with its replacement, and works", function()
+  local message, place = said("run", OLD_FIELD)
+  check.contains(message, place .. ":3: 'container.annotations' is deprecated, use 'container.labels'\n")
+  check.equal(select(2, message:gsub("\n", "")), 1)
 end)
 
-test("a field under its old name is checked, and stands under its new one", function()
-  local definition = { size = schema.integer, length = schema.renamed "size" }
-  check.equal(schema.check({ length = 3 }, definition, { what = "thing" }).size, 3)
-  check.raises("thing.size: expected a whole number", schema.check, { length = "x" }, definition, { what = "thing" })
-  check.raises("'length' and 'size' are the same", schema.check, { length = 3, size = 3 }, definition, { what = "thing" })
+test("luabox check tells each use of one, at its place, and nothing of its value", function()
+  local message, place = said("check", OLD_FIELD)
+  check.contains(message, place .. ":3:5: warning: 'container.annotations' is deprecated, use 'container.labels'\n")
+  check.contains(message, place .. ":6:61: warning: 'container.annotations' is deprecated, use 'container.labels'\n")
+  check.equal(select(2, message:gsub("\n", "")), 2)
+  message = said("check", 'return container { rootfs = "/", command = { "true" }, annotations = { number = 4 } }')
+  check.contains(message, "labels: expected a string for 'number'")
+end)
+
+test("the old and the new name of a field can't both be said", function()
+  check.raises("'annotations' and 'labels' are the same", container, { rootfs = "/", command = { "true" }, annotations = {}, labels = {} })
+end)
+
+-- No word of the vocabulary is deprecated yet.
+local WITH_OLD_WORD = 'require("luabox.deprecations").words.bound = "bind"\n'
+
+test("a deprecated word is told once a run, at its line, and is the new one", function()
+  local message, place = said("run", WITH_OLD_WORD .. 'for i = 1, 2 do\n  print(bound { "/etc", "/e" .. i }.target)\nend\nprint(bound == bind)')
+  check.contains(message, place .. ":3: 'bound' is deprecated, use 'bind'\n")
+  check.equal(select(2, message:gsub("deprecated", "")), 1)
+  check.contains(message, "/e1\n/e2\ntrue\n")
+end)
+
+test("luabox check tells a deprecated word", function()
+  local message, place = said("run", WITH_OLD_WORD .. 'if arg[1] then bound "/etc" end\nrequire("luabox.commands.check").run { arg[0] }')
+  check.contains(message, place .. ":2:16: warning: 'bound' is deprecated, use 'bind'\n")
+end)
+
+test("each deprecated name leads to one that there is, and is none itself", function()
+  local deprecations, reference = require "luabox.deprecations", require "luabox.reference"
+  for _, each in ipairs(deprecations.list()) do
+    check.truthy(reference.find(each.new), each.new)
+    check.truthy(not reference.find(each.old), each.old)
+  end
 end)
 
 harness.finish()
