@@ -54,7 +54,7 @@ function init.run(arguments)
   local there = sys.file.status(folder .. "/.luabox")
   if there and there.kind ~= "directory" then errors.raise("%s/.luabox is no folder: it is left as it is", folder) end
   sys.file.make_directories(folder .. "/.luabox")
-  for _, name in ipairs { "luabox", "sys" } do
+  for _, name in ipairs(require("luabox.reference").FILES) do
     sys.file.write(("%s/.luabox/%s.lua"):format(folder, name), require("luabox.meta." .. name))
   end
   print(folder .. "/.luabox written")

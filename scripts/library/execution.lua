@@ -151,9 +151,9 @@ local function bring_up(this)
   if message == "terminal" then this.master = master end
 end
 
---- Starts a process in `container`, a luabox.Running. `options`: the command as a list; env, cwd, user, terminal; stdin = "text"; capture = true
---- (its output, "all": its errors too) for output(); output = a file that both are appended to; detach = true: it stays when luabox ends, up to the
---- end of the container. Raises when it can't be started; then nothing is left of it.
+--- Starts a process in `container`, a luabox.RunningContainer. `options`: the command as a list; env, cwd, user, terminal; stdin = "text";
+--- capture = true (its output, "all": its errors too) for output(); output = a file that both are appended to; detach = true: it stays when
+--- luabox ends, up to the end of the container. Raises when it can't be started; then nothing is left of it.
 ---@return luabox.Execution
 function execution.start(container, options)
   local where = errors.users_line(2, "exec") or "exec"

@@ -7,6 +7,7 @@
 -- files of an image are for its containers, not for the host's users.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local schema = require "luabox.schema"
 
 local images = {}
 
@@ -46,17 +47,8 @@ local function read_facts(folder, name)
   return ok and type(facts) == "table" and facts or nil
 end
 
----@class luabox.Image
----@field name string
----@field created string      RFC 3339, UTC
----@field bytes integer       of the files' contents
----@field members integer
----@field source string       the archive's path, or "-"
----@field format string       "GNU tar format"
----@field compression string  "none", "gzip", "bzip2", "xz" or "zstd"
-
 --- The images, by name.
----@return luabox.Image[]
+---@return luabox.ImageFacts[]
 function images.list()
   local folder, found = images.folder(), {}
   for _, name in ipairs(sys.file.list(folder)) do
@@ -233,23 +225,21 @@ local function fill(path, request)
   return result
 end
 
----@class luabox.ImportRequest
----@field source string          a tar archive, "-" for standard input
----@field name string
----@field replace? boolean       an image of that name is replaced; its containers keep the old one until they end
----@field devices? string        "keep" (where the kernel allows), "skip" or "refuse"
----@field owner? string          "keep" the archive's owners or "own" all; by default "keep" for root
----@field max_bytes? integer     of the unpacked archive
----@field sync? boolean          on the disk when it returns
----@field signals? any           sys.terminal.forward_signals(): one that asks to end ends the import
----@field progress? fun(progress: { members: integer, bytes: integer, read: integer, total: integer })
+local FIELDS = {
+  source = schema.string, name = schema.string, replace = schema.boolean, devices = schema.word("keep", "skip", "refuse"),
+  owner = schema.word("keep", "own"), max_bytes = schema.size, sync = schema.boolean, progress = schema.func,
+  signals = schema.is "userdata",
+}
 
 --- Imports an archive. It becomes an image as a whole, or nothing of it stays.
 ---   images.import { source = "golang.tar.gz", name = "golang" }
 ---@param request luabox.ImportRequest
----@return { members: integer, bytes: integer, skipped: table }
+---@return luabox.Imported
 function images.import(request)
+  if type(request) ~= "table" then errors.raise("import: expected a table, such as { source = \"box.tar\", name = \"box\" }") end
+  request = schema.check(request, FIELDS, { what = "import", where = errors.users_line(2, "import") })
   check_name(request.name)
+  if not request.source then errors.raise("import: expected the field 'source', an archive or \"-\"") end
   if sys.policy.active() then require("luabox.policy").admit_import(request) end
   images.collect()
   local path, lock

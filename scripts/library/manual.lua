@@ -127,7 +127,7 @@ function manual.install(prefix, commands)
   write("bash-completion/completions/luabox", completion.bash .. "\n")
   write("zsh/vendor-completions/_luabox", completion.zsh .. "\n")
   write("fish/vendor_completions.d/luabox.fish", completion.fish .. "\n")
-  for _, name in ipairs { "luabox", "sys" } do write(("luabox/meta/%s.lua"):format(name), require("luabox.meta." .. name)) end
+  for _, name in ipairs(require("luabox.reference").FILES) do write(("luabox/meta/%s.lua"):format(name), require("luabox.meta." .. name)) end
 end
 
 return manual

@@ -5,7 +5,6 @@
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local schema = require "luabox.schema"
-local units = require "luabox.units"
 
 local mounts = {}
 
@@ -15,9 +14,8 @@ local FLAGS = {
 
 local function size(value)
   if type(value) == "string" and value:match "^%d+%%$" then return value end
-  local ok, bytes = pcall(units.size, value)
-  if ok then return tostring(bytes) end
-  return nil, "a size such as 64MiB, 100MB or a number of bytes"
+  local bytes, expected = schema.size(value)
+  return bytes and tostring(bytes), expected
 end
 
 local function mode(value)

@@ -43,19 +43,24 @@ local function ends_there(tokens, at)
   return not last or not (last.kind == "string" or last.text:find "^[.:({%[]$") or last.line > tokens[at].line and last.kind == "name"
 end
 
+-- Modules that a script requires, and the objects that are made by a local of some class.
+local MODULE = {}
+for _, name in ipairs(reference.FILES) do MODULE[name] = name ~= "luabox" end
+local MADE_BY = { [":exec"] = { Container = "Execution", RunningContainer = "Execution" }, [".find"] = { running = "RunningContainer" } }
+
 local function text_at(tokens, at) return tokens[at] and tokens[at].text or "" end
 
---- The class of objects that a local holds from its first value on; "sys" for luabox.sys.
+--- The class of objects that a local holds from its first value on; "sys" for luabox.sys, and the like for the other modules.
 local function class_of(made, context)
   local tokens, at = context.tokens, made.value
   if not at or made.sets > 0 then return nil end
   local first = text_at(tokens, at)
   if first == "container" and context.constructors.container and ends_there(tokens, at + 1) then return "Container" end
-  if first == "require" and (text_at(tokens, at + 1) .. text_at(tokens, at + 2)):find "^%(?[\"']luabox%.sys[\"']" then
-    return ends_there(tokens, at + 1) and "sys" or nil
-  end
-  local owner = text_at(tokens, at + 1) == ":" and text_at(tokens, at + 2) == "exec" and context.holder[at]
-  return owner and owner.class == "Container" and ends_there(tokens, at + 3) and "Execution" or nil
+  local module = first == "require" and (text_at(tokens, at + 1) .. text_at(tokens, at + 2)):match "^%(?[\"']luabox%.(%l+)[\"']"
+  if module then return MODULE[module] and ends_there(tokens, at + 1) and module or nil end
+  local made_by = MADE_BY[text_at(tokens, at + 1) .. text_at(tokens, at + 2)]
+  local owner = made_by and context.holder[at]
+  return owner and ends_there(tokens, at + 3) and made_by[owner.class] or nil
 end
 
 --- Methods that the script gives an object itself, by the name of the local.
@@ -101,14 +106,15 @@ local function check_options(context, name, title, at)
   end
 end
 
+local KIND = { Container = "a container", Execution = "a process in a container", RunningContainer = "a container that runs" }
+
 local function check_method(context, use, class, own)
   local tokens, at = context.tokens, use.at
   local method = tokens[at + 2]
   if text_at(tokens, at + 1) ~= ":" or own[tokens[at].text .. "." .. method.text] then return end
   local known = methods_of(class)
   if not has(known, method.text) then
-    local kind = class == "Container" and "a container" or "a process in a container"
-    context.add("error", "method", method, ("%s has no method '%s'%s"):format(kind, method.text, errors.suggestion(method.text, known)))
+    context.add("error", "method", method, ("%s has no method '%s'%s"):format(KIND[class], method.text, errors.suggestion(method.text, known)))
   else
     check_options(context, class .. ":" .. method.text, method.text, at + 3)
   end
@@ -117,21 +123,25 @@ end
 --- Modules of luabox's own that have no reference.
 local INTERNAL = { gate = true, policy = true }
 
-local function check_primitive(context, use)
+--- Of luabox.sys, or of another module.
+local function check_function(context, use, module)
   local tokens, at = context.tokens, use.at
   if INTERNAL[text_at(tokens, at + 2)] then return end
   local _, by_name = reference.all()
-  local path, last = "sys", at
+  local path, last = module, at
   while text_at(tokens, last + 1) == "." and tokens[last + 2].kind == "name" do
     path, last = path .. "." .. tokens[last + 2].text, last + 2
-    local module = by_name["luabox." .. path]
-    if not (module and #module.fields == 0 and path:find "^sys%.%l+$") then break end
+    local inner = by_name["luabox." .. path]
+    if not (inner and #inner.fields == 0 and path:find "^sys%.%l+$") then break end
   end
   if last == at or by_name["luabox." .. path] then return end
   if by_name[path] then return check_options(context, path, path, last + 1) end
   local known = {}
-  for _, name in ipairs(reference.names()) do known[#known + 1] = name:match "^sys%..*" or name:match "^luabox%.(sys%.%l+)$" end
-  context.add("error", "primitive", tokens[last], ("there is no primitive '%s'%s"):format(path, errors.suggestion(path, known)))
+  for _, name in ipairs(reference.names()) do
+    known[#known + 1] = name:match("^" .. module .. "%..*") or module == "sys" and name:match "^luabox%.(sys%.%l+)$" or nil
+  end
+  local kind = module == "sys" and "primitive" or "function"
+  context.add("error", kind, tokens[last], ("there is no %s '%s'%s"):format(kind, path, errors.suggestion(path, known)))
 end
 
 local function check_uses(context, found)
@@ -141,8 +151,8 @@ local function check_uses(context, found)
   for _, made in ipairs(found.locals) do made.class = class_of(made, context) end
   for _, use in ipairs(found.uses) do
     local class = use.of and use.of.class
-    if class == "sys" then
-      check_primitive(context, use)
+    if MODULE[class] then
+      check_function(context, use, class)
     elseif class then
       check_method(context, use, class, own)
     end

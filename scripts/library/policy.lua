@@ -43,11 +43,6 @@ local function bytes(value)
   if value == "max" or value == "unlimited" or value == -1 or value == "-1" then return nil end
   return units.size(value)
 end
-local function size(value)
-  local ok, amount = pcall(units.size, value)
-  if ok then return amount end
-  return nil, "a size such as \"2GiB\""
-end
 local function number(value)
   if value == "max" or value == "unlimited" then return nil end
   return tonumber(value) or value
@@ -430,7 +425,7 @@ function policy.admit_update(container, limits, where)
   return writes
 end
 
-local IMPORT = { devices = schema.word("keep", "skip", "refuse"), owner = schema.word("keep", "own"), max_bytes = size }
+local IMPORT = { devices = schema.word("keep", "skip", "refuse"), owner = schema.word("keep", "own"), max_bytes = schema.size }
 
 local function revised_import(changed)
   local fields = { devices = changed.devices, owner = changed.owner, max_bytes = changed.max_bytes }

@@ -1,7 +1,8 @@
 -- reference.lua: what scripts/meta says of each name, for help() at the prompt, for completion and for docs/reference.md.
 local reference = {}
 
-local FILES = { "luabox", "sys" }
+--- The files of scripts/meta: the vocabulary of a script, then the modules that it may require, each under its name.
+reference.FILES = { "luabox", "images", "running", "units", "sys" }
 
 ---@class luabox.ReferenceEntry
 ---@field name string       "bind", "sys.mount.bind", "Container:start", "luabox.VethOptions"
@@ -100,7 +101,7 @@ end
 function reference.all()
   if not reference.entries then
     reference.entries, reference.by_name = {}, {}
-    for _, file in ipairs(FILES) do
+    for _, file in ipairs(reference.FILES) do
       for _, entry in ipairs(reference.parse(require("luabox.meta." .. file))) do
         reference.entries[#reference.entries + 1] = entry
         reference.by_name[entry.name] = entry
@@ -258,15 +259,16 @@ show the same: `luabox init` tells them where it is; `help(x)` and `doc "name"` 
 function reference.markdown()
   local lines = { INTRODUCTION }
   for _, entry in ipairs((reference.all())) do
-    local module = entry.name:match "^luabox%.sys%.%l+$"
-    if module or entry.name == "luabox.sys" or entry.name == "luabox.ContainerOptions" then
-      lines[#lines + 1] = "\n## " .. (entry.name:match "^luabox%.(sys.*)$" or "Scripts")
+    local module = entry.name:match "^luabox%.%l[%l.]*$"
+    if module or entry.name == "luabox.ContainerOptions" then
+      lines[#lines + 1] = "\n## " .. (entry.name:match "^luabox%.(sys.*)$" or module or "Scripts")
+      if module and module ~= "luabox.sys" and entry.doc[1] then prose(lines, { "", unpack(entry.doc) }) end
     end
     if entry.kind == "value" and entry.name:find "^sys" then
       prose(lines, entry.doc)
     elseif entry.kind == "alias" then
       lines[#lines + 1] = ("\n`%s` is %s"):format(entry.name, entry.doc[1])
-    elseif not module and entry.name ~= "luabox.sys" then
+    elseif not module then
       lines[#lines + 1] = ("\n### `%s`\n"):format(entry.signature or entry.name)
       prose(lines, entry.doc)
       if entry.parent and entry.parent ~= "" then lines[#lines + 1] = ("The fields of `%s`, and:"):format(entry.parent) end

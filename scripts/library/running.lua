@@ -3,11 +3,11 @@ local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local state = require "luabox.state"
 
----@class luabox.Running
+---@class luabox.RunningContainer
 ---@field name string
 ---@field config table     what its script asked for, as far as it decides how a process runs in it
 ---@field process userdata its first process, held by pidfd (sys.running)
-local Running = {}
+local Running = { class = "luabox.RunningContainer" }
 Running.__index = Running
 
 local running = {}
@@ -35,7 +35,7 @@ local function find_process(record)
 end
 
 --- The container of this name that runs now. Raises when there is none, when it has ended, or when it is another user's.
----@return luabox.Running
+---@return luabox.RunningContainer
 function running.find(name)
   if type(name) ~= "string" or not name:match "^%w[%w_.-]*$" then errors.raise("'%s' can't be a container's name", tostring(name)) end
   check_owner(name)
@@ -48,7 +48,7 @@ function running.find(name)
 end
 
 --- The same by its record.
----@return luabox.Running
+---@return luabox.RunningContainer
 function running.of(record)
   return setmetatable({ name = record.name, config = record.config, process = find_process(record), resources = record.resources }, Running)
 end

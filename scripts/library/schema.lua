@@ -36,6 +36,13 @@ function schema.integer(value)
   return nil, "a whole number"
 end
 
+--- Bytes: a number, or a string with a unit.
+function schema.size(value)
+  local ok, bytes = pcall(require("luabox.units").size, value)
+  if ok then return bytes end
+  return nil, "a size such as 64MiB, 100MB or a number of bytes"
+end
+
 --- A whole number from `least` to `most`.
 function schema.between(least, most)
   return function(value)

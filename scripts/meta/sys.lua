@@ -2,7 +2,7 @@
 -- The primitives: require "luabox.sys". A module of the engine is a table; the contract of a function, with its source, is the engine's header.
 
 ---@class luabox.sys
-sys = {}
+local sys = {}
 
 ---@alias luabox.sys.Namespaces string|string[]   "mount uts ipc pid net user cgroup time"
 ---@alias luabox.sys.ProcessId luabox.sys.Process|integer   a process object or a pid
@@ -1312,17 +1312,36 @@ function Editor:remember(line) end
 sys.archive = {}
 
 ---@class luabox.sys.ImportOptions
----@field devices? "keep"|"skip"|"refuse"
----@field owner? "keep"|"own"
----@field max_bytes? integer
----@field sync? boolean
----@field signals? luabox.sys.Signals
----@field progress? fun(progress: table)
+---@field devices? "keep"|"skip"|"refuse"  device nodes in it
+---@field owner? "keep"|"own"  the archive's owners, or who imports owns all
+---@field max_bytes? integer  of the unpacked archive
+---@field sync? boolean  true: it is on the disk when this returns
+---@field signals? luabox.sys.Signals  one that asks to end ends the import
+---@field progress? fun(progress: luabox.sys.ImportProgress)  called each 256 KiB; what it raises ends the import
+
+---@class luabox.sys.ImportProgress
+---@field members integer
+---@field bytes integer  unpacked
+---@field read integer  of the archive
+---@field total integer  its size; 0 where nobody knows
+
+---@class luabox.sys.ImportResult
+---@field members integer
+---@field bytes integer  unpacked
+---@field read integer  of the archive
+---@field compression string  "none", "gzip", "bzip2", "xz" or "zstd"
+---@field format string  "GNU tar format"
+---@field skipped luabox.sys.ImportSkipped
+
+---@class luabox.sys.ImportSkipped
+---@field devices integer
+---@field sockets integer
+---@field xattrs integer
 
 ---@param source string  "-" is standard input
 ---@param directory string
 ---@param options? luabox.sys.ImportOptions
----@return table  members, bytes, read, compression, format, skipped
+---@return luabox.sys.ImportResult
 function sys.archive.import(source, directory, options) end
 
 ---Follows paths by their string: for folders that are trusted.

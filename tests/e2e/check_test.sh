@@ -90,6 +90,10 @@ finds "a limit for update" "$box"$'\nc:update { memroy = "1GiB" }' "s.lua:2:12: 
 finds "a primitive that is not there, and an option of one" $'local sys = require "luabox.sys"\nsys.mount.bnd("a", "b")\nsys.clone({ namespace = "pid" }, function() end)' \
   "s.lua:2:11: there is no primitive 'sys.mount.bnd' (did you mean 'sys.mount.bind'?)" \
   "s.lua:3:13: sys.clone has no field 'namespace' (did you mean 'namespaces'?)"
+finds "a function of a module, an option of one, and a method of what it gives" \
+  $'local images, running = require "luabox.images", require "luabox.running"\nimages.lst()\nimages.import { source = "-", nmae = "a" }\nlocal web = running.find "web"\nweb:updte {}\nweb:exec { "ls", cwdd = "/" }' \
+  "s.lua:2:8: there is no function 'images.lst' (did you mean 'images.list'?)" "s.lua:3:31: images.import has no field 'nmae' (did you mean 'name'?)" \
+  "s.lua:5:5: a container that runs has no method 'updte' (did you mean 'update'?)" "s.lua:6:18: exec has no field 'cwdd' (did you mean 'cwd'?)"
 finds "a container that nobody has" 'container { rootfs = "/", command = { "/bin/sh" } }' "s.lua:1:1: warning: the container is neither kept, started nor returned"
 finds "mounts that hide each other" \
   $'return container { rootfs = "/", command = { "x" }, mounts = {\n  tmpfs "/a/b",\n  bind { "/etc", "/c" },\n  tmpfs "/a",\n  tmpfs "/c/" } }' \

@@ -38,8 +38,24 @@ local function names(folder)
   return table.concat(found, " ")
 end
 
+--- The fields of `value` that scripts/meta doesn't have for the class, and those that it has and `value` lacks.
+local function documented(class, value)
+  local reference, wrong, known = require "luabox.reference", {}, {}
+  for _, field in ipairs(reference.fields_of(reference.find(class))) do
+    known[field.name] = true
+    if value[field.name] == nil and not field.optional then wrong[#wrong + 1] = "no " .. field.name end
+  end
+  for name in pairs(value) do
+    if not known[name] then wrong[#wrong + 1] = name end
+  end
+  return table.concat(wrong, ", ")
+end
+
 in_sandbox("an import makes an image with its facts beside it", function(path)
   local result = images.import { source = path .. "/tree.tar", name = "tree" }
+  check.equal(documented("luabox.Imported", result), "")
+  check.equal(documented("luabox.sys.ImportSkipped", result.skipped), "")
+  check.equal(documented("luabox.ImageFacts", images.list()[1]), "")
   check.equal(result.members, 4)
   check.equal(result.bytes, 6)
   check.equal(sys.file.read(images.path "tree" .. "/etc/motd"), "hello\n")
@@ -58,6 +74,11 @@ in_sandbox("an import that fails leaves nothing", function(path)
   check.raises("the archive is cut off", images.import, { source = path .. "/cut.tar", name = "cut" })
   check.raises("No such file", images.import, { source = path .. "/none.tar", name = "cut" })
   check.raises("more than 512 bytes", images.import, { source = path .. "/tree.tar", name = "cut", max_bytes = 512 })
+  check.raises("import has no field 'replac' (did you mean 'replace'?)", images.import, { source = path .. "/tree.tar", name = "cut", replac = true })
+  check.raises("import: expected the field 'source'", images.import, { name = "cut" })
+  check.raises("import.max_bytes: expected a size such as 64MiB", images.import, { source = "-", name = "cut", max_bytes = "much" })
+  check.raises("import: expected a table, such as", images.import, "tree.tar")
+  check.raises("more than 512 bytes", images.import, { source = path .. "/tree.tar", name = "cut", max_bytes = "512B" })
   check.raises("stop here", images.import, {
     source = path .. "/tree.tar", name = "cut", progress = function() error "stop here" end,
   })

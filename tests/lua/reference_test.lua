@@ -14,6 +14,25 @@ local function set(list)
   return names
 end
 
+local function upvalue(f, wanted)
+  for i = 1, 60 do
+    local name, value = debug.getupvalue(f, i)
+    if not name then return nil end
+    if name == wanted then return value end
+  end
+end
+
+--- The class of the objects that `f` makes: itself an upvalue of it, or of a function of its that makes them.
+local function class_behind(f)
+  for _, name in ipairs { "Running", "Execution" } do
+    if upvalue(f, name) then return upvalue(f, name) end
+  end
+  for _, maker in ipairs { "prepare", "running" } do
+    local value = upvalue(f, maker)
+    if value then return class_behind(type(value) == "table" and value.of or value) end
+  end
+end
+
 -- What luabox has and scripts/meta doesn't: told at the end.
 local undocumented = {}
 
@@ -88,6 +107,53 @@ test("every method of an object is documented, and nothing else is", function()
   check.equal(table.concat(wrong, "\n"), "")
 end)
 
+test("every function of a module that a script may require is documented, and nothing else is", function()
+  local compared = 0
+  for _, file in ipairs(reference.FILES) do
+    if file ~= "luabox" and file ~= "sys" then
+      local documented, real = {}, {}
+      for _, entry in ipairs(entries) do
+        local name = entry.name:match("^" .. file .. "%.(.*)$")
+        if name and entry.kind == "function" then documented[name] = true end
+      end
+      for name, value in pairs(require("luabox." .. file)) do
+        if type(value) == "function" then real[name], compared = true, compared + 1 end
+      end
+      check.equal(difference(documented, real, file), "")
+    end
+  end
+  check.truthy(compared >= 14, "compared " .. compared)
+end)
+
+test("so is every method of a container that was found, and of a process in one", function()
+  local found = { RunningContainer = require("luabox.running").find, Execution = require("luabox.execution").start }
+  for class, made_by in pairs(found) do
+    local documented, real = {}, {}
+    for _, entry in ipairs(entries) do
+      local name = entry.name:match("^" .. class .. ":(.*)$")
+      if name then documented[name] = true end
+    end
+    for name, value in pairs(class_behind(made_by)) do
+      if type(value) == "function" and not name:match "^__" then real[name] = true end
+    end
+    check.truthy(next(real), class)
+    check.equal(difference(documented, real, class), "")
+  end
+end)
+
+test("every module of luabox's that the documents and examples require has definitions", function()
+  local top, known, without = arg[0]:match "^(.*/)" .. "../../", set(reference.FILES), {}
+  for _, place in ipairs { "docs", "examples", "examples/policies" } do
+    for _, name in ipairs(sys.file.list(top .. place)) do
+      local text = name:match "%.%l+$" and sys.file.read(top .. place .. "/" .. name) or ""
+      for module in text:gmatch "require[ (]*\"luabox%.(%l+)\"" do
+        if not known[module] then without[#without + 1] = place .. "/" .. name .. ": " .. module end
+      end
+    end
+  end
+  check.equal(table.concat(without, ", "), "")
+end)
+
 test("every method of a container is documented, and nothing else is", function()
   local documented, real = {}, {}
   for _, entry in ipairs(entries) do
@@ -157,14 +223,6 @@ end)
 
 -- ---- fields of the vocabulary: the schemas, found in the functions that check with them
 
-local function upvalue(f, wanted)
-  for i = 1, 60 do
-    local name, value = debug.getupvalue(f, i)
-    if not name then return nil end
-    if name == wanted then return value end
-  end
-end
-
 --- The schema of a constructor.
 local function schema_of(f)
   local found = upvalue(f, "FIELDS") or upvalue(f, "VETH") or upvalue(f, "fields")
@@ -212,8 +270,10 @@ test("every field of the vocabulary is documented, and nothing else is", functio
     if class then count = count + compare(class, definition, wrong) end
     if not class then check.equal(next(definition), nil, name .. " has options, and no class of them") end
   end
+  count = count + compare(by_name["luabox.ImportRequest"], schema_of(require("luabox.images").import), wrong)
+  count = count + compare(by_name["luabox.ExecOptions"], schema_of(require("luabox.execution").start), wrong)
   check.equal(table.concat(wrong, "\n"), "")
-  check.truthy(count >= 14, "compared " .. count)
+  check.truthy(count >= 16, "compared " .. count)
 end)
 
 test("a cgroup's short names are keys that luabox knows", function()
