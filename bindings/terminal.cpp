@@ -78,7 +78,7 @@ void raise_interrupt(lua_State* L, lua_Debug* at) {
   lua_error(L);
 }
 
-/// In the signal handler. Where Lua code is not reached (in table.sort, say), the third one ends luabox.
+/// In the signal handler. Where Lua code is not reached (in string.rep, say), the third one ends luabox.
 void on_interrupt(int) {
   if (editing != 0) return;
   if (interrupts() >= kPatience && hook_reached == 0) {

@@ -1,9 +1,9 @@
--- string.find, match, gmatch, gsub and os.execute as the prompt has them: an interrupt ends them.
+-- interruptible.lua: string.find, match, gmatch, gsub, table.sort and os.execute as the prompt has them: an interrupt ends them.
 local sys = require "luabox.sys"
 
 local interruptible = {}
 
-local find, match, gmatch, gsub, execute = string.find, string.match, string.gmatch, string.gsub, os.execute
+local find, match, gmatch, gsub, sort, execute = string.find, string.match, string.gmatch, string.gsub, table.sort, os.execute
 local find_safely = sys.terminal.find
 
 --- What takes no more steps than this, a tenth of a second, is not worth a guard.
@@ -118,6 +118,19 @@ local function safe_gsub(text, pattern, replacement, most)
   return table.concat(parts) .. text:sub(done), count
 end
 
+--- A list of fewer items is sorted in no time to speak of.
+interruptible.most_sorted = 1e5
+
+-- Not luabox's own code, in which a second interrupt is not raised.
+local less = loadstring("local a, b = ... return a < b", "=table.sort")
+
+--- Between two comparisons in Lua an interrupt is heard.
+local function safe_sort(list, before)
+  if before ~= nil or type(list) ~= "table" or #list < interruptible.most_sorted then return sort(list, before) end
+  local ok, problem = pcall(sort, list, less)
+  if not ok then error(type(problem) == "string" and gsub(problem, "^table%.sort:1: ", "") or problem, type(problem) == "string" and 2 or 0) end
+end
+
 local SIGINT = 2
 
 --- The shell's command hears Ctrl-C itself, and luabox does not meanwhile: that it ended so is told by its status.
@@ -129,7 +142,8 @@ end
 
 --- In the place of Lua's own from now on, for everybody.
 function interruptible.install()
-  string.find, string.match, string.gmatch, string.gsub, os.execute = safe_find, safe_match, safe_gmatch, safe_gsub, safe_execute
+  string.find, string.match, string.gmatch, string.gsub = safe_find, safe_match, safe_gmatch, safe_gsub
+  table.sort, os.execute = safe_sort, safe_execute
 end
 
 return interruptible

@@ -1,12 +1,12 @@
 -- The prompt's string functions give what Lua's own give.
 local harness = require "harness"
 local test, check = harness.test, harness.check
-local own = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, execute = os.execute }
+local own = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, execute = os.execute, sort = table.sort }
 local interruptible = require "luabox.interruptible"
 interruptible.install()
-local prompt = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub }
-string.find, string.match, string.gmatch, string.gsub, os.execute = own.find, own.match, own.gmatch, own.gsub, own.execute
-interruptible.most_steps = 0  -- nothing is cheap
+local prompt = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, sort = table.sort }
+string.find, string.match, string.gmatch, string.gsub, os.execute, table.sort = own.find, own.match, own.gmatch, own.gsub, own.execute, own.sort
+interruptible.most_steps, interruptible.most_sorted = 0, 0  -- nothing is cheap
 
 local PATTERNS = { "a", "a*", "a-b", "^a", "^(a+)(b*)", "()a()", "%w+", "[^\n]*", "(%w+)=(%w*)", "%f[%w]%w+", "%b()", "$", "", "a$",
   "(a)(b)(c)?", "%1", "[a", "%", "x*", "(.)%1", "^", "^$", "[%a_]+", "%s*$", "(%()", "a?b?", "%z", "^^", "%^", ("(a?)"):rep(33) }
@@ -47,6 +47,42 @@ test("find, match and gmatch give what Lua's own do", function()
       same("gmatch", collected(own.gmatch), collected(prompt.gmatch), text, pattern)
     end
   end
+end)
+
+local function sorted(sort)
+  return function(list, before)
+    local copy = { unpack(list) }
+    sort(copy, before)
+    for i, each in ipairs(copy) do copy[i] = tostring(each) end
+    return table.concat(copy, " ")
+  end
+end
+
+test("sort does what Lua's own does, with the same errors", function()
+  local named = setmetatable({}, { __tostring = function() return "named" end, __lt = function() return false end })
+  for _, list in ipairs { {}, { 1 }, { 3, 1, 2, 2, -1 }, { "b", "a", "" }, { named, named, named }, { 1, "a", 2 },
+    { {}, {}, {} }, { true, false } } do
+    check.equal(outcome(sorted(prompt.sort), list), outcome(sorted(own.sort), list))
+    local function after(a, b) return a > b end
+    check.equal(outcome(sorted(prompt.sort), list, after), outcome(sorted(own.sort), list, after))
+  end
+  for _, wrong in ipairs { { 5 }, { {}, 5 } } do
+    check.equal(outcome(prompt.sort, unpack(wrong)), outcome(own.sort, unpack(wrong)))
+  end
+end)
+
+test("within a sort Lua code is reached, by which an interrupt is heard", function()
+  local list = {}
+  for i = 1, 1000 do list[i] = i * 7919 % 1009 end
+  jit.off()
+  for _, sort in ipairs { prompt.sort, own.sort } do
+    local seen = false
+    debug.sethook(function() seen = seen or debug.getinfo(2, "S").short_src == "table.sort" end, "", 100)
+    sort(list)
+    debug.sethook()
+    check.equal(seen, sort == prompt.sort)
+  end
+  jit.on()
 end)
 
 test("gsub gives what Lua's own does", function()
