@@ -1,9 +1,11 @@
-// luabox.sys.json: nlohmann-json for Lua. A table with the keys 1..n is an array, an empty one too; any other
-// is an object.
+// luabox.sys.json: JSON for Lua, read by nlohmann-json. A table with the keys 1..n is an array, an empty one
+// too; any other is an object.
 #include "bindings/json.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
@@ -12,13 +14,13 @@ namespace luabox {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr int kDeepest = 100;
+constexpr size_t kDeepest = 100;
 
 struct EncodeOptions {
   int indent = -1;
 };
 
-Json to_json(lua_State* L, int index, int depth);
+// ---- Lua to text: written as it is walked, since a request to the policies is encoded at each start
 
 bool is_array(lua_State* L, int index) {
   size_t count = 0;
@@ -28,83 +30,158 @@ bool is_array(lua_State* L, int index) {
   return !named && count == lua_objlen(L, index);
 }
 
-Json table_to_json(lua_State* L, int index, int depth) {
-  if (depth > kDeepest) throw Error::invalid("json.encode", "", "the table is nested too deeply");
-  if (is_array(L, index)) {
-    Json array = Json::array();
-    for (size_t i = 1; i <= lua_objlen(L, index); ++i) {
-      lua_rawgeti(L, index, static_cast<int>(i));
-      array.push_back(to_json(L, lua_gettop(L), depth + 1));
-      lua_pop(L, 1);
-    }
-    return array;
+std::string_view text_at(lua_State* L, int index) {
+  size_t size = 0;
+  const char* text = lua_tolstring(L, index, &size);
+  return {text, size};
+}
+
+/// Bytes that are no UTF-8 become U+FFFD: JSON has no other way to carry them.
+std::string by_library(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// What isn't plain is left to the library.
+void write_text(std::string_view value, std::string& text) {
+  const bool plain = std::all_of(value.begin(), value.end(),
+                                 [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+  if (plain)
+    text.append(1, '"').append(value).append(1, '"');
+  else
+    text += by_library(value);
+}
+
+void write_number(double number, std::string& text) {
+  if (number == std::floor(number) && std::fabs(number) < 9.007199254740992e15)
+    text += std::to_string(static_cast<int64_t>(number));
+  else
+    text += by_library(number);
+}
+
+void write_value(lua_State* L, int index, size_t depth, std::string& text);
+
+void write_array(lua_State* L, int index, size_t depth, std::string& text) {
+  text += '[';
+  const int size = static_cast<int>(lua_objlen(L, index));
+  for (int i = 1; i <= size; ++i) {
+    if (i > 1) text += ',';
+    lua_rawgeti(L, index, i);
+    write_value(L, lua_gettop(L), depth + 1, text);
+    lua_pop(L, 1);
   }
-  std::map<std::string, Json> sorted;  // the same table always gives the same text
+  text += ']';
+}
+
+/// By name: the same table always gives the same text.
+void write_object(lua_State* L, int index, size_t depth, std::string& text) {
+  std::vector<std::string_view> names;  // the table's own, as long as it is not changed
   for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)
       throw Error::invalid("json.encode", "", "an object's keys must be strings");
-    sorted.emplace(lua_tostring(L, -2), to_json(L, lua_gettop(L), depth + 1));
+    names.push_back(text_at(L, -2));
   }
-  return Json(sorted);
+  std::sort(names.begin(), names.end());
+  text += '{';
+  for (const auto& name : names) {
+    if (&name != names.data()) text += ',';
+    write_text(name, text);
+    text += ':';
+    lua_pushlstring(L, name.data(), name.size());
+    lua_rawget(L, index);
+    write_value(L, lua_gettop(L), depth + 1, text);
+    lua_pop(L, 1);
+  }
+  text += '}';
 }
 
-Json to_json(lua_State* L, int index, int depth) {
+void write_value(lua_State* L, int index, size_t depth, std::string& text) {
+  luaL_checkstack(L, 4, "json.encode");
   switch (lua_type(L, index)) {
     case LUA_TNIL:
-      return nullptr;
+      text += "null";
+      return;
     case LUA_TBOOLEAN:
-      return lua_toboolean(L, index) != 0;
-    case LUA_TNUMBER: {
-      const double number = lua_tonumber(L, index);
-      if (number == std::floor(number) && std::fabs(number) < 9.007199254740992e15)
-        return static_cast<int64_t>(number);
-      return number;
-    }
+      text += lua_toboolean(L, index) != 0 ? "true" : "false";
+      return;
+    case LUA_TNUMBER:
+      return write_number(lua_tonumber(L, index), text);
     case LUA_TSTRING:
-      return lua::Value<lua::Bytes>::check(L, index).data;
+      return write_text(text_at(L, index), text);
     case LUA_TTABLE:
-      return table_to_json(L, index, depth);
+      if (depth > kDeepest) throw Error::invalid("json.encode", "", "the table is nested too deeply");
+      return is_array(L, index) ? write_array(L, index, depth, text) : write_object(L, index, depth, text);
     default:
       throw lua::expected(L, index, "a value that JSON can hold");
   }
 }
 
-void push_value(lua_State* L, const Json& value, int depth) {
-  if (depth > kDeepest) throw Error::invalid("json.decode", "", "the text is nested too deeply");
-  luaL_checkstack(L, 4, "json.decode");
-  if (value.is_boolean()) {
-    lua_pushboolean(L, value.get<bool>());
-  } else if (value.is_number()) {
-    lua_pushnumber(L, value.get<double>());
-  } else if (value.is_string()) {
-    lua::push(L, value.get<std::string>());
-  } else if (value.is_array()) {
-    lua_createtable(L, static_cast<int>(value.size()), 0);
-    for (size_t i = 0; i < value.size(); ++i) {
-      push_value(L, value[i], depth + 1);
-      lua_rawseti(L, -2, static_cast<int>(i + 1));
-    }
-  } else if (value.is_object()) {
+// ---- text to Lua: pushed as it is read
+
+/// The library's reader tells it what stands in the text; false ends the reading.
+class Pusher {
+ public:
+  explicit Pusher(lua_State* state) : L(state) {}
+  bool too_deep = false;
+
+  bool null() { return lua_pushnil(L), keep(); }
+  bool boolean(bool value) { return lua_pushboolean(L, value), keep(); }
+  bool number_integer(int64_t value) { return number(static_cast<double>(value)); }
+  bool number_unsigned(uint64_t value) { return number(static_cast<double>(value)); }
+  bool number_float(double value, const std::string&) { return number(value); }
+  bool string(const std::string& value) { return lua_pushlstring(L, value.data(), value.size()), keep(); }
+  bool binary(const Json::binary_t&) { return false; }
+  bool key(const std::string& name) { return lua_pushlstring(L, name.data(), name.size()), true; }
+  bool start_object(size_t) { return open(-1); }
+  bool start_array(size_t) { return open(0); }
+  bool end_object() { return close(); }
+  bool end_array() { return close(); }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) { return false; }
+
+ private:
+  bool number(double value) { return lua_pushnumber(L, value), keep(); }
+
+  bool open(int filled) {
+    too_deep = open_.size() > kDeepest;
+    if (too_deep) return false;
+    luaL_checkstack(L, 4, "json.decode");
     lua_newtable(L);
-    for (const auto& [key, member] : value.items()) {
-      push_value(L, member, depth + 1);
-      lua_setfield(L, -2, key.c_str());
-    }
-  } else {
-    lua_pushnil(L);
+    open_.push_back(filled);
+    return true;
   }
-}
+  bool close() {
+    open_.pop_back();
+    return keep();
+  }
+  /// The value at the top goes where it belongs.
+  bool keep() {
+    if (open_.empty()) return true;
+    if (open_.back() < 0)
+      lua_rawset(L, -3);
+    else
+      lua_rawseti(L, -2, ++open_.back());
+    return true;
+  }
+
+  lua_State* L;
+  std::vector<int> open_;  // how many values an array has; -1 for an object
+};
 
 }  // namespace
 
 std::string json_of(lua_State* L, int index) {
-  return to_json(L, index, 0).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text;
+  write_value(L, index, 0, text);
+  return text;
 }
 
 void push_json(lua_State* L, std::string_view text) {
-  const Json value = Json::parse(text, nullptr, false);
-  if (value.is_discarded()) throw Error::invalid("json.decode", "", "this is no JSON");
-  push_value(L, value, 0);
+  const int top = lua_gettop(L);
+  luaL_checkstack(L, 4, "json.decode");
+  Pusher pusher(L);
+  if (Json::sax_parse(text, &pusher)) return;
+  lua_settop(L, top);
+  throw Error::invalid("json.decode", "",
+                       pusher.too_deep ? "the text is nested too deeply" : "this is no JSON");
 }
 
 template <>
@@ -117,8 +194,8 @@ namespace {
 int encode(lua_State* L) {
   lua::no_more_arguments(L, 2);
   const int indent = lua::argument<EncodeOptions>(L, 2).indent;
-  // Bytes that are no UTF-8 become U+FFFD: JSON has no other way to carry them.
-  lua::push(L, to_json(L, 1, 0).dump(indent, ' ', false, Json::error_handler_t::replace));
+  const std::string text = json_of(L, 1);
+  lua::push(L, indent < 0 ? text : Json::parse(text).dump(indent));
   return 1;
 }
 
