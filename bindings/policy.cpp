@@ -34,7 +34,7 @@ bool active() { return site().policies.has_value(); }
 int needs(lua_State* L) {
   const auto word = lua::argument<std::string>(L, 1);
   lua::no_more_arguments(L, 1);
-  settle(L);
+  if (site().may_need) settle(L);
   lua_pushboolean(L, site().needs.count(word) != 0);
   return 1;
 }
@@ -44,10 +44,10 @@ int allowed(lua_State* L) {
   lua::no_more_arguments(L, 0);
   lua_newtable(L);
   if (!site().may_allow) return 1;
-  settle(L);
   lua_newtable(L);
   add_facts(L);
   ask(L, *site().policies, {.operation = "allowed", .kind = ""});
+  settle(L);
   raise_refusal(L, lua_gettop(L));
   lua_getfield(L, -1, "words");
   return 1;
@@ -60,7 +60,6 @@ int decide(lua_State* L) {
   const auto kind = lua::argument<std::string>(L, 1);
   lua::no_more_arguments(L, 3);
   lua_settop(L, 3);
-  settle(L);
   // A child that nothing is asked about has its parent's socket: it would take the parent's answers.
   if (parent_channel() != nullptr && !site().asks_in_child)
     throw Refusal("", "", "a container can't be started inside of another's start");
@@ -68,6 +67,7 @@ int decide(lua_State* L) {
   add_facts(L);
   ask(L, *site().policies,
       {.operation = "decide", .kind = kind, .explain = site().explaining, .stage = Question::Stage::staged});
+  settle(L);
   const int answer = lua_gettop(L);
   lua_getfield(L, answer, "again");
   if (!lua_toboolean(L, -1)) tell(L, kind, 2, answer);
@@ -194,7 +194,10 @@ void policy::begin(const char* command) {
   }
   if (files.empty()) return;
   refuse_environment({"LUABOX_SCRIPTS"});
-  for (const auto& file : files) site().may_allow |= has_name(file.text, "allow");
+  for (const auto& file : files) {
+    site().may_allow |= has_name(file.text, "allow");
+    site().may_need |= has_name(file.text, "needs");
+  }
   site().policies.emplace(std::move(files));
   gate::govern(govern);
 }

@@ -54,6 +54,9 @@ void settle(lua_State* L) {
   lua_getfield(L, -2, "needs");
   for (const auto& need : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.needs.insert(need);
   lua_pop(L, 3);
+  // The first container is asked about as if no rule had it.
+  if (!here.needs.empty() && !here.may_need)
+    throw Refusal("", "", "'needs' stands in no policy, and a rule has it: it must be written as a word");
   for (const auto& kind : here.kinds)
     here.asks_in_child |= kind != "run" && kind != "exec" && kind != "update" && kind != "import";
   here.settled = true;

@@ -45,6 +45,7 @@ struct Site {
   std::optional<Policies> policies;
   bool settled = false;
   bool may_allow = false;      ///< the files have the word `allow`: without it no script has more than others
+  bool may_need = false;       ///< and the word `needs`
   bool asks_in_child = false;  ///< a rule is about single primitives
   bool explaining = false;     ///< nothing is done: what the rules say is told, see policy.explain
   bool cleaning = false;       ///< the library removes what was made: nothing of a script's runs
@@ -61,7 +62,9 @@ Site& site();
 /// Where policy.explain keeps its function in the registry.
 inline constexpr const char* kExplain = "luabox.policy.explain";
 
-/// Takes over what the policies said of themselves. As late as can be: they are loaded while the script is.
+/// Takes over what the policies said of themselves, and throws where they are wrong. As late as can be: they
+/// are loaded while the script is, and a first question about a container is sent before they are asked for
+/// it.
 void settle(lua_State* L);
 
 // ---- a request: the table at the top of the stack

@@ -301,6 +301,11 @@ std::string raised(lua_State* L) {
   return lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without a text";
 }
 
+std::string refused(lua_State* L, const std::string& why) {
+  const std::string text = quoted(L, why);
+  return R"({"allow":false,"error":)" + text + R"(,"reason":)" + text + "}";
+}
+
 /// The rule or file that was at work, for a failure that the evaluator did not live to tell.
 std::string at_work(lua_State* L) {
   lua_settop(L, 0);
@@ -332,33 +337,43 @@ std::string PolicyState::call(const char* function, const std::string& argument)
   lua_pushlstring(state_, argument.data(), argument.size());
   std::string why;
   if (run_limited(2, why)) return lua_tostring(state_, -1);
-  return R"({"allow":false,"error":)" + quoted(state_, why) + R"(,"reason":)" + quoted(state_, why) + "}";
+  return refused(state_, why);
 }
 
-std::string PolicyState::load() {
-  state_ = lua_newstate(allocate, nullptr);
-  if (state_ == nullptr) return R"({"error":"no memory for the policies"})";
-  luaJIT_setmode(state_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-  lua_gc(state_, LUA_GCSTOP, 0);  // what is loaded stays
+std::string PolicyState::load_files(std::string& problem) {
   if (lua_cpcall(
-          state_, [](lua_State* L) { return open_evaluator(L); }, nullptr) != 0)
-    return R"({"error":)" + quoted(state_, raised(state_)) + "}";
+          state_, [](lua_State* L) { return open_evaluator(L); }, nullptr) != 0) {
+    problem = raised(state_);
+    return "";
+  }
   for (const auto& file : files_) {
     lua_settop(state_, 0);
     lua_pushcfunction(state_, load_file);
     lua_pushlightuserdata(state_, const_cast<PolicyFile*>(&file));
-    std::string problem;
     if (run_limited(1, problem) && lua_isnil(state_, -1)) continue;
-    if (problem.empty())
-      problem = lua_isstring(state_, -1) ? lua_tostring(state_, -1) : "an error without a text";
-    return R"({"error":)" + quoted(state_, problem) + "}";
+    if (problem.empty()) problem = raised(state_);
+    return "";
   }
-  std::string summary = call("summary", "{}");
+  return call("summary", "{}");
+}
+
+std::string PolicyState::load() {
+  state_ = lua_newstate(allocate, nullptr);
+  if (state_ == nullptr) {
+    refusal_ = R"({"allow":false,"error":"no memory for the policies"})";
+    return refusal_;
+  }
+  luaJIT_setmode(state_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  lua_gc(state_, LUA_GCSTOP, 0);  // what is loaded stays
+  std::string problem;
+  std::string summary = load_files(problem);
+  if (!problem.empty()) refusal_ = summary = refused(state_, problem);
   lua_gc(state_, LUA_GCRESTART, 0);
   return summary;
 }
 
 std::string PolicyState::answer(const std::string& question) {
+  if (!refusal_.empty()) return refusal_;
   mount_lines().clear();
   return call("answer", question);
 }

@@ -22,7 +22,7 @@ namespace luabox {
 class PolicyState {
  public:
   explicit PolicyState(std::vector<PolicyFile> files) : files_(std::move(files)) {}
-  /// Loads the files. JSON: { kinds =, needs =, rules = }, or { error = }.
+  /// Loads the files. JSON: { kinds =, needs =, rules = }, or { error = }: then every question is refused.
   std::string load();
   /// JSON in, JSON out: see evaluator.lua. Never throws: { allow = false, reason = } is what a failure is.
   std::string answer(const std::string& question);
@@ -30,9 +30,11 @@ class PolicyState {
  private:
   std::string call(const char* function, const std::string& argument);
   bool run_limited(int arguments, std::string& why);
+  std::string load_files(std::string& problem);
 
   std::vector<PolicyFile> files_;
   lua_State* state_ = nullptr;
+  std::string refusal_;  // where the files could not be loaded
 };
 
 }  // namespace luabox

@@ -23,8 +23,9 @@ class Responder {
   static constexpr size_t kLongest = 180000;
 
   /// `prepare` runs first in the helper and returns what ready() is given; `answer` then runs for each
-  /// question; neither may return an empty text, which reads as the helper's end. The helper has a session of
-  /// its own, nothing open but the socket and /dev/null, and ends with this process.
+  /// question; neither may return an empty text, which reads as the helper's end. The helper has a process
+  /// group of its own, which no signal of the terminal's reaches, nothing open but the socket and /dev/null,
+  /// and ends with this process.
   using Prepare = std::function<std::string()>;
   using Answer = std::function<std::string(const std::string& question)>;
   static Responder start(const char* name, const Prepare& prepare, const Answer& answer);
@@ -34,7 +35,8 @@ class Responder {
 
   /// What prepare returned; the same again later. Waits at most `seconds`.
   const std::string& ready(double seconds);
-  /// Throws Error: ETIMEDOUT, EPIPE when it is dead, EMSGSIZE.
+  /// Throws Error: ETIMEDOUT, EPIPE when it is dead, EMSGSIZE. A helper that still prepares has the question
+  /// already: there is one wait for both.
   std::string ask(std::string_view question, double seconds);
   /// In the child of a clone, before it asks.
   void separate();

@@ -1,6 +1,7 @@
 #include "engine/responder.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -39,6 +40,24 @@ TEST_CASE("a helper tells once what it prepared, and answers each question") {
   CHECK(helper.ask(zeros, 5) == zeros + "!");
 }
 
+TEST_CASE("it has the first question while it still prepares, and answers it after that") {
+  Responder helper = Responder::start(
+      "early",
+      [] {
+        std::vector<pollfd> all;
+        for (int fd = 3; fd < 64; ++fd) all.push_back({fd, POLLIN, 0});
+        for (int round = 0; round < 100; ++round) {
+          ::poll(all.data(), all.size(), 20);
+          for (const auto& each : all)
+            if ((each.revents & POLLIN) != 0) return std::string("asked");
+        }
+        return std::string("not asked");
+      },
+      [](const std::string& question) { return question + "!"; });
+  CHECK(helper.ask("first", 5) == "first!");
+  CHECK(helper.ready(5) == "asked");
+}
+
 TEST_CASE("the longest question passes, a longer one is refused and the next is answered") {
   Responder helper = echo();
   const std::string longest(Responder::kLongest, 'x');
@@ -72,6 +91,19 @@ TEST_CASE("one that does not get ready in time never answers") {
   CHECK(code_of([&] { helper.ask("?", 5); }) == EPIPE);
 }
 
+TEST_CASE("a question to one that does not get ready in time is given up for good") {
+  Responder helper = Responder::start(
+      "stuck",
+      [] {
+        for (;;) ::pause();
+        return std::string();
+      },
+      [](const std::string&) { return std::string("late"); });
+  CHECK(seconds_of([&] { CHECK(code_of([&] { helper.ask("?", 0.2); }) == ETIMEDOUT); }) < 2);
+  CHECK(code_of([&] { helper.ask("?", 5); }) == EPIPE);
+  CHECK(code_of([&] { helper.ready(5); }) == EPIPE);
+}
+
 TEST_CASE("one that dies is an error at once, and stays one") {
   Responder helper = Responder::start(
       "dying", [] { return std::string("ready"); },
@@ -83,7 +115,8 @@ TEST_CASE("one that dies is an error at once, and stays one") {
   CHECK(code_of([&] { helper.ask("?", 5); }) == EPIPE);
 }
 
-TEST_CASE("it has nothing open but its socket and /dev/null, a session of its own, and can gain nothing") {
+TEST_CASE(
+    "it has nothing open but its socket and /dev/null, a process group of its own, and can gain nothing") {
   const int secret = ::open("/etc/passwd", O_RDONLY);  // without close-on-exec, and inherited
   REQUIRE(secret >= 0);
   Responder helper = Responder::start(
@@ -97,7 +130,7 @@ TEST_CASE("it has nothing open but its socket and /dev/null, a session of its ow
         std::ifstream status("/proc/self/status");
         for (std::string line; std::getline(status, line);)
           if (line.compare(0, 11, "NoNewPrivs:") == 0) found += line.back();
-        return found + (::getsid(0) == ::getpid() ? " own" : " shared") + std::to_string(core.rlim_cur) +
+        return found + (::getpgid(0) == ::getpid() ? " own" : " shared") + std::to_string(core.rlim_cur) +
                std::filesystem::current_path().string();
       });
   CHECK(helper.ask("?", 5) == "012s1 own0/");
