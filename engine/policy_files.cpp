@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "engine/error.hpp"
@@ -116,7 +117,13 @@ std::optional<std::string> read_trusted(const std::string& path, PolicyOwner own
 
 bool has_name(std::string_view text, std::string_view word) {
   const auto part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
-  for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+  // memmem(3): a start looks through the site's rules, and find() stops at each first letter.
+  const auto next = [&](size_t from) {
+    const void* found = ::memmem(text.data() + from, text.size() - from, word.data(), word.size());
+    return found == nullptr ? text.size()
+                            : static_cast<size_t>(static_cast<const char*>(found) - text.data());
+  };
+  for (size_t at = next(0); at < text.size(); at = next(at + 1)) {
     const size_t end = at + word.size();
     if ((at == 0 || !part(text[at - 1])) && (end == text.size() || !part(text[end]))) return true;
   }

@@ -252,21 +252,22 @@ local function set_of(text)
 end
 local FACTS = "caller script pid time running "
 local NAMES = {
-  caller = set_of "uid gid name login login_name", script = set_of "path device inode owner trusted",
-  time = set_of "unix year month day hour minute weekday text", namespaces = set_of "net ipc uts pid cgroup user",
-  rootfs = set_of "kind name path readonly overlay persist devices layers device inode owner directory",
-  primitive = set_of(FACTS .. [[primitive arguments options type source sources target device inode owner directory root path process capabilities
-    command]]),
-  run = set_of(FACTS .. [[name hostname domainname rootfs mounts default_mounts masked readonly_paths etc hosts dns cgroup cgroup_parent accounting
+  caller = "uid gid name login login_name", script = "path device inode owner trusted",
+  time = "unix year month day hour minute weekday text", namespaces = "net ipc uts pid cgroup user",
+  rootfs = "kind name path readonly overlay persist devices layers device inode owner directory",
+  primitive = FACTS .. [[primitive arguments options type source sources target device inode owner directory root path process capabilities
+    command]],
+  run = FACTS .. [[name hostname domainname rootfs mounts default_mounts masked readonly_paths etc hosts dns cgroup cgroup_parent accounting
     network namespaces users user command env cwd init terminal capabilities seccomp no_new_privs apparmor keyring devices rlimits sysctl umask nice
-    oom_score_adj personality labels image privileged steps ambient]]),
-  exec = set_of(FACTS .. "name command user env cwd terminal labels image capabilities"), update = set_of(FACTS .. "name labels image cgroup"),
-  import = set_of(FACTS .. "name source device inode source_owner replace devices owner max_bytes sync"),
+    oom_score_adj personality labels image privileged steps ambient]],
+  exec = FACTS .. "name command user env cwd terminal labels image capabilities", update = FACTS .. "name labels image cgroup",
+  import = FACTS .. "name source device inode source_owner replace devices owner max_bytes sync",
 }
 local misses
 
-local function watch(value, names)
-  if type(value) ~= "table" or not names then return end
+local function watch(value, field)
+  if type(value) ~= "table" or not NAMES[field] then return end
+  local names = set_of(NAMES[field])
   setmetatable(value, { __index = function(_, name)
     if type(name) == "string" and not names[name] then
       misses[#misses + 1] = { name = name, where = host.where() or "", suggestion = nearest(name, names) }
@@ -276,9 +277,9 @@ end
 
 local function watch_request(request, kind)
   for _, field in ipairs { "caller", "script", "time", "namespaces", "rootfs" } do
-    if field ~= "namespaces" and field ~= "rootfs" or kind == "run" then watch(rawget(request, field), NAMES[field]) end
+    if field ~= "namespaces" and field ~= "rootfs" or kind == "run" then watch(rawget(request, field), field) end
   end
-  watch(request, WHOLE[kind] and NAMES[kind] or NAMES.primitive)
+  watch(request, WHOLE[kind] and kind or "primitive")
 end
 
 --- Runs one action of a rule: "refused" and the reason, "passed", or what it returned.
