@@ -16,7 +16,8 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"namespace", "setns"},
                              {"exec", "program"},
                              {"init", "program"},
-                             {"network_ahead", nullptr},  // nobody is in it before a clone
+                             {"network_ahead", nullptr},         // nobody is in it before a clone
+                             {"replace_null_devices", nullptr},  // protects the host
                              {"exit", nullptr},
                              {"helper:wait", nullptr},
                              {"running process:wait", nullptr},

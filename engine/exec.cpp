@@ -24,7 +24,6 @@
 #include "engine/init_loop.hpp"
 #include "engine/process.hpp"
 #include "engine/seccomp.hpp"
-#include "engine/streams.hpp"
 
 namespace luabox {
 namespace {
@@ -134,7 +133,6 @@ void default_signals() {
 
 void start_session(const ExecOptions& options) {
   if (!options.new_session) return;
-  replace_null_devices();
   if (::setsid() < 0) throw Error("setsid");
   if (options.controlling_terminal && ::ioctl(0, TIOCSCTTY, 0) < 0) throw Error("ioctl", "TIOCSCTTY");
 }

@@ -173,9 +173,9 @@ void umount(const std::string& path, const UmountOptions& options);
 
 /// Makes `root`, a mount point, the "/" of this mount namespace and detaches the old one with everything
 /// mounted in it, which is made private first: no other namespace notices. Descriptors that are open still
-/// lead out. After a failure the process must not go on.
+/// lead out, but for /dev/null as 0 to 2 (engine/streams.hpp). After a failure the process must not go on.
 void pivot_root(const Root& root);
-/// chroot(2) and chdir("/"): no barrier for a process with CAP_SYS_CHROOT.
+/// chroot(2) and chdir("/"), with 0 to 2 as above: no barrier for a process with CAP_SYS_CHROOT.
 void change_root(const Root& root);
 
 /// `path` is the root directory of a procfs, by its inode and not by its name.

@@ -1,6 +1,7 @@
 #include "engine/streams.hpp"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
+#include "engine/root.hpp"
 
 namespace luabox {
 namespace {
@@ -20,6 +22,43 @@ bool is_null(int fd) {
   struct stat status;
   return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
          status.st_rdev == makedev(kMemoryDevices, kNull);
+}
+
+bool is_own(int fd) {
+  struct stat status;
+  return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
+}
+
+constexpr const char* kNoneHere = "the container has none, and must not get the host's as it is";
+
+/// What the O_PATH descriptor `node` leads to, opened as `mode` (F_GETFL) says; none where that is refused.
+Fd reopen(const Fd& node, int mode) {
+  const std::string path = "/proc/self/fd/" + std::to_string(node.get());
+  return Fd(::open(path.c_str(), (mode & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC | O_NOCTTY));
+}
+
+/// What is in the place of it may be anything, and is hostile.
+Fd null_device_of(const Root& root) {
+  try {
+    Fd node = root.find("/dev/null");
+    return node && is_null(node.get()) ? std::move(node) : Fd();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// The host's, by a mount of its own that is read-only: to change its mode or owner is a write to the mount,
+/// what is written to the device is none. No descriptor where this process may not mount.
+Fd sealed_null_device() {
+  Fd tree(::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree && errno == EPERM) return tree;
+  if (!tree) throw Error("open_tree", "/dev/null");
+  if (!is_null(tree.get())) throw Error::invalid("open_tree", "/dev/null", "is not the null device");
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+    throw Error("mount_setattr", "/dev/null");
+  return tree;
 }
 
 bool is_closed(int fd) { return ::fcntl(fd, F_GETFD) < 0 && errno == EBADF; }
@@ -50,15 +89,21 @@ void hold_closed_streams() {
       throw Error("dup3", std::to_string(fd));
 }
 
-void replace_null_devices() {
+void replace_null_devices(const Root& root) {
+  Fd node;
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
     if (!is_null(fd)) continue;
     const int mode = ::fcntl(fd, F_GETFL);
     if (mode < 0) throw Error("fcntl", "F_GETFL");
-    // Whatever else is called so: neither waited for nor kept.
-    const Fd own(::open("/dev/null", (mode & O_ACCMODE) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-    if (!own || !is_null(own.get())) return;
-    if (::fcntl(own.get(), F_SETFL, mode) < 0) throw Error("fcntl", "F_SETFL");
+    if (!node) node = null_device_of(root);
+    Fd own = node ? reopen(node, mode) : Fd();
+    if (!own) {
+      node = sealed_null_device();
+      if (!node && is_own(fd)) throw Error("open_tree", "/dev/null", EPERM, kNoneHere);
+      if (!node) return;
+      own = reopen(node, mode);
+      if (!own) throw Error("open", "/dev/null");
+    }
     if (::dup2(own.get(), fd) < 0) throw Error("dup2", std::to_string(fd));
   }
 }

@@ -3,14 +3,17 @@
 
 namespace luabox {
 
+class Root;
+
 /// Takes the numbers of those that the caller closed, so that nothing opened later becomes an input that is
 /// read or an output that is written. What stands in for them fails like a closed one (EBADF), and goes with
 /// an exec.
 void hold_closed_streams();
 
-/// In a process that has its own "/": what is the host's /dev/null becomes the one that is here, because root
-/// of a container could chmod and chown the host's by its descriptor (fchmod(2)). Where none is here it
-/// stays.
-void replace_null_devices();
+/// For a process that is about to leave its "/" for `root`: what is the host's /dev/null becomes that of
+/// `root`, because root of a container could chmod and chown the host's by its descriptor (fchmod(2)). Where
+/// `root` has none that opens, it stays the host's, by a read-only mount that no path leads to. Throws where
+/// neither can be and this process's user owns the host's.
+void replace_null_devices(const Root& root);
 
 }  // namespace luabox

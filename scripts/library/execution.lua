@@ -99,6 +99,8 @@ local function join(this)
   this.root = process:root()
   process:raise_limits()
   confinement.label(this)
+  if not this.terminal then redirect(this) end
+  sys.replace_null_devices(this.root)
   for _, namespace in ipairs(namespaces) do
     if namespace.kind == "user" then
       sys.setns(namespace.descriptor, { namespaces = "user" })
@@ -106,8 +108,10 @@ local function join(this)
     end
   end
   this.user = users.lookup(this)
-  if this.terminal then program.open_terminal(this) end
-  redirect(this)
+  if this.terminal then
+    program.open_terminal(this)  -- takes all three
+    redirect(this)
+  end
   for _, namespace in ipairs(namespaces) do
     if namespace.kind ~= "user" then sys.setns(namespace.descriptor, { namespaces = namespace.kind }) end
   end

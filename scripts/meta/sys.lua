@@ -70,6 +70,12 @@ function sys.output_file(path) end
 ---@param number integer  0, 1 or 2
 function sys.redirect(descriptor, number) end
 
+---In a child, before it joins the mount namespace of a container with "/" at `root` (pivot_root and chroot do it themselves): what is the host's
+---/dev/null among descriptors 0 to 2 becomes the one of `root`, whose root could change the owner and mode of the host's. Where `root` has none that
+---opens it stays the host's, by a mount that is read-only.
+---@param root luabox.sys.Root
+function sys.replace_null_devices(root) end
+
 ---@param namespaces luabox.sys.Namespaces
 function sys.unshare(namespaces) end
 

@@ -42,6 +42,35 @@ for fields in "sysctl = { ['net.ipv4.ip_default_ttl'] = $((ttl + 1)) } network =
 done
 equal "and left alone" $ttl "$(cat /proc/sys/net/ipv4/ip_default_ttl)"
 
+# ---- the host's /dev/null as input and output, in a container that has none
+
+# The host's is one of the test's own.
+mkdir devices
+cat > null.sh <<'S'
+mount -t tmpfs devices "$work/devices" && mknod -m 666 "$work/devices/null" c 1 3 && mount --bind "$work/devices/null" /dev/null || exit
+"$@" < /dev/null > /dev/null
+sleep "${settle:-0}"
+stat -c '%a %u' /dev/null
+S
+on_null() { work=$work timeout -s KILL 30 unshare --mount --propagation private sh "$work/null.sh" "$@"; }
+turn='for fd in 0 1; do chmod 600 /proc/self/fd/$fd && echo ESCAPED: chmod >&2; chown 1 /proc/self/fd/$fd && echo ESCAPED: chown >&2; done; echo x && echo written >&2; read line || echo read >&2'
+for users in "" "users = { uid = '0 0 65536', gid = '0 0 65536' }"; do
+  script "name = '$mark'" "default_mounts = false" "mounts = { proc '/proc' }" "command = { 'sh', '-c', [[$turn]] }" ${users:+"$users"}
+  also=${users:+", with the host's ids"}
+  output=$(on_null "$LUABOX" run box.lua 2>&1)
+  equal "no mode or owner of the host's /dev/null is changed$also" "666 0" "${output##*$'\n'}"
+  lacks "and it says so$also" ESCAPED "$output"
+  equal "it is read and written$also" "written read" "$(grep -xE 'written|read' <<< "$output" | xargs)"
+done
+script "name = '$mark'" "default_mounts = false" "mounts = { proc '/proc' }" "command = { 'sleep', '7781' }"
+"$LUABOX" run box.lua < /dev/null & jobs+=($!)
+inside() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 10 inside
+output=$(on_null "$LUABOX" exec "$mark" sh -c "$turn" 2>&1)
+equal "nor by exec" "666 0" "${output##*$'\n'}"; lacks "which says so" ESCAPED "$output"; holds "(it ran)" written "$output"
+output=$(settle=0.5 on_null "$LUABOX" exec --detach "$mark" sh -c "$turn" 2>&1)
+equal "nor by exec --detach" "666 0" "$output"
+kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null
+
 # ---- the wrong folder as the state
 
 script "command = { 'true' }"

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "engine/root.hpp"
 #include "tests/engine/sandbox.hpp"
 
 using namespace luabox;
@@ -38,20 +39,40 @@ TEST_CASE("a closed stream fails as one, and nothing that is opened later takes 
     });
 }
 
-TEST_CASE("/dev/null of another place becomes the one that is here") {
+TEST_CASE("the host's /dev/null becomes the container's, or can't be changed") {
   const Sandbox box;
-  const std::string other = (box.path() / "null").string();
-  if (::mknod(other.c_str(), S_IFCHR | 0666, makedev(1, 3)) < 0 || ::open(other.c_str(), O_RDONLY) < 0) {
+  box.dir("with/dev");
+  box.dir("without/dev");
+  box.file("other/dev/null", "no device");
+  const std::string node = (box.path() / "with/dev/null").string();
+  if (::mknod(node.c_str(), S_IFCHR | 0666, makedev(1, 3)) < 0 || ::open(node.c_str(), O_RDONLY) < 0) {
     WARN("skipped: no device can be made here");
     return;
   }
-  in_child(0, [&] {
-    ::dup2(::open(other.c_str(), O_RDONLY), 0);
-    replace_null_devices();
+  const auto opened = [](int flags, int fd) { ::dup2(::open("/dev/null", flags | O_CLOEXEC), fd); };
+  in_child(CLONE_NEWNS, [&] {
+    opened(O_RDONLY, 0);
+    opened(O_WRONLY | O_APPEND, 1);
+    replace_null_devices(Root::open((box.path() / "with").string()));
     struct stat input, here;
     ::fstat(0, &input);
-    ::stat("/dev/null", &here);
+    ::stat(node.c_str(), &here);
     expect(input.st_ino == here.st_ino && input.st_dev == here.st_dev, "replaced");
-    expect((::fcntl(0, F_GETFL) & (O_ACCMODE | O_NONBLOCK)) == O_RDONLY, "as it was opened");
+    constexpr int kModes = O_ACCMODE | O_NONBLOCK | O_APPEND;
+    expect((::fcntl(0, F_GETFL) & kModes) == O_RDONLY, "as it was opened");
+    expect((::fcntl(1, F_GETFL) & kModes) == (O_WRONLY | O_APPEND), "as it was opened, the output");
   });
+  for (const char* name : {"without", "other"})
+    in_child(CLONE_NEWNS, [&] {
+      opened(O_RDONLY, 0);
+      opened(O_RDWR, 1);
+      replace_null_devices(Root::open((box.path() / name).string()));
+      expect(error_of(0) == 0 && error_of(1) == 0, "works as before");
+      for (const int fd : {0, 1}) {
+        struct stat status;
+        ::fstat(fd, &status);
+        expect(::fchmod(fd, status.st_mode & 07777) < 0 && errno == EROFS, "its mode can't be changed");
+        expect(::fchown(fd, status.st_uid, status.st_gid) < 0 && errno == EROFS, "nor its owner");
+      }
+    });
 }
