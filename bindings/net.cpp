@@ -148,6 +148,10 @@ struct Options<Firewall> {
 };
 
 template <>
+struct Options<RemoveFirewallOptions> {
+  static constexpr auto fields = std::tuple(field("interface", &RemoveFirewallOptions::interface));
+};
+template <>
 struct Options<HostPort> {
   using T = HostPort;
   static constexpr auto fields =
@@ -219,7 +223,7 @@ int open_net(lua_State* L) {
       {"forwarding", lua::fn<&link::forwarding>, lua::reads},  // net.forwarding { family = } -> true or false
       {"set_forwarding", lua::fn<&link::set_forwarding>},
       {"firewall", lua::fn<&create_firewall>},  // net.firewall { name =, interface =, addresses =, ... }
-      {"remove_firewall", lua::fn<&remove_firewall>},  // net.remove_firewall(name)
+      {"remove_firewall", lua::fn<&remove_firewall>},  // net.remove_firewall(name, { interface = })
       {"firewalls", lua::fn<&firewalls>, lua::reads},  // net.firewalls() -> list of names
       {"hold_port",
        lua::fn<&HeldPort::hold>},  // net.hold_port { protocol =, port =, address = } -> held or nil

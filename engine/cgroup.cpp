@@ -195,12 +195,13 @@ Cgroup Cgroup::create(const std::string& name, const CgroupOptions& options,
   for (const auto* hierarchy : above)
     if (made.parts_.empty() || made.parts_[0].hierarchy != hierarchy) made.make(*hierarchy);
   for (const auto& controller : options.controllers) made.need(controller);
+  made.complete_ = true;
   return made;
 }
 
 Cgroup::~Cgroup() {
   if (!owned_) return;
-  own_all();
+  if (complete_) own_all();
   for (const auto& part : parts_) {
     try {
       remove_tree(part.path, kDestructorTimeout);

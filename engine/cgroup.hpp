@@ -162,6 +162,7 @@ class Cgroup {
   std::vector<Part> parts_;
   std::set<std::string> delegated_;
   bool owned_ = true;
+  bool complete_ = false;  ///< what else has its name is of the cgroups below it
   bool killed_ = false;
   bool removed_ = false;
 };

@@ -126,42 +126,55 @@ void create_firewall(const Firewall& firewall) {
 
 namespace {
 
-/// luabox's tables: (family, name).
-std::vector<std::pair<int, std::string>> tables() {
+struct Table {
+  int family = 0;
+  std::string name, userdata;
+};
+
+/// luabox's.
+std::vector<Table> tables() {
   Batch batch;
-  std::vector<std::pair<int, std::string>> found;
+  std::vector<Table> found;
   batch.begin(nftables::message_type(NFT_MSG_GETTABLE), NLM_F_DUMP, nftables::message_header(NFPROTO_UNSPEC),
               "list firewalls");
   kept_socket().dump(batch, [&](const Answer& answer) {
     const int family = answer.header<nfgenmsg>().nfgen_family;
-    const auto name = find_attribute(answer.attributes(sizeof(nfgenmsg)), NFTA_TABLE_NAME);
-    if (name && name->text().starts_with(kPrefix) && (family == NFPROTO_INET || family == NFPROTO_NETDEV))
-      found.emplace_back(family, name->text());
+    const auto attributes = answer.attributes(sizeof(nfgenmsg));
+    const auto name = find_attribute(attributes, NFTA_TABLE_NAME);
+    if (!name || !name->text().starts_with(kPrefix) || (family != NFPROTO_INET && family != NFPROTO_NETDEV))
+      return;
+    const auto userdata = find_attribute(attributes, NFTA_TABLE_USERDATA);
+    found.push_back(
+        {family, name->text(), userdata ? std::string(userdata->data.begin(), userdata->data.end()) : ""});
   });
   return found;
 }
 
 }  // namespace
 
-void remove_firewall(const std::string& name) {
+void remove_firewall(const std::string& name, const RemoveFirewallOptions& options) {
   check_table_name(name);
   // Asked for first: a transaction that fails waits until the kernel has undone it, milliseconds.
   auto all = tables();
-  std::erase_if(all, [&](const auto& table) { return table.second != name; });
+  std::erase_if(all, [&](const Table& table) {
+    const bool others = !options.interface.empty() && table.userdata != nftables::comment(options.interface);
+    return table.name != name || others;
+  });
   if (all.empty()) throw Error("remove firewall", name, ENOENT);
   transact("remove firewall", name, [&](Batch& batch) {
-    for (const auto& [family, table] : all) {
-      batch.begin(nftables::message_type(NFT_MSG_DELTABLE), 0, nftables::message_header(family),
-                  "remove firewall", table);
-      batch.put_text(NFTA_TABLE_NAME, table);
+    for (const auto& table : all) {
+      batch.begin(nftables::message_type(NFT_MSG_DELTABLE), 0, nftables::message_header(table.family),
+                  "remove firewall", name);
+      batch.put_text(NFTA_TABLE_NAME, name);
     }
   });
 }
 
 std::vector<std::string> firewalls() {
   std::vector<std::string> names;
-  for (auto& [family, name] : tables())
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+  for (auto& table : tables())
+    if (std::find(names.begin(), names.end(), table.name) == names.end())
+      names.push_back(std::move(table.name));
   return names;
 }
 

@@ -79,11 +79,17 @@ struct Firewall {
   std::string isolate = "lb";
 };
 
-/// Makes the table, or both. EEXIST when there is one of that name. A failure leaves nothing behind.
+/// Makes the table, or both; its comment is the name of the container's own interface on the host, `port` or
+/// `interface`. EEXIST when there is one of that name. A failure leaves nothing behind.
 void create_firewall(const Firewall& firewall);
 
+struct RemoveFirewallOptions {
+  /// Only what was made for this interface: the container of another luabox may have a table of that name.
+  std::string interface = {};
+};
+
 /// Removes the table, or both, whole. ENOENT when there is none; EINVAL for a name that couldn't be luabox's.
-void remove_firewall(const std::string& name);
+void remove_firewall(const std::string& name, const RemoveFirewallOptions& options = {});
 
 /// The names of luabox's tables in this network namespace.
 std::vector<std::string> firewalls();

@@ -60,6 +60,8 @@ class Writer {
     batch_.begin(message_type(NFT_MSG_NEWTABLE), NLM_F_CREATE | NLM_F_EXCL, message_header(family_),
                  "add firewall", firewall_.name);
     batch_.put_text(NFTA_TABLE_NAME, firewall_.name);
+    const std::string userdata = comment(firewall_.port.empty() ? firewall_.interface : firewall_.port);
+    batch_.put(NFTA_TABLE_USERDATA, userdata.data(), userdata.size());
   }
 
   void chain(const char* name, const std::optional<Hook>& hook) {
@@ -249,6 +251,11 @@ class Writer {
 };
 
 }  // namespace
+
+std::string comment(const std::string& text) {
+  constexpr char kComment = 0;
+  return std::string{kComment, static_cast<char>(text.size() + 1)} + text + '\0';
+}
 
 void write_table(Batch& batch, const Firewall& firewall) { Writer(batch, firewall).write(); }
 

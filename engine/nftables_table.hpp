@@ -15,4 +15,7 @@ namespace luabox::nftables {
 /// without a container's address of its family.
 void write_table(Batch& batch, const Firewall& firewall);
 
+/// NFTA_TABLE_USERDATA that nft(8) shows as a comment.
+std::string comment(const std::string& text);
+
 }  // namespace luabox::nftables

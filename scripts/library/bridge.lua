@@ -65,9 +65,8 @@ bridge.step = { namespaces = "net", key = "network" }
 function bridge.step.resources(this)
   local net = this.config.network
   this.interface = "lb" .. this.id
-  this.firewall = network.firewall_of(this)
   return network.with_ports(this, { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface },
-    { kind = "firewall", name = this.firewall } })
+    network.firewall_of(this) })
 end
 
 local function names(this)
@@ -101,8 +100,8 @@ end
 local function firewall(this)
   local net, joined = this.config.network, this.joined
   if net.publish then network.forward(joined.addresses) end
-  sys.net.firewall { name = this.firewall, interface = joined.interface, addresses = { joined.address, joined.address6 }, networks = joined.networks,
-    publish = this.forwards, loopback = network.on_loopback(net), shared = true, port = this.interface, mac = joined.mac, egress = net.egress }
+  network.add_firewall(this, { interface = joined.interface, addresses = { joined.address, joined.address6 }, networks = joined.networks,
+    publish = this.forwards, loopback = network.on_loopback(net), shared = true, port = this.interface, mac = joined.mac, egress = net.egress })
 end
 
 function bridge.step.attach(this)

@@ -1,7 +1,7 @@
 -- bridges.lua: the bridges of this host that containers share, and who is on them.
 --
 --   STATE/.bridges/.lock                held while a bridge or its list of members changes
---   STATE/.bridges/NAME/settings.json   subnet, subnet6, nat; `ready` when the interface and the table were made
+--   STATE/.bridges/NAME/settings.json   subnet, subnet6, nat, mac; `ready` when the interface and the table were made
 --   STATE/.bridges/NAME/members/        MEMBER.json: one container's address and names
 --                                       MEMBER.hosts: its /etc/hosts, bound into it, rewritten in place as others come and go
 --
@@ -102,17 +102,29 @@ local function check_free(subnet)
   end
 end
 
-local function make(name, settings)
+--- Takes away the interface and the table, made whole or half. An interface of another address is the bridge of a luabox that has its state in
+--- another folder, and so is the table: they stay. Returns whether they did.
+local function unmake(name, settings)
   local interface = bridges.interface(name)
-  if settings.ready and sys.net.find(interface) then return end
-  state.remove_interface(interface)
+  local found = sys.net.find(interface)
+  if found and settings and settings.mac and found.mac ~= settings.mac then return true end
   for _, existing in ipairs(sys.net.firewalls()) do
     if existing == table_of(name) then sys.net.remove_firewall(existing) end
   end
+  state.remove_interface(interface)
+end
+
+local function refuse_other(name)
+  errors.raise("the interface %s exists already; its bridge may have its state in another folder", bridges.interface(name))
+end
+
+local function make(name, settings)
+  local interface = bridges.interface(name)
+  if settings.ready and sys.net.find(interface) then return end
+  if unmake(name, settings) then refuse_other(name) end
   local networks = { settings.subnet, settings.subnet6 }
   for _, network in ipairs(networks) do check_free(network) end
-  -- An address of its own: otherwise it would change with the ports.
-  sys.net.add { kind = "bridge", name = interface, mac = "02:6c:62:" .. sys.random(3):gsub("(%x%x)", "%1:"):sub(1, 8), up = true }
+  sys.net.add { kind = "bridge", name = interface, mac = settings.mac, up = true }
   if settings.subnet6 then require("luabox.network").skip_duplicate_detection(interface) end
   for _, network in ipairs(networks) do
     local _, address = host_of(network, 1)
@@ -129,11 +141,7 @@ local function make(name, settings)
 end
 
 local function remove(name)
-  local interface = bridges.interface(name)
-  for _, existing in ipairs(sys.net.firewalls()) do
-    if existing == table_of(name) then sys.net.remove_firewall(existing) end
-  end
-  state.remove_interface(interface)
+  unmake(name, settings_of(name))
   sys.mount.remove_tree(folder_of(name))
 end
 
@@ -143,11 +151,11 @@ local function or_none(value) return value == nil and "none" or tostring(value) 
 local function settle(name, wish)
   local settings = settings_of(name)
   if not settings then
-    if sys.net.find(bridges.interface(name)) then
-      errors.raise("the interface %s exists already; its bridge may have its state in another folder", bridges.interface(name))
-    end
+    if sys.net.find(bridges.interface(name)) then refuse_other(name) end
     if not wish.subnet then errors.raise("there is no bridge '%s' yet; expected subnet = \"10.9.0.0/24\"", name) end
-    settings = { subnet = wish.subnet, subnet6 = wish.subnet6, nat = wish.nat or false }
+    -- An address of its own: otherwise it would change with the ports.
+    local mac = "02:6c:62:" .. sys.random(3):gsub("(%x%x)", "%1:"):sub(1, 8)
+    settings = { subnet = wish.subnet, subnet6 = wish.subnet6, nat = wish.nat or false, mac = mac }
     sys.file.make_directories(folder_of(name) .. "/members", FOLDER)
     sys.file.write(folder_of(name) .. "/settings.json", sys.json.encode(settings), PRIVATE)
     return settings

@@ -32,9 +32,9 @@ function limits.keys(config)
   return keys
 end
 
---- Calls `f`; an error that speaks of one of the script's keys carries the line of that key.
-local function at_line_of_key(this, f)
-  local ok, result = errors.try(f)
+--- Calls `f` with what follows; an error that speaks of one of the script's keys carries the line of that key.
+local function at_line_of_key(this, f, ...)
+  local ok, result = errors.try(f, ...)
   if ok then return result end
   local parent = this.config.cgroup_parent
   result.where = parent and result.message:find(parent, 1, true) and schema.line_of_key(this.where, "cgroup_parent") or this.where
@@ -71,24 +71,47 @@ local function options_of(this)
   return { parent = parent and "luabox/" .. parent or "luabox", controllers = this.config.accounting and counted() or {} }
 end
 
-function limits.step.resources(this)
-  local options = options_of(this)
-  local paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(this.name, this.cgroup_keys, options) end)
-  -- What is there and in no record of ours is another's, and not ours to remove.
-  for _, path in ipairs(paths) do
-    if sys.file.kind(path) then
-      errors.raise_at(this.where, "the cgroup %s exists already; its container may have its state in another folder", path)
-    end
+--- Plans the cgroup as `name`. Returns whether nothing of that name is there.
+local function plan(this, name)
+  local resource = this.cgroup_resource
+  this.cgroup_name = name
+  resource.paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(name, this.cgroup_keys, options_of(this)) end)
+  for _, path in ipairs(resource.paths) do
+    if sys.file.kind(path) then return false end
   end
-  return { { kind = "cgroup", paths = paths, parent = options.parent } }
+  return true
+end
+
+--- What is there and in no record of ours is of a container that has its state in another folder: ours carries its id too.
+local function plan_beside(this) plan(this, ("%s.%s"):format(this.name, this.id)) end
+
+function limits.step.resources(this)
+  this.cgroup_resource = { kind = "cgroup", parent = options_of(this).parent }
+  if not plan(this, this.name) then plan_beside(this) end
+  return { this.cgroup_resource }
+end
+
+local function make(this)
+  this.group = nil
+  this.group = sys.cgroup.create(this.cgroup_name, options_of(this))
+  this.group:keep()  -- the record removes it, in whatever way this process ends
+  this.group:write(this.cgroup_keys)
 end
 
 function limits.step.prepare(this)
-  at_line_of_key(this, function()
-    this.group = sys.cgroup.create(this.name, options_of(this))
-    this.group:keep()  -- the record removes it, in whatever way this process ends
-    this.group:write(this.cgroup_keys)
-  end)
+  local resource = this.cgroup_resource
+  local ok, problem = errors.try(at_line_of_key, this, make, this)
+  -- What was not made may be another's by now.
+  if not ok then resource.paths = this.group and this.group:paths() or {} end
+  if not ok and problem.code == "EEXIST" then  -- it was quicker
+    for _, path in ipairs(resource.paths) do sys.cgroup.remove_path(path, resource.parent) end
+    plan_beside(this)
+    this.record:write()
+    ok, problem = errors.try(at_line_of_key, this, make, this)
+  end
+  if not ok then error(problem, 0) end
+  resource.made = {}
+  for _, path in ipairs(resource.paths) do resource.made[path] = sys.file.kind(path) and sys.file.identity(path) or nil end
 end
 
 --- Whether its cgroup lies in one that may have limits of its own: the script's, or one that was delegated.

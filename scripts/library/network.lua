@@ -188,16 +188,26 @@ local function addresses_of(prefixes)
   return list
 end
 
---- The name of the container's own table. One that is there and in no record of ours is another's, and not ours to remove.
+--- The container's own table, as a resource: whoever's a table of that name is, only one made for this interface is removed. One that is there is
+--- of a container that has its state in another folder: ours carries its id too.
 function network.firewall_of(this)
   local name = "luabox-" .. this.name
   for _, existing in ipairs(sys.net.firewalls()) do
-    if existing == name then
-      errors.raise_at(this.config.network.where, "the nftables table %s exists already; its container may have its state in another folder",
-        name)
-    end
+    if existing == name then this.firewall = ("%s.%s"):format(name, this.id) end
   end
-  return name
+  this.firewall = this.firewall or name
+  return { kind = "firewall", name = this.firewall, interface = this.interface }
+end
+
+--- Makes the container's own table.
+function network.add_firewall(this, options)
+  options.name = this.firewall
+  local ok, problem = errors.try(sys.net.firewall, options)
+  if ok then return end
+  if problem.code == "EEXIST" then  -- another was quicker
+    errors.raise_at(this.config.network.where, "the nftables table %s exists already; its container has its state in another folder", this.firewall)
+  end
+  error(problem, 0)
 end
 
 -- ---- loopback only
@@ -219,8 +229,7 @@ function veth.resources(this)
   this.address = address_of(net.guest[1])
   local resources = { { kind = "interface", name = this.interface } }
   if net.nat or net.publish or net.egress then
-    this.firewall = network.firewall_of(this)
-    resources[2] = { kind = "firewall", name = this.firewall }
+    resources[2] = network.firewall_of(this)
   end
   return network.with_ports(this, resources)
 end
@@ -296,8 +305,8 @@ end
 
 local function firewall(this)
   local net = this.config.network
-  sys.net.firewall { name = this.firewall, interface = this.interface, addresses = addresses_of(net.guest), masquerade = net.nat or false,
-    publish = this.forwards, loopback = network.on_loopback(net), egress = net.egress }
+  network.add_firewall(this, { interface = this.interface, addresses = addresses_of(net.guest), masquerade = net.nat or false,
+    publish = this.forwards, loopback = network.on_loopback(net), egress = net.egress })
 end
 
 --- Lets the host forward packets, of the families that the container has addresses of.

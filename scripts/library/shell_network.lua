@@ -119,12 +119,14 @@ Table.__index = Table
 function Table:chain(name, base) self.chains[name], self.order[#self.order + 1] = { base }, name end
 function Table:rule(name, text, ...) table.insert(self.chains[name], select("#", ...) > 0 and text:format(...) or text) end
 
-local function new_table(family, name) return setmetatable({ family = family, name = name, chains = {}, order = {} }, Table) end
+local function new_table(family, firewall)
+  return setmetatable({ family = family, name = firewall.name, comment = firewall.port or firewall.interface, chains = {}, order = {} }, Table)
+end
 
 --- As nft reads it: `create` fails where it is there already.
 local function write_table(self, made)
   self:line "nft -f - << 'END'"
-  self:line("create table %s %s", made.family, made.name)
+  self:line("create table %s %s { comment \"%s\"; }", made.family, made.name, made.comment)
   self:line("table %s %s {", made.family, made.name)
   for _, name in ipairs(made.order) do
     self:line("  chain %s {", name)
@@ -251,7 +253,7 @@ end
 
 --- A container's port of a bridge: who speaks by it has the container's addresses.
 local function identify(firewall)
-  local made, own = new_table("netdev", firewall.name), { unpack(firewall.addresses) }
+  local made, own = new_table("netdev", firewall), { unpack(firewall.addresses) }
   own[#own + 1] = link_local_of(firewall.mac)
   made:chain "about-own"
   for _, address in ipairs(own) do
@@ -288,7 +290,7 @@ steps["net.firewall"] = function(self, step)
   local published = #(firewall.publish or {}) > 0
   if firewall.port then write_table(self, identify(firewall)) end
   if firewall.shared and firewall.port and not published and not firewall.egress then return end
-  local made = new_table("inet", firewall.name)
+  local made = new_table("inet", firewall)
   if not firewall.shared then guard(made, firewall) end
   if firewall.egress then egress(made, firewall) end
   if published then publish(made, firewall) end

@@ -19,13 +19,23 @@ end
 -- How each kind of resource is taken away. Each works on what was recorded, made or not, whole or half.
 local removers = {}
 
+--- Whether what was made at `path` is still what is there; a killed luabox may not have come to note which it was.
+local function is_still(path, made)
+  if not made then return true end
+  local ok, identity = pcall(sys.file.identity, path)
+  return ok and identity == made
+end
+
+--- Not another's, which a luabox with its state in another folder made where ours had been.
 function removers.cgroup(resource)
-  for _, path in ipairs(resource.paths) do sys.cgroup.remove_path(path, resource.parent) end
+  for _, path in ipairs(resource.paths) do
+    if is_still(path, resource.made and resource.made[path]) then sys.cgroup.remove_path(path, resource.parent) end
+  end
 end
 
 function removers.firewall(resource)
-  local ok, problem = errors.try(sys.net.remove_firewall, resource.name)
-  if not ok and problem.code ~= "ENOENT" then error(problem, 0) end  -- recorded, but never made
+  local ok, problem = errors.try(sys.net.remove_firewall, resource.name, { interface = resource.interface })
+  if not ok and problem.code ~= "ENOENT" then error(problem, 0) end  -- recorded, but never made, or another's
 end
 
 --- Fine where it isn't there, or goes while it is looked for.

@@ -974,8 +974,12 @@ function sys.net.set_forwarding(on, options) end
 ---@param options luabox.sys.FirewallOptions
 function sys.net.firewall(options) end
 
+---@class luabox.sys.RemoveFirewallOptions
+---@field interface? string  only a table that was made for this one: the container of another luabox may have one of that name
+
 ---@param name string
-function sys.net.remove_firewall(name) end
+---@param options? luabox.sys.RemoveFirewallOptions
+function sys.net.remove_firewall(name, options) end
 
 ---@return string[]
 function sys.net.firewalls() end

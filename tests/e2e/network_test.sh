@@ -162,14 +162,47 @@ for egress in "{}" "{ 'fd77::2' }"; do
   fi
 done
 
-# ---- one name, two states: the second is refused, and takes nothing of the first's away
+# ---- one name, two states: neither is in the other's way, nor takes anything of the other's away
 
 serving web.lua web 80; web=$child
-holds "a name that another state has is told" "exists already" "$(LUABOX_STATE=$work/other run web.lua -- true 2>&1)"
-box alike "host = '172.16.95.1/24', guest = '172.16.95.2/24', nat = true" "cgroup = { pids = 'max' }"
-holds "so is a table that another state has" "the nftables table luabox-$mark-web exists already" "$(LUABOX_STATE=$work/other run --name "$mark-web" alike.lua -- true 2>&1)"
-equal "and the first is as it was" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
-end $web
+limit() { find /sys/fs/cgroup -path "*/luabox/$mark-web*/pids.max" -exec cat {} +; }
+equal "(its limit)" 4096 "$(limit)"
+holds "an address that another state's container has is told" "in use" "$(LUABOX_STATE=$work/other run web.lua -- true 2>&1)"
+V="host = '172.16.95.1/24', guest = '172.16.95.2/24', nat = true"
+box alike "$V" "cgroup = { pids = 77 }"
+equal "a name that another state has is free" "outside 10.77.0.1" "$(LUABOX_STATE=$work/other run --name "$mark-web" alike.lua -- /usr/bin/python3 /ask.py tcp 10.77.0.2 80 2>&1)"
+equal "and the first is as it was" "web 10.77.0.2 4096" "$(outside_asks tcp 10.77.0.1 8080) $(limit)"
+end $web; no_interface "and goes alone"
+
+# The second has looked already when the first makes what both are to have: its folder is locked till then, or a step of its own stands still.
+late() { # WHAT WAITS GO WANTED
+  LUABOX_STATE=$work/other "$LUABOX" run --name "$mark-web" late.lua -- echo ran < /dev/null > late.out 2>&1 & late=$!; jobs+=($late)
+  within 10 eval "$2" || failed "(it waits)" "$(cat late.out)"
+  serving web.lua web 80; web=$child
+  eval "$3"; wait $late
+  holds "two start at once: $1" "$4" "$(cat late.out)"
+  equal "two start at once: the other is as it was, $1" "web 10.77.0.2 4096" "$(outside_asks tcp 10.77.0.1 8080) $(limit)"
+  end $web; no_interface "two start at once: both go, $1"
+  leaves_nothing "two start at once: nothing is left, $1"
+}
+make_rootfs rootfs2
+box late "host = '172.16.95.1/24', guest = '172.16.95.2/24'"; sed -i "s:/rootfs:/rootfs2:; /mounts =/d" late.lua
+exec 8< rootfs2; flock 8
+late "with a cgroup" '[ "$(readlink "/proc/$late/fd/"* | grep -c "^$work/rootfs2$")" = 1 ]' 'exec 8<&-' ran
+box late "$V" "{ prepare = function() assert(io.open('waits', 'w')):close() while not io.open 'go' do end end }"
+late "with a table" 'test -e waits' 'touch go' "late.lua:4: the nftables table luabox-$mark-web exists already"
+
+# What a killed luabox's container was called may be another's by now.
+box alike "$V"
+LUABOX_STATE=$work/other "$LUABOX" run --name "$mark-web" alike.lua -- sleep 60 < /dev/null > /dev/null 2>&1 & victim=$!; jobs+=($victim)
+up() { LUABOX_STATE=$work/other "$LUABOX" list | grep -q running; }; within 10 up; kill -9 $victim; wait $victim 2>/dev/null
+own() { find /sys/fs/cgroup -path "*/luabox/$mark-web" -type d; }
+emptied() { own | xargs -r rmdir 2>/dev/null; [ -z "$(own)" ]; }; within 5 emptied; nft delete table inet "luabox-$mark-web"
+serving web.lua web 80; web=$child
+LUABOX_STATE=$work/other "$LUABOX" gc
+equal "gc leaves what another state's container has by now" "web 10.77.0.2 4096" "$(outside_asks tcp 10.77.0.1 8080) $(limit)"
+equal "and has done its own work" "" "$(LUABOX_STATE=$work/other "$LUABOX" list | grep "$mark")"
+end $web; no_interface "(gone)"
 
 # ---- a container is no router: its advertisements give nobody a route
 

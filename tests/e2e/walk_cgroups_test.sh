@@ -3,6 +3,7 @@
 mark=$(sed -nE 's/.*create[ (]"(walk-[^"/]*)".*/\1/p' "$top"/examples/cgroups/*.lua)  # what the walks call their cgroups
 still=walk-still-$$
 mark+=$'\n'$still
+alone
 make_rootfs rootfs
 root() { [ "$(id -u)" = 0 ]; }
 if root; then ip link set lo up; fi

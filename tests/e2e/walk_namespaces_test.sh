@@ -1,6 +1,7 @@
 #!/bin/bash
 # The walks of examples/namespaces, as root and as an ordinary user; the effect is looked up outside where there is an outside to it.
 . "$(dirname "$0")/common.sh"
+alone
 chmod 755 "$work"
 
 walk() { local name=$1; shift; timeout $((30 * slow)) "${runner[@]}" "$LUABOX" run "$top/examples/namespaces/$name.lua" "$@" 2>&1; }

@@ -180,6 +180,18 @@ holds "another state: its bridge is told" "the interface lbr-web exists already"
 equal "another state: and stays" "$index" "$(ip -o link show lbr-web | cut -d: -f1)"
 wait $staying
 
+# Nor what a killed luabox's bridge was called, if it is another's by now.
+box killed "$N" "sleep 60"
+LUABOX_STATE=$work/other "$LUABOX" run killed.lua < /dev/null > /dev/null 2>&1 & victim=$!; jobs+=($victim)
+within 5 grep -qs ready "$work/other/.bridges/web/settings.json"; kill -9 $victim; wait $victim 2>/dev/null
+ip link delete lbr-web; nft delete table inet luabox-.web
+run stay.lua & staying=$!; within 5 eval 'ip link show master lbr-web 2>/dev/null | grep -q lb'
+index=$(ip -o link show lbr-web | cut -d: -f1)
+LUABOX_STATE=$work/other "$LUABOX" gc
+equal "another state: gc leaves it" "$index luabox-.web" "$(ip -o link show lbr-web | cut -d: -f1) $(nft list tables | grep -o 'luabox-.web$')"
+equal "another state: gc has done its work" "" "$(ls "$work/other/.bridges" 2>/dev/null)"
+wait $staying
+
 # A killed luabox's member: its address is free for its successor, and gc takes the bridge away.
 box killed "$N, address = '10.9.3.9'" "sleep 60"
 "$LUABOX" run killed.lua < /dev/null > /dev/null 2>&1 & victim=$!; jobs+=($victim)
