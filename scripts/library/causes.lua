@@ -227,6 +227,12 @@ add { op = "socket", code = { "EAFNOSUPPORT", "EPROTONOSUPPORT" },
   cause = "this kernel, or a filter that luabox runs under, has no netlink of this kind", remedy = "modprobe nf_tables" }
 add { message = "the address .* is in use", cause = "another container or interface has this address",
   remedy = "luabox list shows the containers, ip address the rest; take another, or luabox gc" }
+add { message = "the port .* is in use on this host", cause = "a program of the host's listens there, or a container of another luabox",
+  remedy = "ss -tulpn shows who has which port; publish another one, or end the program" }
+add { message = "the port .* is published by the container", cause = "another container that runs has this port of the host's",
+  remedy = "luabox list shows it; publish another port, or on another address: \"10.0.0.5:8080:80\"" }
+add { op = "hold port", code = "EACCES", cause = "the ports below the sysctl net.ipv4.ip_unprivileged_port_start are root's",
+  remedy = "publish one from 1024 on, such as \"8080:80\", or lower the sysctl" }
 add { message = "is already in use by a container", cause = "a container of this name runs",
   remedy = "luabox list shows it; take another name, or leave it out" }
 

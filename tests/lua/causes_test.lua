@@ -423,6 +423,28 @@ case("a container of this name runs", function()
   end)
   return said
 end)
+local function publishing(port)
+  return require("luabox.network").veth { host = "10.96.8.1/24", guest = "10.96.8.2/24", publish = { port } }
+end
+case("a program of the host's listens there", function()
+  local program = sys.net.hold_port { protocol = "tcp", port = 8123, address = "0.0.0.0" }
+  local said = start { network = publishing "8123:80" }
+  program:release()
+  return said
+end)
+case("another container that runs has this port", function()
+  local said
+  rootfs.with(function(path)
+    local first = container { rootfs = path, command = { "sleep", "100" }, network = publishing "8124:80" }
+    first:start()
+    said = start { network = require("luabox.network").veth { host = "10.96.9.1/24", guest = "10.96.9.2/24", publish = { "8124:81" } } }
+    first:destroy()
+  end)
+  return said
+end)
+case("ip_unprivileged_port_start are root's", function()
+  return as_nobody(function() sys.net.hold_port { protocol = "tcp", port = 80, address = "0.0.0.0" } end)
+end)
 case("takes some memory of its own cgroup", function() return start { cgroup = { memory = "64k" } } end)
 case("the container's filter (seccomp) ends the program that calls 'mkdir'", function()
   if not sys.security.kernel_log() then harness.skip "the kernel's log is not for this user" end
