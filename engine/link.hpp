@@ -52,7 +52,8 @@ struct NewLink {
 };
 
 /// Adds an interface. EEXIST when the name is taken; then nothing has changed. A bridge heeds no router
-/// advertisements (accept_ra 0), nor do the ends of a veth: what is static is not another's to change.
+/// advertisements and no redirects of IPv6 (accept_ra 0, accept_redirects 0), nor do the ends of a veth: what
+/// is static is not another's to change.
 void add(const NewLink& link);
 /// Removes an interface, and with one end of a veth the other.
 void remove(const std::string& name);

@@ -145,9 +145,12 @@ std::optional<Address> read_address(ByteView attributes, uint16_t type) {
   return Address::from_bytes(found->data.data(), found->data.size());
 }
 
+/// IPv4 redirects are not an interface's to refuse: the kernel asks `all` too while the host forwards
+/// nothing, and heeds none when it does.
 void ignore_routers(const std::string& name) {
   try {
-    write_file("/proc/sys/net/ipv6/conf/" + name + "/accept_ra", "0");
+    for (const char* what : {"/accept_ra", "/accept_redirects"})
+      write_file("/proc/sys/net/ipv6/conf/" + name + what, "0");
   } catch (const Error& error) {
     if (error.code() != ENOENT) throw;
   }

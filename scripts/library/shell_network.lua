@@ -35,7 +35,9 @@ end
 
 --- Whoever is at the other end is no router.
 local function ignore_routers(self, name)
-  self:line("echo 0 > %s", quote(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(name)))
+  for _, what in ipairs { "accept_ra", "accept_redirects" } do
+    self:line("echo 0 > %s", quote(("/proc/sys/net/ipv6/conf/%s/%s"):format(name, what)))
+  end
 end
 
 local function options_of(link)

@@ -235,6 +235,33 @@ for nat in true false; do
   equal "the host heeds no container's advertisement (nat = $nat)" "0 0" "$(routers | xargs)"
   wait $router
 done
+# Nor do its redirects lead the host elsewhere, where the host has a route by way of it: RFC 4861, 8.
+cat > rootfs/redirect.py <<'P'
+import os, socket, struct, time
+six = lambda text: socket.inet_pton(socket.AF_INET6, text)
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
+print("there", flush=True)
+while not os.path.exists("/go"): time.sleep(0.05)
+body = struct.pack("!BBHI", 137, 0, 0, 0) + six("fe80::666") + six("fd99::5") + b"\2\1\2\0\0\0\6\66"
+for _ in range(200):
+    try: s.bind(("fe80::ff:fe00:94", 0, 0, socket.if_nametoindex("eth0")))
+    except OSError: time.sleep(0.1)
+    else: break
+s.sendto(body, ("fe80::1", 0, 0, socket.if_nametoindex("eth0")))
+print("redirected", flush=True)
+time.sleep(2)
+P
+rm -f rootfs/go
+box router "host = { '172.16.94.1/24', 'fd94::1/64' }, guest = { '172.16.94.2/24', 'fd94::2/64' }, mac = '02:00:00:00:00:94'" "capabilities = { add = { 'net_raw', 'net_admin' } }"
+run router.lua -- /usr/bin/python3 /redirect.py > router.log 2>&1 & router=$!
+within 20 grep -qs there router.log || failed "the router is there" "$(cat router.log)"
+ip -6 route add fd99::/64 via fe80::ff:fe00:94 dev "$(ip -o link | grep -oE 'lb[0-9a-f]{8}' | head -1)"
+way() { ip -6 route get fd99::5 | grep -o 'via [^ ]*'; }
+equal "(the host's way leads by the container)" "via fe80::ff:fe00:94" "$(way)"
+touch rootfs/go; within 25 grep -qs redirected router.log || failed "a container redirects" "$(cat router.log)"
+sleep 0.5; equal "the host heeds no container's redirect" "via fe80::ff:fe00:94" "$(way)"
+wait $router
 script "name = '$mark-neighbour'" "network = bridge { 'routed', subnet = '10.93.0.0/24' }" \
   "command = { 'sh', '-c', 'echo there; until [ -e /advertised ]; do sleep 0.1; done; ip -6 route | grep -c 2001:db8:bad' }"
 mv box.lua neighbour.lua; run neighbour.lua > neighbour.log 2>&1 & neighbour=$!
