@@ -13,7 +13,9 @@
 //             is addressed to 127.0.0.0/8, or would make it this host's router
 //   publish   prerouting and output: sends connections to a published port of this host on to the container
 //   isolate   forward: lets in answers, published connections, and nothing else
-//   egress    prerouting: lets the container begin connections to what `egress` lists, and to nothing else
+//   egress    prerouting: lets the container begin connections to what `egress` lists, and to nothing else;
+//   of
+//             what a container on a bridge sends to many: input and forward, the neighbours get it
 //   translate postrouting: masquerade, so that the world sees the host's address; also where the container
 //   reaches itself by a
 //             published port, and where the host does by 127.0.0.1

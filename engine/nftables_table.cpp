@@ -166,9 +166,26 @@ class Writer {
     }
     auto own = firewall_.addresses;
     own.push_back(link_local_of(*firewall_.mac));
+    egress_to_many(own);
     for (const auto& address : own)
       rule("egress",
            [&](Rule r) { r.from(firewall_.interface).source(alone(address)).jump("egress-allowed"); });
+  }
+
+  /// What a container on a bridge sends to many is its neighbours' business; where it comes to this host too,
+  /// or is forwarded, it is as any other.
+  void egress_to_many(const std::vector<Address>& own) {
+    chain("egress-host", Hook{"filter", NF_INET_LOCAL_IN, NF_IP_PRI_MANGLE});
+    chain("egress-beyond", Hook{"filter", NF_INET_FORWARD, NF_IP_PRI_MANGLE});
+    for (const uint32_t many : {RTN_MULTICAST, RTN_BROADCAST})
+      for (const auto& address : own) {
+        const auto sent = [&](Rule& r) -> Rule& {
+          return r.from(firewall_.interface).source(alone(address)).destination_is(many);
+        };
+        rule("egress", [&](Rule r) { sent(r).accept(); });
+        rule("egress-host", [&](Rule r) { sent(r).jump("egress-allowed"); });
+        rule("egress-beyond", [&](Rule r) { sent(r.not_to(firewall_.interface)).jump("egress-allowed"); });
+      }
   }
 
   void guard() {

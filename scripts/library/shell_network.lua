@@ -207,6 +207,16 @@ local function egress(made, firewall)
   if not firewall.shared then return made:rule("egress", "iifname \"%s\" jump egress-allowed", firewall.interface) end
   local own = { unpack(firewall.addresses) }
   own[#own + 1] = link_local_of(firewall.mac)
+  made:chain("egress-host", "type filter hook input priority mangle; policy accept;")
+  made:chain("egress-beyond", "type filter hook forward priority mangle; policy accept;")
+  for _, many in ipairs { "multicast", "broadcast" } do
+    for _, address in ipairs(own) do
+      local sent = ("iifname \"%s\" %s saddr %s fib daddr type %s"):format(firewall.interface, family_of(address), address, many)
+      made:rule("egress", "%s accept", sent)
+      made:rule("egress-host", "%s jump egress-allowed", sent)
+      made:rule("egress-beyond", "oifname != \"%s\" %s jump egress-allowed", firewall.interface, sent)
+    end
+  end
   for _, address in ipairs(own) do
     made:rule("egress", "iifname \"%s\" %s saddr %s jump egress-allowed", firewall.interface, family_of(address), address)
   end

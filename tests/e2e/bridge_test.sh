@@ -87,5 +87,54 @@ storm_round() {
 }
 for round in 1 2 3; do succeeds "round $round: gc leaves of the killed nothing, and of the living everything" storm; done
 equal "no process is left" "" "$(pgrep -f "member.sh $mark")"
+
+# ---- what goes to many, of one that may begin no connection but to its neighbours: with frames of the bridge shown to the firewall (br_netfilter) and without
+if [ -x "$python" ]; then
+  # many.py hear INTERFACE: what came in, as words, till the last. many.py say: twice.
+  cat > rootfs/many.py <<'P'
+import socket, struct, sys, time
+TO = { "group": ("224.0.0.251", 5353), "broadcast": ("255.255.255.255", 5354), "subnet": ("10.94.0.255", 5355), "group6": ("ff02::fb", 5356), "neighbour": ("10.94.0.2", 5357), "last": ("224.0.0.251", 5358) }
+def made(name):
+    s = socket.socket(socket.AF_INET6 if name == "group6" else socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    return s
+if sys.argv[1] == "say":
+    for _ in range(2):
+        for name, (address, port) in TO.items(): made(name).sendto(name.encode(), (address, port) if name != "group6" else (address, port, 0, socket.if_nametoindex("eth0")))
+        time.sleep(0.5)
+else:
+    index, heard, sockets = socket.if_nametoindex(sys.argv[2]), set(), []
+    for name, (address, port) in TO.items():
+        s = made(name)
+        s.bind(("", port))
+        if "group6" == name: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, address) + struct.pack("I", index))
+        elif address.startswith("224"): s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack("4s4si", socket.inet_aton(address), bytes(4), index))
+        s.settimeout(0.1)
+        sockets.append(s)
+    print("ready", flush=True)
+    end = time.monotonic() + float(sys.argv[3])
+    while time.monotonic() < end:
+        for s in sockets:
+            try: heard.add(s.recv(100).decode())
+            except OSError: pass
+    print(*sorted(heard), flush=True)
+P
+  many() { script "name = '$mark-$1'" "$system" "network = bridge { 'many', subnet = '10.94.0.0/24', subnet6 = 'fd94::/64', address = '10.94.0.$2', $3 }" "command = { '$python', '/many.py', $4 }"; mv box.lua "$1.lua"; }
+  for shown in 0 1; do
+    if ! { echo $shown > /proc/sys/net/bridge/bridge-nf-call-iptables && echo $shown > /proc/sys/net/bridge/bridge-nf-call-ip6tables; } 2> /dev/null; then
+      [ $shown = 0 ] || skipped "egress: what goes to many reaches neighbours, with br_netfilter" "no br_netfilter here"
+      [ $shown = 0 ] || continue
+    fi
+    many hears 2 "" "'hear', 'eth0', '$((4 * slow))'"; many says 3 "egress = {}" "'say'"
+    run hears.lua > hears.log & hearing=$!
+    within 10 grep -qs ready hears.log
+    "$python" rootfs/many.py hear lbr-many $((3 * slow)) > host.log & host=$!
+    within 10 grep -qs ready host.log || failed "(the host listens)" "$(cat host.log)"
+    run says.lua
+    wait $host $hearing
+    equal "egress: what goes to many reaches neighbours, br_netfilter $shown" "broadcast group group6 last neighbour subnet" "$(sed 1d hears.log)"
+    equal "egress: and not the host, br_netfilter $shown" "" "$(sed 1d host.log)"
+  done
+fi
 leaves_nothing "nothing is left behind"
 finish
