@@ -68,6 +68,8 @@ function confinement.filter_of(wanted)
   local ok, result = errors.try(sys.security.filter, wanted)
   if ok then return result end
   result.message = result.message:gsub("^filter: argument 1: ", "container.seccomp: ")
+  local unknown = result.message:match "^container%.seccomp: unknown option '([^']*)'"
+  result.message = result.message .. (unknown and require("luabox.synonyms").of_field("container.seccomp", unknown) or "")
   error(result, 0)
 end
 

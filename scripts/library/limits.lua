@@ -43,6 +43,10 @@ local function at_line_of_key(this, f, ...)
     if #key > #named and result.message:find(key, 1, true) then named = key end
   end
   if named ~= "" then result.where = schema.line_of_key(this.where, named) end
+  if named == "" and result.code == "EOPNOTSUPP" and result.path == "pids" then
+    result.message = ("%s; it is the default limit of %d processes that takes it: cgroup = { pids = \"max\" } goes without"):format(
+      result.message, limits.PIDS)
+  end
   error(result, 0)
 end
 

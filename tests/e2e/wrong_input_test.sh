@@ -15,6 +15,21 @@ tells() {
 # shell COMMAND: with redirections of its own.
 shell() { LUABOX_TOLD=1 bash -c "$1"; }
 
+# ---- what a container is to have, and can't
+for key in deny allow; do
+  script "command = { 'true' }" "seccomp = { $key = { 'mkdir' } }"
+  holds "a filter's '$key' names where it goes" "box.lua:4: container.seccomp: unknown option '$key'" "$("$LUABOX" run box.lua 2>&1)"
+  holds "and how" "(write extend = { $key = { ... } })" "$("$LUABOX" run box.lua 2>&1)"
+done
+if [ "$(id -u)" = 0 ]; then
+  without() { unshare --mount sh -c 'umount -R /sys/fs/cgroup; "$0" run box.lua; "$0" run free.lua' "$LUABOX" 2>&1; }
+  script "command = { 'echo', 'free' }" "cgroup = { pids = 'max' }"; mv box.lua free.lua
+  script "command = { 'true' }"
+  equal "without cgroups the default limit is named, and what goes without" "luabox: box.lua:1: cgroup key pids: Operation not supported (no cgroup file system is mounted here); it is the default limit of 4096 processes that takes it: cgroup = { pids = \"max\" } goes without
+free" "$(without)"
+fi
+script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
+
 # ---- the command line
 tells "an unknown command" 125 "luabox: there is no command 'rnu' (did you mean 'run'?); see 'luabox help'" "$LUABOX" rnu
 tells "a name that is like none" 125 "luabox: there is no command '-x'; see 'luabox help'" "$LUABOX" -x
