@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <lua.hpp>
+#include <unordered_map>
 #include <vector>
 
 #include "bindings/state.hpp"
@@ -24,12 +25,6 @@ std::vector<Watcher> watchers;
 bool hooked = false;  // a watcher, a pretence or a governor
 Governor governor = nullptr;
 const char* called_last = "";
-
-double now_us() {
-  timespec now;
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
 
 /// Asked for once in each process.
 int own_pid() {
@@ -125,16 +120,39 @@ void tell_began(lua_State* L, Event& event) {
     if (watcher.began) watcher.began(L, event);
 }
 
+/// "mount.attach", for the function that runs: a start that nobody watches makes none of these.
+const char* full_name(lua_State* L, const lua::Entry& entry) {
+  static std::unordered_map<const lua::Entry*, std::string> names;
+  const auto [found, fresh] = names.try_emplace(&entry);
+  if (fresh) found->second.append(lua_tostring(L, lua_upvalueindex(2))).append(entry.name);
+  return found->second.c_str();
+}
+
+const lua::Entry* to_call = nullptr;
+
+int call_entry(lua_State* L) { return to_call->function.call(L); }
+
+/// Pushes the function that calls what `to_call` is then. There is one: a function of its own for each call
+/// would be garbage, whose collection in the parent copies the pages that it shares with a child.
+void push_call(lua_State* L) {
+  static int reference = LUA_NOREF;
+  if (reference == LUA_NOREF) {
+    lua_pushcfunction(L, call_entry);
+    reference = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
+}
+
 int watched(lua_State* L, const lua::Entry& entry, const char* name) {
   Event event{name, {}, {}, {}, {}, {}, 0, 0, own_pid()};
   const int arguments = lua_gettop(L);
   event.arguments.reserve(kLongestArgument);
   describe(L, arguments, event);
-  lua_pushcfunction(L, entry.function.call);
+  push_call(L);
   lua_insert(L, 1);
-  event.start_us = now_us();
   tell_began(L, event);
   event.start_us = now_us();  // what it takes to tell is not the primitive's
+  to_call = &entry;
   const bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
   event.duration_us = now_us() - event.start_us;
   if (failed)
@@ -261,11 +279,19 @@ int passage_of(lua_State* L) {
   const auto& entry = *static_cast<const lua::Entry*>(lua_touserdata(L, -1));
   constexpr const char* words[] = {"open", "reads", "changes"};
   lua_pop(L, 1);
+  lua_pushstring(L, entry.name);
+  lua_concat(L, 2);
   lua_pushstring(L, words[entry.passage.kind]);
   return 2;
 }
 
 }  // namespace
+
+double now_us() {
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
 
 void watch(Watcher watcher) {
   watchers.push_back(watcher);
@@ -291,7 +317,7 @@ int pass(lua_State* L) {
   called_last = entry.name;
   if (!hooked) [[likely]]
     return entry.function.call(L);
-  const char* name = lua_tostring(L, lua_upvalueindex(2));
+  const char* name = full_name(L, entry);
   if (pretending) return foreseen(L, entry, name);
   if (entry.passage.kind == Passage::open) return entry.function.call(L);
   return governor == nullptr ? called(L, entry, name) : governed(L, entry, name);

@@ -45,6 +45,9 @@ struct Watcher {
   void (*ended)(lua_State* L, const Event& event);
 };
 
+/// CLOCK_REALTIME, as the times of an event are.
+double now_us();
+
 /// Adds a watcher, for good. Inherited by the child of a clone.
 void watch(Watcher watcher);
 
@@ -67,7 +70,7 @@ void govern(Governor governor);
 /// The name of the primitive called last, without its module: "attach". A literal.
 const char* current();
 
-/// The lua_CFunction behind every registered primitive. Upvalues: the Entry, the full name.
+/// The lua_CFunction behind every registered primitive. Upvalues: the Entry, what comes before its name.
 int pass(lua_State* L);
 
 }  // namespace luabox::gate

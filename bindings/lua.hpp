@@ -56,8 +56,8 @@ inline constexpr gate::Passage reads = gate::Passage::reads;
 /// Pushes a new table with `entries`; `prefix` ("mount.") is how the gate names them.
 void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count);
 
-/// The Lua function at `index` called through the gate under `name`; replaces nothing, pushes one value.
-void push_gated(lua_State* L, const char* prefix, const Entry* entry);
+/// Pushes the function that calls `entry` through the gate; the text at the top, which stays, is its prefix.
+void push_gated(lua_State* L, const Entry* entry);
 
 // ---- errors
 

@@ -73,19 +73,33 @@ void keep(const gate::Event& event, uint32_t made, double duration) {
   reinterpret_cast<std::atomic<uint32_t>*>(to)->store(kMagic, std::memory_order_release);
 }
 
+/// The user's line that asked for the hook with that number; 0 for no hook. To look for it takes longer than
+/// everything else about an event.
+const std::string& line_of_hook(lua_State* L, double number) {
+  static double known = 0;
+  static std::string line;
+  if (number == 0 || number != known) line = lua::users_line(L);
+  known = number;
+  return line;
+}
+
 /// The line that asks: the user's own frame, or what the library says that it is working on (errors.lua).
 void find_place(lua_State* L, gate::Event& event) {
-  event.where = lua::users_line(L);
-  if (!event.where.empty()) return;
   luaL_getmetatable(L, "luabox.site");
-  if (lua_istable(L, -1)) {
-    lua_getfield(L, -1, "where");
-    lua_getfield(L, -2, "key");
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    event.where = lua::users_line(L);
+    return;
+  }
+  lua_getfield(L, -1, "hook");
+  lua_getfield(L, -2, "where");
+  lua_getfield(L, -3, "key");
+  event.where = line_of_hook(L, lua_tonumber(L, -3));
+  if (event.where.empty()) {
     if (lua_isstring(L, -2)) event.where = lua_tostring(L, -2);
     if (lua_isstring(L, -1)) event.key = lua_tostring(L, -1);
-    lua_pop(L, 2);
   }
-  lua_pop(L, 1);
+  lua_pop(L, 4);
 }
 
 void began(lua_State* L, gate::Event& event) {
@@ -94,6 +108,7 @@ void began(lua_State* L, gate::Event& event) {
   find_place(L, event);
   if (is(event, "clone")) cloning = ++shared->number;
   if (!is(event, "exec") && !is(event, "init")) return;
+  event.start_us = gate::now_us();
   keep(event, 0, -1);
   if (generation == 1) return;  // the script itself: it has the memory until the exec
   // The init of a container stays this program: it has no business with its parent's memory.

@@ -1,7 +1,7 @@
 // The trace: every primitive that passed the gate, of this process and of the children of its clones.
 //
 // An event is written into memory that all of them share, so that what a child did is known although it has
-// become another program, and a start pays for no system call. scripts/library/trace.lua makes the file of
+// become another program, and a start pays for no system call. scripts/library/chrome.lua makes the file of
 // it, at the end.
 #pragma once
 

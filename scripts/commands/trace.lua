@@ -73,7 +73,7 @@ function command.run(arguments)
   if not options.file then cli.refuse("trace", "expected a file that 'luabox run --trace' wrote") end
   if not options.slowest or options.slowest < 0 then cli.refuse("trace", "--slowest: expected a number") end
   if not options.width or options.width < 10 then cli.refuse("trace", "--width: expected a number of at least 10") end
-  local events, names = require("luabox.trace").read(options.file)
+  local events, names = require("luabox.chrome").read(options.file)
   slowest(events, names, options.slowest)
   picture(events, names, options.width)
 end

@@ -17,10 +17,16 @@ local lifecycle = {}
 -- Started and not yet destroyed, by their names: what a script forgot is ended with it.
 local alive = {}
 
---- Calls a step's hook; `key` is the field of the container that the step stands for.
+local hooks = 0
+
+--- Calls a step's hook; `key` is the field of the container that the step stands for: the library's own steps have one.
 local function call(this, step, hook, ...)
-  errors.site.where, errors.site.key = this.where, step.key
-  return step[hook](this, ...)
+  local site = errors.site
+  hooks = hooks + 1
+  site.where, site.key, site.hook = this.where, step.key, step.key and hooks or nil
+  local result = step[hook](this, ...)
+  site.hook = nil
+  return result
 end
 
 local function each(this, hook, ...)
@@ -157,6 +163,7 @@ function lifecycle.start(this)
   this.undos, this.described = {}, nil
   local ok, problem = errors.try(bring_up, this)
   if ok then return this end
+  errors.site.hook = nil
   problem = explain(this, problem)
   if this.process then
     this.process:kill "KILL"
