@@ -188,6 +188,9 @@ add { op = "move_mount", code = { "ENOTDIR", "EISDIR" }, cause = "a folder can o
 add { op = "mknod", code = "EPERM", when = in_user_namespace, cause = "devices can't be made in a user namespace",
   remedy = "bind the host's: bind { \"/dev/fuse\", \"/dev/fuse\" }" }
 
+add { message = "has had the folder .* locked", cause = "whoever may read a folder can lock it (flock), and a start waits for who has it alone",
+  remedy = "lslocks, or fuser -v FOLDER, shows who; take from others the right to read it: chmod 711 FOLDER" }
+
 -- ---- cgroups
 
 local CGROUP = "^/sys/fs/cgroup/"

@@ -128,6 +128,20 @@ local function folder_of(this, root)
     "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
 end
 
+local PATIENCE = 10  -- seconds
+
+--- Shared with the containers that run on the folder. Who removes mount targets has it alone, for milliseconds; but whoever may read the folder can
+--- lock it for as long as he likes.
+local function lock_folder(path, where)
+  local last = sys.monotonic() + PATIENCE
+  while true do
+    local lock = sys.file.lock(path, { shared = true })
+    if lock then return lock end
+    if sys.monotonic() > last then errors.raise_at(where, "another program has had the folder %s locked for %d seconds (flock)", path, PATIENCE) end
+    sys.sleep(0.005)
+  end
+end
+
 rootfs.step = { namespaces = "mount", key = "rootfs" }
 
 function rootfs.step.resources(this)
@@ -148,7 +162,7 @@ function rootfs.step.resources(this)
     this.layer = layer(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
-    this.rootfs_lock = sys.file.lock(this.rootfs_path, { shared = true, wait = true })
+    this.rootfs_lock = lock_folder(this.rootfs_path, root.where or schema.line_of_key(this.where, "rootfs"))
     resources[1] = state.targets(this.rootfs_path)
   end
   return resources

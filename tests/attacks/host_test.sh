@@ -102,6 +102,17 @@ setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$us
 equal "another user's symlink in /tmp is not taken for one's own state" thesis "$(ls "$user_home/letters")"
 rm -rf "/tmp/luabox-$user_id" "${user_home:?}/letters"
 
+# ---- whoever may read a container's folder can lock it
+
+script "command = { 'echo', 'started' }"
+chmod 755 . rootfs; setpriv --reuid 1234 --regid 1234 --clear-groups sh -c 'exec 9< rootfs; flock 9; exec sleep 60' & jobs+=($!); locked() { ! flock -n -s rootfs true; }; within 5 locked || failed "(it is locked)"
+took=$SECONDS; output=$(run box.lua 2>&1); took=$((SECONDS - took))
+holds "a start gives up, and says why" "box.lua:2: another program has had the folder $work/rootfs locked for 10 seconds (flock)" "$output"
+holds "and what to do" "chmod 711" "$("$LUABOX" why)"
+if [ $took -lt 15 ]; then ok "after ten seconds"; else failed "after ten seconds" $took; fi
+kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null; within 5 flock -n -s rootfs true
+equal "one that is given back is waited for" started "$(flock rootfs sleep 1 & sleep 0.3; run box.lua 2>&1)"
+
 # ---- layers
 
 # After a power failure /run is empty, and the disk is not.

@@ -470,6 +470,7 @@ end)
 
 -- What no case here provokes, each by the beginning of its cause, and why.
 local ELSEWHERE = {
+  ["whoever may read a folder can lock it"] = "tests/attacks/host_test.sh, which waits ten seconds for it",
   ["the host has as many files open"] = "fs.file-max is one for all processes of the host",
   ["this kernel has no overlay file system"] = "the kernels of the tests have it built in",
   ["this kernel lacks a part of nftables"] = "the kernels of the tests have all of it",
