@@ -17,6 +17,9 @@ namespace luabox {
 namespace {
 
 constexpr uint64_t kBlock = 512;
+/// Of a member beside its contents. libarchive keeps a sparse file's map as a list, in many times the bytes
+/// that tell it.
+constexpr uint64_t kMostSaid = 16U << 20U;
 
 /// libarchive converts pax names from UTF-8 to the locale, normalising them on the way; in the C locale it
 /// fails to, warns, and hands out the very bytes of the archive, which are what Linux wants.
@@ -76,6 +79,7 @@ class TarReader {
   const std::optional<uint64_t> max_bytes_;
   PlainLocale locale_;
   Decompressor input_;
+  std::optional<uint64_t> said_from_;  // while headers are read: where they began
   std::unique_ptr<archive, Free> archive_{::archive_read_new()};
   archive_entry* entry_ = nullptr;
   std::exception_ptr failure_;  // of the input, carried across libarchive's C frames
@@ -86,6 +90,8 @@ std::string_view TarReader::pull() {
   if (piece.empty() && input_.given() == 0) broken("it is empty, not a tar archive");
   if (max_bytes_ && input_.given() > *max_bytes_)
     throw Error("import", name_, EFBIG, "more than " + std::to_string(*max_bytes_) + " bytes when unpacked");
+  if (said_from_ && input_.given() - *said_from_ > kMostSaid)
+    broken("the archive says more than 16 MiB of one member beside its contents");
   return piece;
 }
 
@@ -137,7 +143,10 @@ void read_xattrs(archive_entry* entry, Member& member) {
 }
 
 bool TarReader::next(Member& member) {
+  if (entry_ != nullptr) check(::archive_read_data_skip(archive_.get()));  // contents that nobody wanted
+  said_from_ = input_.given();
   const int status = ::archive_read_next_header(archive_.get(), &entry_);
+  said_from_.reset();
   check(status);
   if (status == ARCHIVE_EOF) return false;
   const char* hard_link = ::archive_entry_hardlink(entry_);

@@ -468,6 +468,29 @@ TEST_CASE("device nodes are made, skipped or refused, and a whiteout is never ma
   CHECK_THAT(refused.refusal(tar, {.devices = Devices::refuse}), Catch::Contains("it is a device node"));
 }
 
+TEST_CASE("what an archive says of one member fills no memory") {
+  Image image;
+  const auto sparse = [](size_t pieces) {
+    std::string map = std::to_string(pieces) + "\n";
+    for (size_t i = 0; i < pieces; ++i) map += "0\n0\n";
+    map.resize((map.size() + kBlock - 1) / kBlock * kBlock, '\0');
+    return Tar()
+        .pax({{"GNU.sparse.major", "1"},
+              {"GNU.sparse.minor", "0"},
+              {"GNU.sparse.name", "sparse"},
+              {"GNU.sparse.realsize", "4096"}})
+        .file("GNUSparseFile.0/sparse", map)
+        .end();
+  };
+  CHECK(image.refusal(sparse(100000)).empty());
+  CHECK_THAT(image.refusal(sparse(8000000)), Catch::Contains("more than 16 MiB"));
+  CHECK_THAT(image.refusal(Tar().pax({{"comment", std::string(20U << 20U, 'x')}}).file("x", "x").end()),
+             Catch::Contains("Special header too large"));
+  // It is not the contents that are counted, read or passed over.
+  CHECK(image.refusal(Tar().file("large", std::string(40U << 20U, 'x')).file("next", "x").end()).empty());
+  CHECK(image.read("next") == "x");
+}
+
 TEST_CASE("a sparse file keeps its holes and its size") {
   Image image;
   const std::string data(4096, 'd');
