@@ -23,15 +23,18 @@ grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|SigBlk|SigIgn)' /proc/self/status; cat 
 env | grep -v -E '^(HOST|SHLVL|_|OLDPWD)=' | sort
 pwd; umask; ulimit -n; cut -d' ' -f19 /proc/self/stat; cat /proc/self/oom_score_adj
 ls -l /dev | sed -E 's/[A-Z][a-z]{2} +[0-9]+ +[0-9]{2}:[0-9]{2}//'
-echo end; sleep 0.5
+echo end; read seen
 END
+mkfifo hold; exec 7<> hold  # the container stays until it was looked at
 HOST=$(for kind in mnt uts ipc pid net cgroup user; do readlink /proc/self/ns/$kind; done | tr '\n' ' ')
 
 # seen COMMAND...: what the container says, and the host's rules and interfaces while it runs; names that differ from run to run are made the same.
 seen() {
-  "$@" > said 2>&1 < /dev/null & local pid=$!
+  : > said  # the last one's end is not this one's
+  "$@" > said 2>&1 < hold & local pid=$!
   within 20 grep -qx end said
   { nft list ruleset; ip -o address show | grep -v ' lo '; tc qdisc show | grep tbf; } >> said
+  echo >&7
   wait $pid; echo "status $?" >> said
   sed -E "s/lb[0-9a-f]{8}/INTERFACE/g; s/eth0@[a-z0-9]+/eth0/; s/^([0-9]+: [a-z0-9]+:) <[^>]*>/\1/; s,(lower|upper|work)dir=[^ \,]*,\1dir=X,g; s/link-netnsid [0-9]+//; s/HOST='[^']*'//; s/^[0-9]+: (INTERFACE|lbr)/\1/; s/\\\\ .*//; s/qdisc tbf [0-9a-f]+:/qdisc tbf/; /^lbr-.*inet6 fe80/d" said
 }
