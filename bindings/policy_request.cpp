@@ -1,5 +1,6 @@
 #include "bindings/policy_request.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "bindings/policy_kinds.hpp"
@@ -332,6 +333,19 @@ void take_changes(lua_State* L, const Changeable& changeable, int request, int a
   lua_pop(L, 1);
 }
 
+/// Whether some rule is about the request at the top.
+bool asked_about(lua_State* L, std::string_view kind) {
+  const auto found = site().with.find(kind);
+  if (found == site().with.end()) return true;
+  const auto has = [L](const std::string& field) {
+    lua_getfield(L, -1, field.c_str());
+    const bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return there;
+  };
+  return std::any_of(found->second.begin(), found->second.end(), has);
+}
+
 int govern_now(lua_State* L, const char* name, gate::Passing& passing) {
   return lua::guard(L, [&](lua_State* state) {
     const char* kind = kind_of(name);
@@ -341,6 +355,10 @@ int govern_now(lua_State* L, const char* name, gate::Passing& passing) {
     const int top = lua_gettop(state);
     const Changeable changeable = push_request(state, name, kind, passing.held);
     const int request = lua_gettop(state);
+    if (!asked_about(state, kind)) {
+      lua_settop(state, top);
+      return 0;
+    }
     lua_pushvalue(state, request);
     ask(state, *site().policies,
         {.operation = "decide",

@@ -53,7 +53,14 @@ void settle(lua_State* L) {
   for (const auto& kind : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.kinds.insert(kind);
   lua_getfield(L, -2, "needs");
   for (const auto& need : lua::check<std::vector<std::string>>(L, lua_gettop(L))) here.needs.insert(need);
-  lua_pop(L, 3);
+  lua_pop(L, 2);
+  for (const auto& kind : here.kinds) {
+    lua_getfield(L, -1, "with");
+    lua_getfield(L, -1, kind.c_str());
+    if (lua_istable(L, -1)) here.with[kind] = lua::check<std::vector<std::string>>(L, lua_gettop(L));
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
   // The first container is asked about as if no rule had it.
   if (!here.needs.empty() && !here.may_need)
     throw Refusal("", "", "'needs' stands in no policy, and a rule has it: it must be written as a word");

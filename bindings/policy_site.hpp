@@ -1,6 +1,7 @@
 // The site's policies of this process, and how they are asked.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -50,6 +51,8 @@ struct Site {
   bool explaining = false;     ///< nothing is done: what the rules say is told, see policy.explain
   bool cleaning = false;       ///< the library removes what was made: nothing of a script's runs
   std::set<std::string, std::less<>> kinds, needs;
+  /// Of a kind: the fields without any of which no rule is about a request. Not there: all are asked about.
+  std::map<std::string, std::vector<std::string>, std::less<>> with;
   struct Script {
     std::string path, device, inode;
     int owner = -1;

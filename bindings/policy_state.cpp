@@ -14,6 +14,7 @@
 
 #include "bindings/json.hpp"
 #include "bindings/lua.hpp"
+#include "bindings/policy_kinds.hpp"
 #include "bindings/state.hpp"
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
@@ -208,6 +209,12 @@ int suggestion(lua_State* L) {
   });
 }
 
+/// host.kind_of(primitive) -> "mount", nil for one that no rule is asked about
+int kind_of_primitive(lua_State* L) {
+  lua_pushstring(L, policy::kind_of(luaL_checkstring(L, 1)));
+  return 1;
+}
+
 /// host.where() -> "10-site.lua:4", the line that called the function which asks
 int where(lua_State* L) {
   lua_Debug frame;
@@ -217,6 +224,7 @@ int where(lua_State* L) {
 }
 
 constexpr luaL_Reg kHost[] = {{"suggestion", suggestion},
+                              {"kind_of", kind_of_primitive},
                               {"where", where},
                               {"audit_to", audit_to},
                               {"audit", audit},

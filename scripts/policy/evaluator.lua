@@ -18,8 +18,29 @@ for _, kind in ipairs(KINDS) do IS_KIND[kind] = true end
 
 local WHOLE = { run = true, exec = true, update = true, import = true }
 local ALLOWED = { ffi = true, popen = true, execute = true, bytecode = true, debug = true, primitives = true, files = true }
-local FIELDS = { on = true, check = true, change = true, mode = true, needs = true }
+local FIELDS = { on = true, with = true, check = true, change = true, mode = true, needs = true }
 local NEEDS = { running = true }
+
+-- What a request may have, by the field that it stands in ("" for its own): `luabox policy check` tells of what is read beyond that, which would be
+-- nil for ever. A container's are those of scripts/meta.
+local function set_of(text)
+  local set = {}
+  for name in text:gmatch "%S+" do set[name] = true end
+  return set
+end
+local FACTS = "caller script pid time running "
+local NAMES = {
+  caller = "uid gid name login login_name", script = "path device inode owner trusted",
+  time = "unix year month day hour minute weekday text", namespaces = "net ipc uts pid cgroup user",
+  rootfs = "kind name path readonly overlay persist devices layers device inode owner directory",
+  primitive = FACTS .. [[primitive arguments options type source sources target device inode owner directory root path process capabilities
+    command]],
+  run = FACTS .. [[name hostname domainname rootfs mounts default_mounts masked readonly_paths etc hosts dns cgroup cgroup_parent accounting
+    network namespaces users user command env cwd init terminal capabilities seccomp no_new_privs apparmor keyring devices rlimits sysctl umask nice
+    oom_score_adj personality labels image privileged steps ambient]],
+  exec = FACTS .. "name command user env cwd terminal labels image capabilities", update = FACTS .. "name labels image cgroup",
+  import = FACTS .. "name source device inode source_owner replace devices owner max_bytes sync",
+}
 
 local rules, by_name, by_kind, needs, allowances = {}, {}, {}, {}, {}
 local audited = false
@@ -41,7 +62,11 @@ local function kinds_of(on)
   local list = type(on) == "table" and on or { on }
   if #list == 0 then error("a rule needs on = \"run\", or a list of kinds", 4) end
   for _, kind in ipairs(list) do
-    if not IS_KIND[kind] then error(("there is no kind of request '%s'%s"):format(tostring(kind), nearest(tostring(kind), IS_KIND)), 4) end
+    if not IS_KIND[kind] then
+      local of = type(kind) == "string" and kind:find "[.:]" and host.kind_of(kind)
+      local hint = of and ("; a primitive is of a kind: on = \"%s\", and a check of its `primitive`"):format(of) or nearest(tostring(kind), IS_KIND)
+      error(("there is no kind of request '%s'%s"):format(tostring(kind), hint), 4)
+    end
   end
   return list
 end
@@ -50,6 +75,18 @@ local function check_fields(definition, known, what, level)
   if type(definition) ~= "table" then error(("%s: expected a table, got %s"):format(what, type(definition)), level) end
   for key in pairs(definition) do
     if type(key) == "string" and not known[key] then error(("%s has no field '%s'%s"):format(what, key, nearest(key, known)), level) end
+  end
+end
+
+--- The field that a request must have for the rule to be about it.
+local function check_with(field, on)
+  if field == nil then return end
+  for _, kind in ipairs(on) do
+    if WHOLE[kind] then error(("rule.with: only a rule about single primitives has it, and this one is about '%s'"):format(kind), 4) end
+  end
+  local known = set_of(NAMES.primitive)
+  if type(field) ~= "string" or not known[field] then
+    error(("rule.with: a request has no field '%s'%s"):format(tostring(field), nearest(tostring(field), known)), 4)
   end
 end
 
@@ -66,7 +103,8 @@ local function define(name, where, definition)
     error("rule.mode: expected \"enforce\" or \"shadow\"", 3)
   end
   local rule = { name = name, file = where, check = definition.check, change = definition.change, shadow = definition.mode == "shadow",
-    on = kinds_of(definition.on) }
+    on = kinds_of(definition.on), with = definition.with }
+  check_with(rule.with, rule.on)
   if by_name[name] then error(("there is a rule '%s' already, in %s"):format(name, by_name[name].file), 3) end
   by_name[name] = rule
   local wanted = type(definition.needs) == "table" and definition.needs or { definition.needs }
@@ -76,7 +114,8 @@ local function define(name, where, definition)
   end
   rules[#rules + 1] = rule
   for _, kind in ipairs(rule.on) do
-    by_kind[kind] = by_kind[kind] or { changes = {}, checks = {} }
+    by_kind[kind] = by_kind[kind] or { changes = {}, checks = {}, with = {} }
+    by_kind[kind].with[rule.with or "any"] = true
     if rule.change then by_kind[kind].changes[#by_kind[kind].changes + 1] = rule end
     if rule.check then by_kind[kind].checks[#by_kind[kind].checks + 1] = rule end
   end
@@ -219,7 +258,9 @@ end
 function evaluator.summary()
   name_of(host.uid())
   host.time()
-  return { kinds = sorted(by_kind), needs = sorted(needs), audit = audited, allows = #allowances > 0 }
+  local with = {}
+  for kind, ruled in pairs(by_kind) do with[kind] = not ruled.with.any and sorted(ruled.with) or nil end
+  return { kinds = sorted(by_kind), with = with, needs = sorted(needs), audit = audited, allows = #allowances > 0 }
 end
 
 --- What there is to tell of them.
@@ -243,26 +284,6 @@ local function copied(value)
   return copy
 end
 
--- What a request may have, by the field that it stands in ("" for its own): `luabox policy check` tells of what is read beyond that, which would be
--- nil for ever. A container's are those of scripts/meta.
-local function set_of(text)
-  local set = {}
-  for name in text:gmatch "%S+" do set[name] = true end
-  return set
-end
-local FACTS = "caller script pid time running "
-local NAMES = {
-  caller = "uid gid name login login_name", script = "path device inode owner trusted",
-  time = "unix year month day hour minute weekday text", namespaces = "net ipc uts pid cgroup user",
-  rootfs = "kind name path readonly overlay persist devices layers device inode owner directory",
-  primitive = FACTS .. [[primitive arguments options type source sources target device inode owner directory root path process capabilities
-    command]],
-  run = FACTS .. [[name hostname domainname rootfs mounts default_mounts masked readonly_paths etc hosts dns cgroup cgroup_parent accounting
-    network namespaces users user command env cwd init terminal capabilities seccomp no_new_privs apparmor keyring devices rlimits sysctl umask nice
-    oom_score_adj personality labels image privileged steps ambient]],
-  exec = FACTS .. "name command user env cwd terminal labels image capabilities", update = FACTS .. "name labels image cgroup",
-  import = FACTS .. "name source device inode source_owner replace devices owner max_bytes sync",
-}
 local misses
 
 local function watch(value, field)
@@ -352,6 +373,15 @@ local function not_to_change(question, changes)
   end
 end
 
+--- Those of the rules that are about the request.
+local function about(request, list)
+  local result = {}
+  for _, rule in ipairs(list) do
+    if not rule.with or request[rule.with] ~= nil then result[#result + 1] = rule end
+  end
+  return result
+end
+
 --- Applies the changes; returns the request that came out, and whether it is another. With `told` the report says what they are.
 local function change_all(question, changes, report, told)
   local request = question.request
@@ -410,10 +440,11 @@ local function decide(question)
   local request, kind, report = question.request, question.kind, question.report or {}
   local ruled = by_kind[kind] or { changes = {}, checks = {} }
   complete(request)
+  local changes, checks = about(request, ruled.changes), about(request, ruled.checks)
   local result, changed, text = request, false, nil
-  if not question.report then result, changed, text = change_all(question, ruled.changes, report, question.explain or audited) end
+  if not question.report then result, changed, text = change_all(question, changes, report, question.explain or audited) end
   if question.staged and changed and not first_refusal(report) then return { allow = true, again = true, request = text, report = report } end
-  for _, rule in ipairs(ruled.checks) do
+  for _, rule in ipairs(checks) do
     local verdict, reason = act(rule, "check", result, kind)
     if verdict == "refused" then
       note(report, rule, rule.shadow and "would refuse" or "refused", reason)

@@ -69,6 +69,30 @@ ln -s /etc link; sed -i "s#'/etc'#'$work/link'#" box.lua
 refuses "a symlink hides nothing" "no /etc"
 script "command = { 'echo', 'ran' }" "mounts = { bind { '$work', '/mnt' } }"
 equal "other binds pass" ran "$(run box.lua)"
+policy <<P
+audit "$work/asked.log"
+rule "mounts" { on = "mount", with = "sources", check = function(m) log(m.primitive, m.sources[1]); for _, s in ipairs(m.sources) do if under(s, "/etc") then return deny("no " .. s) end end end }
+P
+script "command = { 'echo', 'ran' }" "mounts = { bind { '$work', '/mnt' } }"
+equal "a rule about what is mounted passes the rest" ran "$(run box.lua)"
+equal "it is about what has a source" "$(grep -c '"log"' asked.log)" "$(grep -cE 'mount\.(copy_of|copy_in|bind|move) /' asked.log)"
+holds "and about a bind" "mount.copy_of $work" "$(cat asked.log)"
+echo 'rule "all" { on = "mount", check = function(m) if m.primitive == "mount.make_proc" then return deny "no proc" end end }' > policies/20-all.lua
+refuses "one beside it is about the others" "no proc"
+sed -i 's/"mount.make_proc"/"none"/' policies/20-all.lua; rm asked.log
+equal "and asks for both" ran "$(run box.lua)"
+equal "each about its own" "$(grep -c '"log"' asked.log)" "$(grep -cE 'mount\.(copy_of|copy_in|bind|move) /' asked.log)"
+rm policies/20-all.lua
+script "command = { 'echo', 'ran' }" "mounts = { bind { '$work/link', '/mnt' } }"
+refuses "and refuses as any other" "no /etc"
+script "command = { 'echo', 'ran' }" "mounts = { overlay { '/mnt', lower = { '$work', '/etc' } } }"
+refuses "the layers of an overlay, too" "no /etc"
+rm -f asked.log; script "command = { 'echo', 'ran' }" "mounts = { bind { '$work', '/mnt' } }"
+policy <<< 'local name = "nee" .. "ds"; rule "quota" { on = "run", [name] = "running", check = function(c) return #c.running > 1 and deny "x" or nil end }'
+refuses "a word that decides what is asked must be spelled out" "'needs' stands in no policy"
+policy <<P
+rule "mounts" { on = "mount", check = function(m) if m.type == "bind" and under(m.source, "/etc") then return deny("no " .. m.source) end end }
+P
 cat > direct.lua <<'S'
 local sys = require "luabox.sys"
 local child = sys.clone({ namespaces = "mount pid" }, function()
