@@ -71,12 +71,39 @@ local function unknown_names(folder, words, tell)
   end
 end
 
+--- Whether the token at `at` is compared with the field `primitive` of a request.
+local function names_primitive(tokens, at)
+  local function text(i) return tokens[i] and tokens[i].text or "" end
+  local function compares(i) return text(i) == "==" or text(i) == "~=" end
+  if compares(at - 1) then return text(at - 2) == "primitive" end
+  return compares(at + 1) and (text(at + 2) == "primitive" or text(at + 4) == "primitive")
+end
+
+--- Primitives that a rule looks for, and that are not there: it would never be about them.
+local function unknown_primitives(folder, tell)
+  local known, list
+  for _, file in ipairs(sys.file.list(folder)) do
+    local tokens = file:match "%.lua$" and require("luabox.lexer").tokens(sys.file.read(folder .. "/" .. file)) or {}
+    for at, token in ipairs(tokens) do
+      local compared = token.kind == "string" and names_primitive(tokens, at)
+      local name = compared and token.text:match "^[\"'](.*)[\"']$"
+      if name and not known then
+        known, list = require("luabox.primitives").all(), {}
+        for each in pairs(known) do list[#list + 1] = each end
+      end
+      if name and not known[name] then
+        tell("%s:%d: there is no primitive '%s'%s", file, token.line, name, errors.suggestion(name, list))
+      end
+    end
+  end
+end
+
 -- What every rule of a kind is asked about sooner or later: one that fails on it fails for real.
 local SAMPLES = {
   mount = { { primitive = "mount.make_tmpfs", type = "tmpfs", arguments = {}, options = {} },
     { primitive = "mount:attach", target = "/data", arguments = {}, options = {} },
-    { primitive = "mount.copy_of", type = "bind", source = "/nonexistent", device = "0", inode = "0", owner = 0, directory = true, arguments = {},
-      options = {} } },
+    { primitive = "mount.copy_of", type = "bind", source = "/nonexistent", sources = { "/nonexistent" }, device = "0", inode = "0", owner = 0,
+      directory = true, arguments = {}, options = {} } },
   device = { { primitive = "root:mknod", path = "null", arguments = {}, options = { type = "char", major = 1, minor = 3 } } },
   capability = { { primitive = "security.apply", capabilities = {}, arguments = {}, options = {} } },
   exec = { { name = "sample", command = { "/bin/sh" }, user = "root", env = {}, labels = {}, capabilities = {} } },
@@ -218,6 +245,7 @@ function commands.check(options)
     tell("%s", (summary.message:gsub("^refused: the policies could not decide: ", "", 1)))
   else
     unknown_names(folder, summary.words, tell)
+    unknown_primitives(folder, tell)
     check_audit(summary.audit, tell)
     try_rules(policies, summary, tell, note)
     local count = #summary.rules == 0 and "there are no rules in " .. folder or plural(#summary.rules, "rule") .. " about "

@@ -28,6 +28,13 @@ tells "an unknown field of allow" "10.lua:2: allow has no field 'usres' (did you
 tells "a field that no request has" "10.lua:1: a request of the kind 'run' has no field 'netwrok' (did you mean 'network'?)" "$(on_run 'check = function(c) if c.netwrok == "host" then return deny "x" end end')"
 tells "one of the caller's" "has no field 'nmae' (did you mean 'name'?)" "$(on_run 'check = function(c) if c.caller.nmae == "x" then return deny "x" end end')"
 tells "one of a primitive's" "a request of the kind 'mount' has no field 'soruce' (did you mean 'source'?)" "rule 'a' { on = 'mount', check = function(m) if m.soruce then return deny 'x' end end }"
+tells "a field that a rule is about" "10.lua:1: rule.with: a request has no field 'soruces' (did you mean 'sources'?)" "rule 'a' { on = 'mount', with = 'soruces', check = function() end }"
+tells "one of a container" "10.lua:1: rule.with: only a rule about single primitives has it, and this one is about 'run'" "$(on_run 'with = "mounts", check = function() end')"
+tells "what a rule makes of the requests that have it" "rule 'a': the rule failed" "rule 'a' { on = 'mount', with = 'sources', check = function(m) return m.sources < 1 end }"
+tells "a primitive in the place of a kind" "10.lua:1: there is no kind of request 'mount.bind'; a primitive is of a kind: on = \"mount\", and a check of its \`primitive\`" "rule 'a' { on = 'mount.bind', check = function() end }"
+tells "a primitive that is not there" "10.lua:2: there is no primitive 'mount.bnid' (did you mean 'mount.bind'?)" $'rule "a" { on = "mount",\ncheck = function(m) if m.primitive == "mount.bnid" then return deny "x" end end }'
+tells "one that stands first" "10.lua:1: there is no primitive 'root:mknodd' (did you mean 'root:mknod'?)" "rule 'a' { on = 'device', check = function(m) if 'root:mknodd' ~= m.primitive then return end end }"
+notes "primitives that are there" "1 rule about device, mount" "rule 'a' { on = { 'mount', 'device' }, check = function(m) if m.primitive == 'mount.bind' or m.primitive == 'root:mknod' then return end end }"
 tells "a rule that fails" "10.lua:1: rule 'a': the rule failed: 10.lua:1: attempt to compare" "$(on_run 'check = function(c) if c.cgroup.memory > 5 then return deny "x" end end')"
 tells "a rule that returns what it may not" "rule 'a': the rule returned boolean" "$(on_run 'check = function(c) return true end')"
 tells "a change that no container could have" "'much' is no size" "$(on_run 'change = function(c) c.cgroup.memory = "much" end')"
