@@ -57,6 +57,21 @@ END
 sed 's/os.exit(4)//' many.lua > many-ok.lua
 equal "each child has a track of its own" 3 "$(ask 'len({x["pid"] for x in inside})')"
 
+cat > lines.lua <<END
+local sys = require "luabox.sys"
+local wrong = container { rootfs = "$work/no-folder", command = { "/bin/true" } }
+pcall(wrong.start, wrong)
+sys.mount.root "/"
+local right = container { rootfs = "$work/rootfs", command = { "/bin/true" } }
+right:start()
+sys.mount.root "/"
+right:wait()
+END
+"$LUABOX" run --trace trace.json lines.lua
+equal "what a script asks for itself has its line, also after a start that failed" "['lines.lua:4', 'lines.lua:7']" \
+  "$(ask '[x["args"]["where"] for x in outside if x["name"] == "mount.root" and x["args"]["arguments"] == "\"/\""]')"
+equal "what a start makes is its line's" "{'lines.lua:6'}" "$(ask '{x["args"]["where"] for x in inside}')"
+
 holds "a file that can't be written is told before anything runs" "/no/such/dir" "$("$LUABOX" run --trace /no/such/dir/x many.lua 2>&1)"
 equal "a trace is its owner's alone" 600 "$(stat -c %a trace.json)"
 mknod null c 1 3; ln -s /nowhere link; cp many.lua mine.lua; mkfifo fifo
