@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../e2e/rootless.sh"
 command -v "${CC:-cc}" > /dev/null || { echo "skipped: no C compiler to make the attacker"; exit 77; }
 make_rootfs rootfs
-mark=own-exec
+mark=own-exec-$$
 chmod 711 "$work"
 "${CC:-cc}" -O1 -static -o rootfs/bin/watcher "$here/../attacks/watcher.c" || { echo "skipped: no static C library"; exit 77; }
 runtime=
@@ -28,8 +28,8 @@ seconds() { local begin=$SECONDS; "$@" > /dev/null 2>&1; echo $((SECONDS - begin
 less() { if [ "$2" -lt "$3" ]; then ok "$1"; else failed "$1" "$2"; fi; }
 # confined NAME: a process that joins now has no more than the container's first command would.
 confined() {
-  "${luabox[@]}" exec "$mark" busybox sleep 7676 < /dev/null > joined.out 2>&1 & local runner=$! found
-  within 5 pgrep -fx 'busybox sleep 7676' > /dev/null; found=$(pgrep -fx 'busybox sleep 7676' | head -1)
+  "${luabox[@]}" exec "$mark" busybox sleep 7676.$$ < /dev/null > joined.out 2>&1 & local runner=$! found
+  within 5 pgrep -fx "busybox sleep 7676.$$" > /dev/null; found=$(pgrep -fx "busybox sleep 7676.$$" | head -1)
   equal "$1: its capabilities, filter and no_new_privs are the container's" "$2" \
     "$(grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$found/status" 2>/dev/null | cut -f2 | xargs) $(cat joined.out)"
   equal "$1: it is in its namespaces" "$(readlink "/proc/$(process)/ns/"{mnt,pid,net,ipc,uts,cgroup} | xargs)" "$(readlink "/proc/$found/ns/"{mnt,pid,net,ipc,uts,cgroup} 2>/dev/null | xargs)"
@@ -54,7 +54,7 @@ attacked() {
   start "exec watcher kill" "$@"; sleep 0.3
   output=$(times 20); lacks "a process that is killed while it joins holds nobody up$whose" 124 "$output"; holds "and is told as killed$whose" 137 "$output"
   stop
-  no_rest() { ! pgrep -x exec > /dev/null; }
+  no_rest() { ! grep -qs "/luabox/$mark$" /proc/[0-9]*/cgroup; }
   succeeds "no process that joined is left$whose" within 3 no_rest
 }
 attacked ""

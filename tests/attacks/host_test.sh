@@ -3,7 +3,7 @@
 # or another user left lying around must not be obeyed, removed or executed by anybody else.
 . "$(dirname "$0")/../e2e/rootless.sh"
 make_rootfs rootfs
-mark=host-attack
+mark=host-attack-$$
 jobs=()
 trap 'kill -9 "${jobs[@]}" 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
 run() { timeout -s KILL 30 "$LUABOX" run "$@" < /dev/null; }
@@ -118,12 +118,12 @@ equal "one that is given back is waited for" started "$(flock rootfs sleep 1 & s
 # After a power failure /run is empty, and the disk is not.
 printf 'return container { name = "%s", rootfs = directory { "%s/rootfs", overlay = true }, command = { "sh", "-c", "cat /secret; echo classified > /secret; sleep $STAY" },
   env = { STAY = os.getenv "STAY" } }\n' "$mark" "$work" > layer.lua
-STAY=7779 "$LUABOX" run layer.lua < /dev/null > layer.out 2>&1 & jobs+=($!)
+STAY=7779.$$ "$LUABOX" run layer.lua < /dev/null > layer.out 2>&1 & jobs+=($!)
 secrets() { find "$LUABOX_IMAGES/.layers" -name secret -size +0 2>/dev/null | grep .; }
 within 10 secrets > /dev/null || failed "(the first writes)" "$(cat layer.out)"
 alive=$(STAY=0 LUABOX_STATE=$work/state2 run --name "$mark-2" layer.lua 2>&1; "$LUABOX" gc; secrets | wc -l)
 holds "gc leaves the layer of a container that runs" 1 "${alive##*$'\n'}"
-kill -9 "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null; gone() { ! pgrep -fx "sleep 7779" > /dev/null; }; within 5 gone
+kill -9 "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null; gone() { ! pgrep -fx "sleep 7779.$$" > /dev/null; }; within 5 gone
 rm -rf "$LUABOX_STATE"; find /sys/fs/cgroup -depth -path "*/luabox/$mark" -type d -exec rmdir {} \; 2>/dev/null
 lacks "a container doesn't find what a dead one of its name wrote" classified "$(STAY=0 run layer.lua 2>&1)"
 "$LUABOX" gc > /dev/null
@@ -164,7 +164,7 @@ refused_file() { equal "under policies $1 writes no file" "125 none" "$2 $([ -e 
 run --log-file "$work/target" evil.lua > /dev/null 2>&1; refused_file "--log-file" $? target
 run --trace "$work/target" box.lua > /dev/null 2>&1; refused_file "--trace" $? target
 timeout 10 "$LUABOX" init "$work/target" > /dev/null 2>&1; refused_file "init" $? target
-printf 'return container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "7780" } }\n' "$mark" "$work" > stay.lua
+printf 'return container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "7780.'$$'" } }\n' "$mark" "$work" > stay.lua
 "$LUABOX" run stay.lua < /dev/null > stay.out 2>&1 & jobs+=($!)
 up() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 10 up || failed "(it runs)" "$(cat stay.out)"
 timeout 10 "$LUABOX" exec --detach --output "$work/target" "$mark" echo pwned > /dev/null 2>&1; refused_file "exec --output" $? target

@@ -2,7 +2,7 @@
 # Attacks of our own: hostile images, commands that turn on the runtime, archives that want out. Each must be contained, and each says how.
 . "$(dirname "$0")/../e2e/common.sh"
 make_rootfs rootfs
-mark=own-attack
+mark=own-attack-$$
 jobs=()
 trap 'kill -9 "${jobs[@]}" 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
 
@@ -80,12 +80,12 @@ equal "pid 1 survives what a container can send it" alive "$(with 'trap "" 1 2 3
 equal "killing everything ends the container, not more" 137 "$(run box.lua -- sh -c 'kill -9 -1; kill -9 $$' >/dev/null 2>&1; echo $?)"
 less "a fork bomb is contained, and ends" "$(seconds with "cgroup = { pids = 50 }" 'b() { b | b & }; b 2>/dev/null; sleep 2; exit')" 12
 less "a container that ignores every signal is ended by its luabox's end" "$(
-  script "name = '$mark'" "command = { 'sh', '-c', 'trap \"\" 1 2 3 15; while :; do sleep 7777; done' }"
+  script "name = '$mark'" "command = { 'sh', '-c', 'trap \"\" 1 2 3 15; while :; do sleep 7777.$$; done' }"
   "$LUABOX" run box.lua < /dev/null > /dev/null 2>&1 & child=$!
-  within 3 pgrep -fx 'sleep 7777' > /dev/null; kill -9 $child; begin=$SECONDS
-  dead() { ! pgrep -fx 'sleep 7777' > /dev/null; }; within 8 dead; echo $((SECONDS - begin)))" 3
+  within 3 pgrep -fx "sleep 7777.$$" > /dev/null; kill -9 $child; begin=$SECONDS
+  dead() { ! pgrep -fx "sleep 7777.$$" > /dev/null; }; within 8 dead; echo $((SECONDS - begin)))" 3
 "$LUABOX" gc > /dev/null
-equal "a daemon that the command leaves ends with it" "" "$(with '(setsid sleep 7778 > /dev/null 2>&1 &); sleep 0.1'; sleep 0.2; pgrep -fx 'sleep 7778')"
+equal "a daemon that the command leaves ends with it" "" "$(with "(setsid sleep 7778.$$ > /dev/null 2>&1 &); sleep 0.1"; sleep 0.2; pgrep -fx "sleep 7778.$$")"
 less "a closed standard input, output and error are no trap" "$(seconds bash -c "timeout -s KILL 10 '$LUABOX' run box.lua -- true <&- >&- 2>&-")" 5
 equal "nor are they filled with something of luabox's" "" "$(script "command = { 'sh' }"; timeout -s KILL 10 "$LUABOX" run box.lua -- sh -c 'for f in /proc/self/fd/*; do readlink $f; done > /tmp/list' <&- >&- 2>&-
   grep -E 'socket|memfd|state|luabox' rootfs/tmp/list)"

@@ -2,7 +2,7 @@
 # luabox check and luabox init: what is told of a script without running it, and the first script.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=box-
+mark=e2e-check-$$
 
 # told SCRIPT: what check says of it
 told() { printf '%s\n' "$1" > s.lua; "$LUABOX" check s.lua 2>&1; }
@@ -146,7 +146,7 @@ equal "and leaves what it leads to" keep "$(cat victim/sys.lua)"
 succeeds "init makes a folder" "$LUABOX" init first
 tar -C rootfs -cf box.tar . && "$LUABOX" image import --quiet box.tar box
 equal "with which nothing is wrong" "" "$("$LUABOX" check first/box.lua)"
-equal "the first script runs" hi "$("$LUABOX" run first/box.lua -- echo hi 2>&1)"
+equal "the first script runs" hi "$("$LUABOX" run --name $mark first/box.lua -- echo hi 2>&1)"
 equal "editors find the definitions" ".luabox" "$(python3 -c 'import json; print(json.load(open("first/.luarc.json"))["workspace.library"][0])')"
 succeeds "which are those of scripts/meta" cmp first/.luabox/sys.lua "$top/scripts/meta/sys.lua"
 echo mine > first/box.lua; "$LUABOX" init first > /dev/null

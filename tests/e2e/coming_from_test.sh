@@ -2,7 +2,7 @@
 # The tables of docs/coming-from.md: the field that stands for an option is put into a container, and its effect looked at from inside.
 # coming_from_cases.txt has for each option what is run inside, and what that prints (a regular expression).
 . "$(dirname "$0")/common.sh"
-mark=coming-
+mark=coming-$$
 make_rootfs rootfs
 echo 'nobody:x:65534:65534::/:/bin/sh' >> rootfs/etc/passwd
 mkdir volume data upper scratch; echo "in the volume" > volume/here; touch data/from_data
@@ -61,7 +61,7 @@ equal "no case is for an option that the tables have not" "" \
 
 # The commands of the last columns.
 cat > box.lua <<END
-return container { name = "coming-box", rootfs = "$work/rootfs", terminal = false, cgroup = { memory = "64MiB" }, command = { "/bin/sleep", "4326" } }
+return container { name = "$mark", rootfs = "$work/rootfs", terminal = false, cgroup = { memory = "64MiB" }, command = { "/bin/sleep", "4326" } }
 END
 equal "docker run IMAGE CMD" hi "$("$LUABOX" run box.lua -- echo hi)"
 tar -C rootfs -cf box.tar .
@@ -69,12 +69,12 @@ succeeds "docker import" "$LUABOX" image import --quiet box.tar box
 holds "docker images" box "$("$LUABOX" image ls)"
 succeeds "docker rmi" "$LUABOX" image rm box
 "$LUABOX" run box.lua & pid=$!
-listed() { "$LUABOX" list | grep -q '^coming-box .*running'; }
+listed() { "$LUABOX" list | grep -q "^$mark .*running"; }
 within 5 listed; equal "docker ps, machinectl list" 0 $?
-holds "docker stats" "67108864" "$("$LUABOX" stats coming-box)"
-equal "docker exec" in "$("$LUABOX" exec coming-box echo in)"
-succeeds "docker update" "$LUABOX" update coming-box memory=32MiB
-succeeds "docker kill, machinectl terminate" "$LUABOX" kill coming-box KILL
+holds "docker stats" "67108864" "$("$LUABOX" stats $mark)"
+equal "docker exec" in "$("$LUABOX" exec $mark echo in)"
+succeeds "docker update" "$LUABOX" update $mark memory=32MiB
+succeeds "docker kill, machinectl terminate" "$LUABOX" kill $mark KILL
 wait $pid; equal "ends it" 137 $?
 cat > drive.lua <<END
 local c = container { rootfs = "$work/rootfs", terminal = false, command = { "/bin/sleep", "4327" } }

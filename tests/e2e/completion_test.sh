@@ -2,7 +2,7 @@
 # Completion as a user has it: Tab in bash, zsh and fish, each in a terminal of its own (a tmux pane), judged by what the screen shows.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-completion
+mark=e2e-completion-$$
 script "name = '$mark'" "command = { '/bin/sleep', '4321' }"
 mkdir bin && cp "$LUABOX" bin/luabox && mkdir folder
 tar -C rootfs -cf box.tar . && "$LUABOX" image import --quiet box.tar busybox-image

@@ -5,8 +5,9 @@
 #         stand-in for its image; golang_test.sh runs it on the real one. In "-- lib/NAME.lua" it is only written.
 #   sh    each line is run, with luabox in the PATH, and succeeds. tools/demo and tools/test are only looked at: they run this test.
 #   text  is what the block before it prints, exactly; where it begins with "luabox: " it is an error, and the exit status 125.
+# One at a time: what the documents' scripts call their containers is the same in each run, and all have their cgroups in one place.
 # Never in the network that it was started in: whether that is the host's can't be told where /proc/1/ns is closed.
-[ -n "${OWN_NAMESPACES:-}" ] || OWN_NAMESPACES=yes exec unshare --net --mount --propagation private bash "$0" "$@"
+[ -n "${OWN_NAMESPACES:-}" ] || OWN_NAMESPACES=yes exec flock -o /sys/fs/cgroup unshare --net --mount --propagation private bash "$0" "$@"
 unset OWN_NAMESPACES
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 chmod 711 "$work"  # a container root that is mapped to nobody passes through

@@ -10,7 +10,7 @@ pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
 runtime=
 trap 'pane kill-server 2>/dev/null; kill -9 $runtime 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
 
-script "name = '$mark'" "hostname = 'web'" "env = { PS1 = 'in> ' }" "command = { 'sleep', '3131' }"
+script "name = '$mark'" "hostname = 'web'" "env = { PS1 = 'in> ' }" "command = { 'sleep', '3131.$$' }"
 "$LUABOX" run box.lua < /dev/null > run.out 2>&1 & runtime=$!
 up() { "$LUABOX" list | grep -q "^$mark .*running"; }
 within 5 up || failed "(the container runs)" "$(cat run.out)"
@@ -47,7 +47,7 @@ appears "the caller's shell is back" '^host>'
 fresh; type 'echo status=$?'; appears "with the command's exit status" '^status=7$'
 type 'stty -a > after'; sleep 0.3
 succeeds "the terminal is as it was, whatever the command did to it" cmp before after
-equal "the container's own command is as it was" 1 "$(pgrep -cfx 'sleep 3131')"
+equal "the container's own command is as it was" 1 "$(pgrep -cfx "sleep 3131.$$")"
 
 fresh; type "$LUABOX exec -u user $mark sh -c 'ls -l \$(tty); echo > /dev/tty && echo it may write'"
 appears "another user owns the terminal" '^crw--w---- +1 user'
@@ -64,18 +64,18 @@ fresh; type "$LUABOX exec $mark sh -c 'head -c 300000 /dev/zero | tr \"\\000\" x
 appears "much output arrives to its end" '^end of it'
 
 # luabox exec killed, or its terminal closed: its command ends, the container stays
-joined() { pgrep -fx 'sleep 3232' > /dev/null; }
+joined() { pgrep -fx "sleep 3232.$$" > /dev/null; }
 gone() { ! joined; }
-enter; appears "(once more)" '^in>'; type 'exec sleep 3232'
+enter; appears "(once more)" '^in>'; type "exec sleep 3232.$$"
 within 3 joined || failed "(the command runs)"
 kill -9 "$(pgrep -f "^$LUABOX exec $mark" | head -1)"
 succeeds "luabox exec killed: its command ends" within 3 gone
 pane send-keys -l "stty sane"; pane send-keys C-j; fresh; type 'stty sane; echo back'
 appears "and the caller's shell can go on" 'back'
-enter; within 5 shows '^in>'; type 'exec sleep 3232'; within 3 joined
+enter; within 5 shows '^in>'; type "exec sleep 3232.$$"; within 3 joined
 pane kill-server; sleep 0.2
 succeeds "the terminal is closed: its command ends" within 5 gone
-equal "the container is still there" 1 "$(pgrep -cfx 'sleep 3131')"
+equal "the container is still there" 1 "$(pgrep -cfx "sleep 3131.$$")"
 # the container ends below a shell that is in it
 "$LUABOX" kill "$mark" KILL; wait $runtime; equal "(the container ends)" 137 $?
 leaves_nothing "nothing is left behind"

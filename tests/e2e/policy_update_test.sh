@@ -77,7 +77,7 @@ holds "explain tells of updates" "policy 'memory ceiling' (10-site.lua:2) change
 policy < "$top/examples/policies/quota/quota.lua"
 sed -i 's/GiB(8)/MiB(100)/' policies/10-site.lua
 start
-second() { script "name = 'second'" "cgroup = { memory = '30MiB' }" "command = { 'echo', 'ran' }"; "$LUABOX" run box.lua 2>&1; }
+second() { script "name = 'second-$$'" "cgroup = { memory = '30MiB' }" "command = { 'echo', 'ran' }"; "$LUABOX" run box.lua 2>&1; }
 equal "a quota lets a second container start beside a small one" ran "$(second)"
 update $name memory=80MiB
 holds "and counts what that was given later" "refused by the policy 'quota'" "$(second)"

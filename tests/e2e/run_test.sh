@@ -55,8 +55,8 @@ within 5 grep -qs ready out
 holds "a name in use is told" "already in use" "$(run box.lua 2>&1)"
 holds "list shows it" "$mark" "$("$LUABOX" list)"
 kill -TERM $child; wait $child
-rm -f out; "$LUABOX" run --name other box.lua > out 2>&1 & child=$!
-within 5 grep -qs ready out; holds "--name calls it so" "other" "$("$LUABOX" list)"; kill -TERM $child; wait $child
+rm -f out; "$LUABOX" run --name other-$$ box.lua > out 2>&1 & child=$!
+within 5 grep -qs ready out; holds "--name calls it so" "other-$$" "$("$LUABOX" list)"; kill -TERM $child; wait $child
 
 printf 'local c = {}\nfor i = 1, 3 do c[i] = container { rootfs = "%s/rootfs", command = { "sh", "-c", "sleep 0." .. i .. "; echo " .. i } } end\nreturn c\n' "$work" > several.lua
 equal "a list of containers runs side by side" "1 2 3" "$(run several.lua | xargs)"

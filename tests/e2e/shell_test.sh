@@ -109,8 +109,8 @@ return container {
   end,
 }
 END
-own=$("$LUABOX" run --name odd "$odd/box'.lua" 2>&1 | od -c); within 3 clean
-"$LUABOX" explain --shell --name odd "$odd/box'.lua" > it.sh
+own=$("$LUABOX" run --name odd-$$ "$odd/box'.lua" 2>&1 | od -c); within 3 clean
+"$LUABOX" explain --shell --name odd-$$ "$odd/box'.lua" > it.sh
 succeeds "names with quotes, spaces and lines: dash reads it" dash -n it.sh
 same "names with quotes, spaces and lines: the same words arrive" "$own" "$(dash it.sh 2>&1 | od -c)"
 equal "and none of them is run" "" "$(find "$work" -name marked)"

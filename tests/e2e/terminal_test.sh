@@ -22,7 +22,8 @@ appears() { if within 5 shows "$2"; then ok "$1"; else failed "$1" "the screen s
 script "name = '$mark'" "hostname = 'web'" "env = { PS1 = 'in> ' }" "command = { '/bin/sh', '-i' }"
 appears "(the terminal is there)" '^host>'
 type "stty -a > before; cd $work"; type "stty -a > before"
-enter() { fresh; type "$LUABOX run box.lua${1:+ $1}"; }
+cp box.lua box-$$.lua
+enter() { fresh; type "$LUABOX run box-$$.lua${1:+ $1}"; }
 
 enter
 appears "a shell in the container prompts" '^in>'
@@ -82,17 +83,17 @@ type 'stty -a > after'; sleep 0.3; succeeds "the terminal is as it was" cmp befo
 
 # luabox killed while the container is in the foreground
 enter; appears "(once more)" '^in>'
-type 'sleep 4321'; sleep 0.3
-running() { pgrep -fx 'sleep 4321' > /dev/null; }
+type "sleep 4321.$$"; sleep 0.3
+running() { pgrep -fx "sleep 4321.$$" > /dev/null; }
 within 2 running || failed "(the command runs)"
-runtime=$(pgrep -f "^$LUABOX run box.lua" | head -1)
+runtime=$(pgrep -f "^$LUABOX run box-$$.lua" | head -1)
 kill -9 "$runtime"
 gone() { ! running; }
 succeeds "luabox killed: the container ends" within 2 gone
 pane send-keys -l "stty sane"; pane send-keys C-j; fresh; type 'stty sane; echo back'
 appears "and the caller's shell can go on" 'back'
 # the terminal itself goes away: SIGHUP
-enter; within 5 shows '^in>'; type 'sleep 4321'; within 2 running
+enter; within 5 shows '^in>'; type "sleep 4321.$$"; within 2 running
 pane kill-server; sleep 0.2
 succeeds "the terminal is closed: the container ends" within 5 gone
 "$LUABOX" gc > /dev/null

@@ -90,9 +90,9 @@ equal "the parent is the first track, and each has its names" True "$(ask '{x["n
 equal "the events are in the order of their time" True "$(ask '[x["ts"] for x in e] == sorted(x["ts"] for x in e)')"
 script "mounts = { bind { '$work/data', '/it is \"quoted\" \\\\ \\1 \\200' } }" "command = { '/bin/true' }"
 "$LUABOX" run --trace trace.json box.lua; holds "arguments with quotes and odd bytes" 'it is "quoted"' "$(ask '[x["args"]["arguments"] for x in inside if "quoted" in x["args"].get("arguments", "")][0]')"
-script "command = { '/bin/sleep', '60' }"; rm trace.json; "$LUABOX" run --name traced --trace trace.json box.lua & run=$!
+script "command = { '/bin/sleep', '60' }"; rm trace.json; "$LUABOX" run --name traced-$$ --trace trace.json box.lua & run=$!
 within 5 test -s trace.json; equal "while it runs it is a trace without events" 0 "$(ask 'len(e)')"
-within 10 "$LUABOX" exec traced /bin/true; kill -9 $run; wait $run 2> /dev/null; "$LUABOX" gc > /dev/null
+within 10 "$LUABOX" exec traced-$$ /bin/true; kill -9 $run; wait $run 2> /dev/null; "$LUABOX" gc > /dev/null
 equal "so it is after SIGKILL" 0 "$(ask 'len(e)')"; holds "and luabox trace says so" "holds no events" "$("$LUABOX" trace trace.json 2>&1)"
 python3 -c 'print("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[" + " " * 20000000 + "]}")' > trace.json
 succeeds "a large trace is replaced as any" "$LUABOX" run --trace trace.json many-ok.lua

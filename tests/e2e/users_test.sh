@@ -19,8 +19,8 @@ equal "users/auto: an image's files have their owners inside" "0:0 1000:1000" "$
 equal "users/auto: root writes, and gives files away" "mine 0:0 1000:5" "$(inside 'cat /home/file; touch /new /its; chown 1000:5 /its; stat -c %u:%g /new /its' | xargs)"
 lacks "users/auto: a file of the host's root is out of reach" classified "$(inside 'cat /secret')"
 
-"$LUABOX" run --name one box.lua -- sleep 7780.$$ < /dev/null & jobs=$!
-"$LUABOX" run --name two box.lua -- sleep 7781.$$ < /dev/null & jobs+=" $!"
+"$LUABOX" run --name one-$$ box.lua -- sleep 7780.$$ < /dev/null & jobs=$!
+"$LUABOX" run --name two-$$ box.lua -- sleep 7781.$$ < /dev/null & jobs+=" $!"
 within 10 pgrep -fx "sleep 7780.$$" > /dev/null; within 10 pgrep -fx "sleep 7781.$$" > /dev/null
 a=$(stat -c %u /proc/$(pgrep -fx "sleep 7780.$$")) b=$(stat -c %u /proc/$(pgrep -fx "sleep 7781.$$"))
 if [ $((a > b ? a - b : b - a)) -ge 65536 ]; then ok "users/auto: two that run have no id in common"; else failed "users/auto: two that run have no id in common" "$a $b"; fi
@@ -49,11 +49,11 @@ by_hand 'image "box"'
 equal "users/map: an image of root's works, with its owners" "0:0 1000:1000 100000" "$(inside 'stat -c %u:%g /bin/busybox /home/file; cut -c11-22 /proc/self/uid_map' | xargs)"
 equal "users/map: root writes, and gives files away" "mine 0:0 1000:5" "$(inside 'cat /home/file; touch /new /its; chown 1000:5 /its; stat -c %u:%g /new /its' | xargs)"
 equal "users/map: the images folder is closed to others" 700 "$(stat -c %a "$LUABOX_IMAGES")"
-"$LUABOX" run --name mapped box.lua -- sleep 7783.$$ < /dev/null & jobs=$!
+"$LUABOX" run --name mapped-$$ box.lua -- sleep 7783.$$ < /dev/null & jobs=$!
 within 10 pgrep -fx "sleep 7783.$$" > /dev/null
 equal "users/map: its root is the host's 100000" 100000 "$(stat -c %u "/proc/$(pgrep -fx "sleep 7783.$$")")"
-equal "users/map: luabox exec joins it" "0 1000:1000" "$("$LUABOX" exec mapped sh -c 'id -u; stat -c %u:%g /home/file' < /dev/null 2>&1 | xargs)"
-"$LUABOX" kill mapped KILL; wait $jobs 2> /dev/null
+equal "users/map: luabox exec joins it" "0 1000:1000" "$("$LUABOX" exec mapped-$$ sh -c 'id -u; stat -c %u:%g /home/file' < /dev/null 2>&1 | xargs)"
+"$LUABOX" kill mapped-$$ KILL; wait $jobs 2> /dev/null
 by_hand "image { 'box', persist = '$work/kept2', layers = { '$work/app' } }"; mkdir -p app/opt; echo layer > app/opt/text; chown -R 1000:1000 app/opt
 inside 'touch /mine; chown 1000 /mine' > /dev/null
 equal "users/map: layers, and a layer that is kept" "layer 1000 1000:1000" "$(inside 'cat /opt/text; stat -c %u /mine; stat -c %u:%g /opt/text' | xargs)"

@@ -2,7 +2,7 @@
 # What a user gets wrong at the command line, and what an environment withholds: one sentence, the right status, nothing left behind.
 . "$(dirname "$0")/common.sh"
 make_rootfs rootfs
-mark=e2e-wrong
+mark=e2e-wrong-$$
 script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
 
 # tells NAME STATUS TEXT COMMAND...: all that it says, and its exit status.

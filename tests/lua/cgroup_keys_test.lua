@@ -5,7 +5,7 @@ local harness = require "harness"
 local test, check = harness.test, harness.check
 local sys = require "luabox.sys"
 
-local PARENT = "luabox-test-keys"
+local PARENT = "luabox-test-keys-" .. sys.pid()
 local WRITTEN, REFUSED = "(written)", "(refused)"
 
 --- A whole disk, as "MAJOR:MINOR"; of what the kernel only wants to know that it is one.

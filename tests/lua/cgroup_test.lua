@@ -3,7 +3,7 @@ local harness = require "harness"
 local test, check = harness.test, harness.check
 local sys = require "luabox.sys"
 
-local PARENT = "luabox-test-lua"
+local PARENT = "luabox-test-lua-" .. sys.pid()
 
 local function readable(path)
   local file = io.open(path)

@@ -7,6 +7,9 @@ local state = require "luabox.state"
 
 local SLEEP = { "sleep", "100" }
 
+--- A name of this run's: containers of all runs at once have their cgroups in one place.
+local function named(word) return word .. "-" .. sys.pid() end
+
 local function record_of(name)
   for _, each in ipairs(state.list()) do
     if each.name == name then return each end
@@ -42,15 +45,15 @@ rootfs.with(function(path)
   end)
 
   test("a container runs when start returns, and is gone after destroy", function()
-    local c = new { command = SLEEP, name = "driven" }
+    local c = new { command = SLEEP, name = named "driven" }
     check.equal(c:start(), c)
     check.equal(c:wait(0.05), nil)
-    check.truthy(record_of("driven").alive)
-    check.truthy(rootfs.cgroups "driven" ~= "")
+    check.truthy(record_of(named "driven").alive)
+    check.truthy(rootfs.cgroups(named "driven") ~= "")
     local pid = c.process:pid()
     c:destroy()
-    check.equal(record_of "driven", nil)
-    check.equal(rootfs.cgroups "driven", "")
+    check.equal(record_of(named "driven"), nil)
+    check.equal(rootfs.cgroups(named "driven"), "")
     check.equal(sys.file.kind("/proc/" .. pid), nil)
     c:destroy()
   end)
@@ -121,25 +124,25 @@ rootfs.with(function(path)
   end)
 
   test("a failed start leaves nothing, and can be tried again", function()
-    local before, c = mounts(), new { command = { "no-such-program" }, name = "failing" }
+    local before, c = mounts(), new { command = { "no-such-program" }, name = named "failing" }
     for _ = 1, 2 do
       local problem = check.raises("not found in PATH", function() c:start() end)
       check.equal(problem.code, "ENOENT")
       check.contains(problem.where, "container_test.lua:")
-      check.equal(record_of "failing", nil)
-      check.equal(rootfs.cgroups "failing", "")
+      check.equal(record_of(named "failing"), nil)
+      check.equal(rootfs.cgroups(named "failing"), "")
       check.equal(mounts(), before)
     end
   end)
 
   test("a name is used by one container at a time, and the second harms nothing of the first", function()
-    local first, second = new { command = SLEEP, name = "taken" }, new { command = SLEEP, name = "taken" }
+    local first, second = new { command = SLEEP, name = named "taken" }, new { command = SLEEP, name = named "taken" }
     first:start()
-    check.raises("the name 'taken' is already in use", second.start, second)
+    check.raises("the name '" .. named "taken" .. "' is already in use", second.start, second)
     check.equal(first:wait(0), nil)
-    check.truthy(record_of("taken").alive)
+    check.truthy(record_of(named "taken").alive)
     require("luabox.lifecycle").destroy_all()
-    check.equal(record_of "taken", nil)
+    check.equal(record_of(named "taken"), nil)
     first:destroy()
     check.equal(second:start():kill(9), true)
     second:destroy()
@@ -159,17 +162,17 @@ rootfs.with(function(path)
     if not os.getenv "LUABOX" then harness.skip "LUABOX does not name the binary" end
     local script = os.tmpname()
     sys.file.write(script, ([[
-      local c = container { name = "forgotten", rootfs = %q, command = { "sleep", "100" }, terminal = false }
+      local c = container { name = %q, rootfs = %q, command = { "sleep", "100" }, terminal = false }
       c:start()
-      io.write(c.process:pid())]]):format(path))
+      io.write(c.process:pid())]]):format(named "forgotten", path))
     local pipe = io.popen(os.getenv "LUABOX" .. " run " .. script)
     local pid = pipe:read "*a"
     pipe:close()
     os.remove(script)
     check.truthy(tonumber(pid), pid)
     check.equal(sys.file.kind("/proc/" .. pid), nil)
-    check.equal(record_of "forgotten", nil)
-    check.equal(rootfs.cgroups "forgotten", "")
+    check.equal(record_of(named "forgotten"), nil)
+    check.equal(rootfs.cgroups(named "forgotten"), "")
   end)
 
   test("of a record that a killed luabox was writing the last whole line counts", function()
@@ -177,10 +180,10 @@ rootfs.with(function(path)
     local function record(name, text)
       sys.file.write(folder .. "/" .. name, "\n" .. text, { create = true })
     end
-    record("torn", sys.json.encode { name = "torn", resources = { { kind = "folder", path = made } } } .. "\n" .. '{"name":"torn","resou')
-    check.equal(record_of("torn").alive, false)
-    state.note_facts("torn", { uid = 7 })  -- behind a line that was never finished
-    check.equal(record_of("torn").record.facts.uid, 7)
+    record(named "torn", sys.json.encode { name = named "torn", resources = { { kind = "folder", path = made } } } .. "\n" .. '{"name":"torn","resou')
+    check.equal(record_of(named "torn").alive, false)
+    state.note_facts(named "torn", { uid = 7 })  -- behind a line that was never finished
+    check.equal(record_of(named "torn").record.facts.uid, 7)
     record("hardly-begun", '{"name":"hardly-be')
     sys.file.make_directory(folder .. "/foreign")
     check.equal(record_of "hardly-begun", nil)

@@ -89,7 +89,7 @@ local process = sys.clone({}, function() sys.exec { "sleep", "1000" } end)
 process:release()
 local objects = {
   Root = root, Process = process, Lock = sys.file.lock(folder), Descriptor = sys.namespace(0, "uts"), Signals = sys.terminal.forward_signals(),
-  Mount = sys.mount.make_tmpfs(), Filter = sys.security.filter "default", Cgroup = sys.cgroup.create("luabox-reference-test"),
+  Mount = sys.mount.make_tmpfs(), Filter = sys.security.filter "default", Cgroup = sys.cgroup.create("luabox-reference-test-" .. sys.pid()),
 }
 
 test("every method of an object is documented, and nothing else is", function()
