@@ -2,7 +2,9 @@
 local cli = require "luabox.cli"
 local deprecations = require "luabox.deprecations"
 local errors = require "luabox.errors"
+local findings = require "luabox.findings"
 local lexer = require "luabox.lexer"
+local literals = require "luabox.literals"
 local reference = require "luabox.reference"
 local sys = require "luabox.sys"
 
@@ -27,145 +29,6 @@ function check.parser()
   parser:flag("--json", "As JSON: a list of { file, line, column, end_column, severity, kind, message }.")
   return parser
 end
-
--- ---- what is found
-
---- `place` is a token, or a line, in which what the message names is looked for.
-local function new_report(file)
-  local report = { file = file, list = {}, seen = {}, tokens = {}, text = "" }
-  function report.add(severity, kind, place, message)
-    local token = type(place) == "table" and place or report.token_of(place, message)
-    local line = token and token.line or place
-    local key = line .. "\0" .. message
-    if report.seen[key] then return end
-    report.seen[key] = true
-    local column = token and token.from - #(report.text:sub(1, token.from - 1):match "^(.*\n)" or "") or 1
-    local width = token and (report.text:sub(token.from, token.to):find "\n" or token.to - token.from + 2) - 1 or 0
-    report.list[#report.list + 1] = { file = file, line = line, column = column, end_column = column + width, severity = severity, kind = kind,
-      message = message }
-  end
-  --- The token of `line` that a message is about: a quoted word, the last part of "container.nice", else its first.
-  function report.token_of(line, message)
-    local words = {}
-    for word in message:gmatch "'([^']+)'" do words[#words + 1] = word end
-    words[#words + 1] = message:match "^cgroup key ([%w_.]+)"
-    words[#words + 1] = message:match "^[%w_]+%.([%w_]+)"
-    words[#words + 1] = message:match "there is no folder (%S+)$" or message:match "there is no (%S+)$"
-    words[#words + 1] = message:match "^[%w_]+"
-    for _, word in ipairs(words) do
-      for _, token in ipairs(report.tokens) do
-        local text = token.kind == "string" and token.text:match "^[\"'](.*)[\"']$" or token.text
-        if token.line == line and text == word then return token end
-      end
-    end
-    for _, token in ipairs(report.tokens) do
-      if token.line == line then return token end
-    end
-  end
-  return report
-end
-
--- ---- expressions: where they end, and whether they are constant
-
-local CLOSES = { ["{"] = "}", ["("] = ")", ["["] = "]" }
-local OPENING = { ["function"] = true, ["if"] = true, ["do"] = true, ["repeat"] = true }
-local CLOSING = { ["end"] = true, ["until"] = true }
-
---- The last token of the expression that begins at `i`, whatever it is: up to a "," ";" or what closes around it.
-local function expression_end(tokens, i)
-  local depth = 0
-  while tokens[i] do
-    local text = tokens[i].text
-    local symbol, keyword = tokens[i].kind == "symbol", tokens[i].kind == "keyword"
-    if depth == 0 and symbol and (text == "," or text == ";" or text == "}" or text == ")" or text == "]") then return i - 1 end
-    if (symbol and CLOSES[text]) or (keyword and OPENING[text]) then depth = depth + 1 end
-    if (symbol and (text == "}" or text == ")" or text == "]")) or (keyword and CLOSING[text]) then depth = depth - 1 end
-    i = i + 1
-  end
-  return i - 1
-end
-
-local parse_table
-
---- A constructor's call that begins at `i`: { name =, table =, constant =, from =, to = } with token numbers; nil when there is none.
-local function parse_call(context, i)
-  local tokens = context.tokens
-  local name, before = tokens[i], tokens[i - 1]
-  if not name or name.kind ~= "name" or not context.constructors[name.text] then return nil end
-  if before and (before.text == "." or before.text == ":" or before.text == "function" or before.text == "local") then return nil end
-  local at, parenthesis = i + 1, false
-  if tokens[at] and tokens[at].text == "(" then at, parenthesis = at + 1, true end
-  local argument = tokens[at]
-  if not argument then return nil end
-  local call = { name = name.text, from = i, line = name.line }
-  if argument.kind == "string" then
-    call.constant, call.to = true, at
-  elseif argument.text == "{" then
-    call.table = parse_table(context, at, reference.options_of(name.text), name.text)
-    call.constant, call.to = call.table.constant, call.table.to
-  else
-    return nil
-  end
-  if parenthesis then
-    if not tokens[call.to + 1] or tokens[call.to + 1].text ~= ")" then return nil end
-    call.to = call.to + 1
-  end
-  return call
-end
-
-local OPERATOR = { ["-"] = true, ["+"] = true, ["*"] = true, ["/"] = true, ["%"] = true, ["^"] = true, ["("] = true, [")"] = true, [".."] = true }
-local LITERAL = { ["true"] = true, ["false"] = true, ["nil"] = true }
-
---- Whether the expression of the tokens `from` to `to` is constant, and the table that it is; `class` is what that is documented as.
-local function parse_value(context, from, to, class, name)
-  local tokens = context.tokens
-  local i, constant, whole = from, true, nil
-  while i <= to do
-    local token = tokens[i]
-    local call = parse_call(context, i)
-    local inner = not call and token.text == "{" and parse_table(context, i, i == from and class or nil, name)
-    if call or inner then
-      constant = constant and (call or inner).constant
-      if i == from and inner and inner.to == to then whole = inner end
-      i = (call or inner).to
-    elseif not (token.kind == "number" or token.kind == "string" or LITERAL[token.text] or OPERATOR[token.text]) then
-      constant = false
-    end
-    i = i + 1
-  end
-  return constant, whole
-end
-
---- A table constructor: its items { key =, from =, to =, constant = }, where it ends, and whether all of it is constant.
-function parse_table(context, at, class, name)
-  local tokens = context.tokens
-  local found = { items = {}, constant = true, class = class, name = name }
-  local i = at + 1
-  while tokens[i] and tokens[i].text ~= "}" do
-    local item, value, computed = { from = i }, i, false
-    if tokens[i].kind == "name" and tokens[i + 1] and tokens[i + 1].text == "=" then
-      item.key, item.at, value = tokens[i].text, tokens[i], i + 2
-    elseif tokens[i].text == "[" and tokens[i + 1].kind == "string" and tokens[i + 2].text == "]" then
-      value = i + 4
-    elseif tokens[i].text == "[" then
-      value, computed = expression_end(tokens, i + 1) + 3, true  -- the key would be run
-    end
-    item.to = expression_end(tokens, value)
-    local inner = item.key and class and reference.class_of_field(class, item.key)
-    item.constant, item.table = parse_value(context, value, item.to, inner, inner and name .. "." .. item.key)
-    item.inner = inner and item.table
-    if name == "container" and not item.key and item.table then item.table.class, item.table.name = reference.find "luabox.Step", "step" end
-    item.constant = item.constant and not computed
-    found.items[#found.items + 1] = item
-    found.constant = found.constant and item.constant
-    i = item.to + 1
-    if tokens[i] and (tokens[i].text == "," or tokens[i].text == ";") then i = i + 1 end
-  end
-  found.to = i
-  context.tables[#context.tables + 1] = found
-  return found
-end
-
 -- ---- unknown fields
 
 local function check_keys(context, found)
@@ -187,53 +50,7 @@ local function check_keys(context, found)
     end
   end
 end
-
 -- ---- values: a constructor whose table is constant is called, alone, as luabox itself would
-
---- The text from token `from` to `to` with blanks in the place of the items in `without`, newlines kept.
-local function text_without(context, from, to, without)
-  local text = context.text
-  local parts, at = {}, context.tokens[from].from
-  for _, item in ipairs(without) do
-    local first, last = context.tokens[item.from].from, context.tokens[item.to].to
-    parts[#parts + 1] = text:sub(at, first - 1)
-    -- `nil` holds an item's place in the list, and is no field.
-    parts[#parts + 1] = (item.key and item.key ~= "" and "[{}] = nil" or "nil") .. text:sub(first, last):gsub("[^\n]", "")
-    at = last + 1
-  end
-  return table.concat(parts) .. text:sub(at, context.tokens[to].to)
-end
-
-local STAND_IN = { rootfs = "\"/\"", command = "{ \"/\" }" }
-
---- The items of a table that are not constant, or were told already; of a table in it only such fields, where these are all that it lacks.
-local function holes_in(found, holes)
-  for _, item in ipairs(found.items) do
-    local named = item.inner ~= nil and not item.wrong
-    for _, each in ipairs(named and item.inner.items or {}) do named = named and (each.key ~= nil or each.constant) end
-    if named then
-      holes_in(item.inner, holes)
-    elseif not item.constant or item.wrong then
-      holes[#holes + 1] = item
-    end
-  end
-  return holes
-end
-
---- What is left out of a call; nil when nothing can be said of the rest.
-local function left_out(call)
-  if call.name ~= "container" and not call.constant then return nil end
-  return call.table and holes_in(call.table, {}) or {}
-end
-
-local function chunk_of(context, call, without)
-  local text = text_without(context, call.from, call.to, without)
-  for _, item in ipairs(without) do
-    local stand_in = call.name == "container" and item.key and STAND_IN[item.key]
-    if stand_in then text = text:gsub("{", "{ " .. item.key .. " = " .. stand_in .. ", ", 1) end
-  end
-  return loadstring(("\n"):rep(call.line - 1) .. "local value = " .. text .. " return value", "@" .. context.file)
-end
 
 --- The item that an error is about: by the field that it names, else by its line.
 local function item_of(context, call, line, message)
@@ -258,9 +75,9 @@ end
 --- Calls the constructor again and again without the field that it refused, until it takes the rest. Returns what it made.
 local function check_values(context, call)
   for _ = 1, MOST_ROUNDS do
-    local without = left_out(call)
+    local without = literals.left_out(call)
     if not without then return nil end
-    local chunk = chunk_of(context, call, without)
+    local chunk = literals.chunk(context, call, without)
     if not chunk then return nil end
     local ok, result = errors.try(setfenv(chunk, context.vocabulary))
     if ok then return result end
@@ -388,7 +205,7 @@ end
 
 --- Limits that are written as a constant, for update.
 local function check_limits(context, from, to)
-  local limits = loadstring("return " .. text_without(context, from, to, {}))
+  local limits = loadstring("return " .. literals.text_without(context, from, to, {}))
   local ok, problem = errors.try(function() sys.cgroup.plan(setfenv(limits, {})()) end)
   if not ok then context.report.add("error", "value", context.tokens[from].line, problem.message) end
 end
@@ -396,9 +213,9 @@ end
 local function check_names(context)
   require("luabox.names").check {
     tokens = context.tokens, constructors = context.constructors, add = context.report.add,
-    expression_end = function(at) return expression_end(context.tokens, at) end,
+    expression_end = function(at) return literals.expression_end(context.tokens, at) end,
     check_table = function(at, class, name)
-      local found = parse_table(context, at, class, name)
+      local found = literals.table(context, at, class, name)
       check_keys(context, found)
       if class.name == "luabox.CgroupLimits" and found.constant then check_limits(context, at, found.to) end
     end,
@@ -443,7 +260,7 @@ end
 
 --- A script that can't be read is a mistake as any other for an editor; for a person it is a wrong command line.
 local function check_script(file, for_editor)
-  local report = new_report(file)
+  local report = findings.of(file)
   local there, text = errors.try(require("luabox.commands.run").read, file, sys.file.read)
   if not there and not for_editor then error(text, 0) end
   if not there then
@@ -466,7 +283,7 @@ local function check_script(file, for_editor)
   check_names(context)
   for i in ipairs(context.tokens) do
     context.tables = {}
-    local call = parse_call(context, i)
+    local call = literals.call(context, i)
     if call then
       for _, found in ipairs(context.tables) do check_keys(context, found) end
       local made = check_values(context, call)
