@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <numeric>
 
 #include "engine/interrupt.hpp"
 #include "engine/process.hpp"
@@ -12,20 +11,6 @@ namespace luabox::lua {
 namespace {
 
 constexpr const char* kErrorClass = "luabox.error";
-
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
-}
 
 void set(lua_State* L, const char* key, const std::string& value) {
   if (value.empty()) return;
@@ -251,16 +236,6 @@ void push_error(lua_State* L, const BadArgument& error) {
   lua_pushinteger(L, EINVAL);
   lua_setfield(L, -2, "errno");
   finish(L, std::string(gate::current()) + ": " + error.what());
-}
-
-std::string suggestion(std::string_view name, const std::vector<std::string_view>& known) {
-  std::string_view best;
-  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
-  for (const auto& candidate : known) {
-    const size_t far = distance(name, candidate);
-    if (far < least) least = far, best = candidate;
-  }
-  return best.empty() ? "" : " (did you mean '" + std::string(best) + "'?)";
 }
 
 std::string suggestion_or_all(std::string_view name, const std::vector<std::string_view>& known) {

@@ -32,6 +32,7 @@
 
 #include "bindings/gate.hpp"
 #include "engine/error.hpp"
+#include "engine/nearest.hpp"
 
 namespace luabox::lua {
 
@@ -104,8 +105,6 @@ std::string users_line(lua_State* L);
 /// The nearest of `known` to `name` as " (did you mean 'x'?)"; where none is near, all of them: ", expected
 /// one of 'a', 'b'".
 std::string suggestion_or_all(std::string_view name, const std::vector<std::string_view>& known);
-/// The nearest of `known` to `name` as " (did you mean 'x'?)", or "".
-std::string suggestion(std::string_view name, const std::vector<std::string_view>& known);
 
 /// Counts up in the child of a clone.
 extern unsigned generation;

@@ -204,7 +204,7 @@ int suggestion(lua_State* L) {
   return lua::guard(L, [](lua_State* state) {
     const auto name = lua::check<std::string>(state, 1);
     const auto names = lua::check<std::vector<std::string>>(state, 2);
-    lua::push(state, lua::suggestion(name, {names.begin(), names.end()}));
+    lua::push(state, luabox::suggestion(name, {names.begin(), names.end()}));
     return 1;
   });
 }

@@ -16,6 +16,7 @@
 #include "engine/exec.hpp"
 #include "engine/helper.hpp"
 #include "engine/interrupt.hpp"
+#include "engine/nearest.hpp"
 #include "engine/network_ahead.hpp"
 #include "engine/streams.hpp"
 
@@ -362,6 +363,14 @@ int message(lua_State* L) {
   return 2;
 }
 
+std::optional<std::string> nearest_of(const lua::Bytes& name, const std::vector<lua::Bytes>& names) {
+  std::vector<std::string_view> known;
+  known.reserve(names.size());
+  for (const auto& each : names) known.emplace_back(each.data);
+  const std::string_view found = nearest(name.data, known);
+  return found.empty() ? std::nullopt : std::optional<std::string>(found);
+}
+
 }  // namespace
 
 const lua::Entry lua::Class<Fd>::methods[] = {{"number", fn<&Fd::get>, false},  // fd:number()
@@ -421,7 +430,9 @@ int open_process(lua_State* L) {
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},
       {"random", lua::fn<&random_hex>, false},  // sys.random(4) -> 8 hexadecimal digits
-      {"errors", lua::fn<&errors>, false},      // sys.errors() -> { code =, name =, text = }, each errno
+      {"nearest", lua::fn<&nearest_of>,
+       false},                              // sys.nearest("memroy", { "memory", "cpu" }) -> "memory" or nil
+      {"errors", lua::fn<&errors>, false},  // sys.errors() -> { code =, name =, text = }, each errno
       {"version", lua::fn<&version>, false},
       {"pid", lua::fn<&own_pid>, false},
       {"uid", lua::fn<&own_uid>, false},

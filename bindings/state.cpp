@@ -137,7 +137,7 @@ int open_on_demand(lua_State* L) {
       home != nullptr ? std::string(" (it is luabox.sys.") + home + "." + name + ")" : "";
   return lua::guard(L, [&](lua_State*) -> int {
     throw Error::invalid("luabox.sys", name,
-                         "no such primitive" + (there.empty() ? lua::suggestion(name, known) : there));
+                         "no such primitive" + (there.empty() ? suggestion(name, known) : there));
   });
 }
 

@@ -107,23 +107,11 @@ function errors.try(f, ...)
   end)
 end
 
---- " (did you mean 'x'?)" for the nearest of `known` to `name`, or "". A name of which no letter would stay is near to nothing.
+--- " (did you mean 'x'?)" for the nearest of the list `known`, which may be a set beside, to `name`, or "".
 function errors.suggestion(name, known)
-  local best, least = nil, math.min(math.max(2, math.floor(#name / 3)) + 1, #name)
-  for _, candidate in ipairs(known) do
-    local row = {}
-    for j = 0, #candidate do row[j] = j end
-    for i = 1, #name do
-      local diagonal = row[0]
-      row[0] = i
-      for j = 1, #candidate do
-        local substituted = diagonal + (name:byte(i) ~= candidate:byte(j) and 1 or 0)
-        diagonal = row[j]
-        row[j] = math.min(row[j] + 1, row[j - 1] + 1, substituted)
-      end
-    end
-    if row[#candidate] < least then best, least = candidate, row[#candidate] end
-  end
+  local list = {}
+  for i, each in ipairs(known) do list[i] = each end
+  local best = require("luabox.sys").nearest(name, list)
   return best and (" (did you mean '%s'?)"):format(best) or ""
 end
 

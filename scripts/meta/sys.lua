@@ -126,6 +126,14 @@ function sys.sleep(seconds) end
 ---@return number seconds
 function sys.monotonic() end
 
+---The name from which the fewest insertions, deletions, substitutions and swaps of neighbours lead to `name`; nil where none is near.
+---
+---    print(sys.nearest("memroy", { "memory", "cpu" }))
+---@param name string
+---@param names string[]
+---@return string?
+function sys.nearest(name, names) end
+
 ---@param bytes integer
 ---@return string hexadecimal
 function sys.random(bytes) end
