@@ -39,7 +39,13 @@ local function check_keys(context, found)
     open = open or field.name == "[string]"
   end
   if open then return end
+  local lines = {}
   for _, item in ipairs(found.items) do
+    if item.key and lines[item.key] then
+      local message = "%s has the field '%s' twice, here and in line %d"
+      context.report.add("error", "field", item.at, message:format(found.name, item.key, lines[item.key]))
+    end
+    if item.key then lines[item.key] = item.at.line end
     local new = item.key and not known[item.key] and deprecations.field(found.name, item.key)
     if new then
       context.report.add("warning", "deprecated", item.at, deprecations.text(found.name .. "." .. item.key, found.name .. "." .. new))
@@ -159,6 +165,32 @@ local function check_modules(context)
   end
 end
 
+--- `require_version "9"` of a luabox that this one is not.
+local function check_version(context)
+  for i, token in ipairs(context.tokens) do
+    local wanted = token.text == "require_version" and context.tokens[i + 1]
+    if wanted and wanted.text == "(" then wanted = context.tokens[i + 2] end
+    if wanted and wanted.kind == "string" then
+      local ok, problem = errors.try(require("luabox.version").require, wanted.text:sub(2, -2))
+      if not ok then context.report.add("error", "version", wanted, problem.message) end
+    end
+  end
+end
+
+--- A script whose last word is a table as container takes it, and no container.
+local function check_returned(context)
+  for i, token in ipairs(context.tokens) do
+    if token.text == "return" and token.kind == "keyword" and context.tokens[i + 1] and context.tokens[i + 1].text == "{" then
+      local returned = literals.table(context, i + 1)
+      for _, item in ipairs(returned.to == #context.tokens and returned.items or {}) do
+        if item.key == "rootfs" then
+          return context.report.add("error", "value", context.tokens[i + 1], "the script returns a plain table: write return container { ... }")
+        end
+      end
+    end
+  end
+end
+
 -- ---- globals
 
 local function check_globals(context, chunk)
@@ -170,8 +202,11 @@ local function check_globals(context, chunk)
     uses[#uses + 1] = { how = how, name = name, line = line }
     if how == "set" then own[name] = true end
   end)
-  local names = {}
-  for name in pairs(known) do names[#names + 1] = name end
+  local names, globals = {}, {}
+  for _, made in ipairs(context.found.locals) do names[#names + 1] = made.name end
+  for name in pairs(known) do globals[#globals + 1] = name end
+  table.sort(globals)
+  for _, name in ipairs(globals) do names[#names + 1] = name end
   for _, use in ipairs(uses) do
     local new = not own[use.name] and deprecations.words[use.name]
     if new then
@@ -212,7 +247,7 @@ end
 
 local function check_names(context)
   require("luabox.names").check {
-    tokens = context.tokens, constructors = context.constructors, add = context.report.add,
+    tokens = context.tokens, constructors = context.constructors, add = context.report.add, found = context.found,
     expression_end = function(at) return literals.expression_end(context.tokens, at) end,
     check_table = function(at, class, name)
       local found = literals.table(context, at, class, name)
@@ -247,7 +282,8 @@ end
 
 local function new_context(file, text, report)
   local vocabulary = require "luabox.stdlib"
-  local context = { file = file, text = text, report = report, vocabulary = vocabulary, tables = {}, tokens = report.tokens }
+  local context = { file = file, text = text, report = report, vocabulary = vocabulary, tables = {}, tokens = report.tokens,
+    found = require("luabox.scopes").of(report.tokens) }
   context.constructors, context.images = constructors_in(context.tokens, vocabulary), images_by_name()
   function context.embedded(module)
     for i = 1, 3 do  -- what is loaded, what is embedded; the rest would look on the disk
@@ -272,7 +308,8 @@ local function check_script(file, for_editor)
   if not chunk then
     local line, message = problem:match ":(%d+): (.*)$"
     report.text, report.tokens = text, lexer.tokens(text)
-    report.add("error", "syntax", tonumber(line) or 1, message or problem)
+    message = (message or problem):gsub("^('}' expected .* near '[%a_][%w_]*')$", "%1; is a ',' missing before it?")
+    report.add("error", "syntax", tonumber(line) or 1, message)
     return report.list
   end
   errors.script = { name = file, text = text }
@@ -280,6 +317,8 @@ local function check_script(file, for_editor)
   local context = new_context(file, text, report)
   check_globals(context, chunk)
   check_modules(context)
+  check_version(context)
+  check_returned(context)
   check_names(context)
   for i in ipairs(context.tokens) do
     context.tables = {}

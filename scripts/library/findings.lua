@@ -18,11 +18,11 @@ function findings.of(file)
   end
   --- The token of `line` that a message is about: a quoted word, the last part of "container.nice", else its first.
   function report.token_of(line, message)
-    local words = {}
+    local words = { message:match " near '([^']+)'" }
     for word in message:gmatch "'([^']+)'" do words[#words + 1] = word end
     words[#words + 1] = message:match "^cgroup key ([%w_.]+)"
     words[#words + 1] = message:match "^[%w_]+%.([%w_]+)"
-    words[#words + 1] = message:match "there is no folder (%S+)$" or message:match "there is no (%S+)$"
+    words[#words + 1] = message:match "there is no folder (%S+)$" or message:match "there is no (%S+)$" or message:match "^(/%S+) is no device"
     words[#words + 1] = message:match "^[%w_]+"
     for _, word in ipairs(words) do
       for _, token in ipairs(report.tokens) do

@@ -2,7 +2,6 @@
 -- options that there are none of.
 local errors = require "luabox.errors"
 local reference = require "luabox.reference"
-local scopes = require "luabox.scopes"
 
 local names = {}
 
@@ -98,25 +97,55 @@ local function check_options(context, name, title, at)
     local class = by_name[parameter.type:match "^luabox%.[%w_.]+" or ""]
     local token = tokens[at]
     if not token then return end
-    if token.kind == "symbol" and token.text == "{" and class and class.kind == "class" and #class.fields > 0 then
+    local takes_table = class and class.kind == "class" and #class.fields > 0
+    if takes_table and token.kind == "symbol" and token.text == "{" then
       context.check_table(at, class, title)
+    elseif takes_table and parameter.type == class.name and (token.kind == "string" or token.kind == "number") then
+      context.add("error", "value", token, ("%s: expected a table as its %s, got %s"):format(title, parameter.name, token.text))
     end
     at = context.expression_end(at) + 2
     if not open or text_at(tokens, at - 1) ~= "," then return end
   end
 end
 
+--- `c.cgroup.memory`, `c.cgroup:stats()`: `at` is the "cgroup".
+local function check_cgroup(context, at)
+  local tokens, known = context.tokens, methods_of "Cgroup"
+  local mark, key = text_at(tokens, at + 1), tokens[at + 2]
+  if not (mark == "." or mark == ":") or not key or key.kind ~= "name" then return end
+  for _, field in ipairs(mark == "." and reference.fields_of(reference.find "luabox.CgroupLimits") or {}) do known[#known + 1] = field.name end
+  if has(known, key.text) then return end
+  local message = mark == "." and "cgroup: unknown key '%s'%s" or "a cgroup has no method '%s'%s"
+  context.add("error", "method", key, message:format(key.text, errors.suggestion(key.text, known)))
+end
+
 local KIND = { Container = "a container", Execution = "a process in a container", RunningContainer = "a container that runs" }
 
-local function check_method(context, use, class, own)
-  local tokens, at = context.tokens, use.at
+--- The method behind the token `at`, of an object of that class.
+local function check_method(context, at, class)
+  local tokens = context.tokens
   local method = tokens[at + 2]
-  if text_at(tokens, at + 1) ~= ":" or own[tokens[at].text .. "." .. method.text] then return end
   local known = methods_of(class)
   if not has(known, method.text) then
     context.add("error", "method", method, ("%s has no method '%s'%s"):format(KIND[class], method.text, errors.suggestion(method.text, known)))
   else
     check_options(context, class .. ":" .. method.text, method.text, at + 3)
+  end
+end
+
+local function starts_arguments(token) return token and (token.kind == "string" or token.text == "(" or token.text == "{") end
+
+--- What stands behind an object that a local holds: a method, one that is called with ".", a key of its cgroup.
+local function check_object(context, use, class, own)
+  local tokens, at = context.tokens, use.at
+  local mark, name = text_at(tokens, at + 1), text_at(tokens, at + 2)
+  if own[tokens[at].text .. "." .. name] then return end
+  if mark == ":" then return check_method(context, at, class) end
+  if mark == "." and starts_arguments(tokens[at + 3]) and has(methods_of(class), name) then
+    local called = tokens[at].text .. ":" .. name
+    context.add("error", "method", tokens[at + 2], ("'%s' is a method: it is called with ':', %s"):format(name, called))
+  elseif mark == "." and name == "cgroup" and class == "Container" then
+    check_cgroup(context, at + 2)
   end
 end
 
@@ -154,7 +183,19 @@ local function check_uses(context, found)
     if MODULE[class] then
       check_function(context, use, class)
     elseif class then
-      check_method(context, use, class, own)
+      check_object(context, use, class, own)
+    end
+  end
+end
+
+--- A method right behind a constructor: container { ... }:run().
+local function check_made(context)
+  local tokens = context.tokens
+  for at, token in ipairs(context.constructors.container and tokens or {}) do
+    local before, open = text_at(tokens, at - 1), text_at(tokens, at + 1)
+    if token.text == "container" and token.kind == "name" and before ~= "." and before ~= ":" and (open == "{" or open == "(") then
+      local last = behind(tokens, at + 1)
+      if text_at(tokens, last) == ":" and tokens[last].kind == "symbol" then check_method(context, last - 1, "Container") end
     end
   end
 end
@@ -171,11 +212,13 @@ local function check_dropped(context, found)
   end
 end
 
---- `context`: tokens, constructors (names), add(severity, kind, token, message), check_table(at, class, name), expression_end(at).
+--- `context`: tokens, found (of scopes.lua), constructors (names), add(severity, kind, token, message), check_table(at, class, name),
+--- expression_end(at).
 function names.check(context)
-  local found = scopes.of(context.tokens)
+  local found = context.found
   check_locals(context, found)
   check_uses(context, found)
+  check_made(context)
   check_dropped(context, found)
 end
 

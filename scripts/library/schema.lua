@@ -55,6 +55,7 @@ end
 function schema.list(check)
   return function(value, path)
     if type(value) ~= "table" then return nil, "a list" end
+    if type(value.kind) == "string" then return nil, ("a list, { %s { ... } }, not a %s by itself"):format(value.kind, value.kind), true end
     local result = {}
     for key, item in pairs(value) do
       if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, ("a list; it has the key '%s'"):format(printable(tostring(key))), true end

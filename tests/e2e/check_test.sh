@@ -94,6 +94,23 @@ finds "a function of a module, an option of one, and a method of what it gives" 
   $'local images, running = require "luabox.images", require "luabox.running"\nimages.lst()\nimages.import { source = "-", nmae = "a" }\nlocal web = running.find "web"\nweb:updte {}\nweb:exec { "ls", cwdd = "/" }' \
   "s.lua:2:8: there is no function 'images.lst' (did you mean 'images.list'?)" "s.lua:3:31: images.import has no field 'nmae' (did you mean 'name'?)" \
   "s.lua:5:5: a container that runs has no method 'updte' (did you mean 'update'?)" "s.lua:6:18: exec has no field 'cwdd' (did you mean 'cwd'?)"
+box='rootfs = "/", command = { "/bin/sh" }'
+finds "a comma that is missing" $'return container {\n  rootfs = "/"\n  command = { "sh" },\n}' \
+  "s.lua:3:3: '}' expected (to close '{' at line 1) near 'command'; is a ',' missing before it?"
+finds "a field that is there twice" "return container { $box,"$'\n  name = "a", name = "b" }' "s.lua:2:15: container has the field 'name' twice, here and in line 2"
+finds "a bind for a list of them" "return container { $box,"$'\n  mounts = bind { "/etc", "/e" } }' \
+  "s.lua:2:3: container.mounts: expected a list, { bind { ... } }, not a bind by itself"
+finds "a device that is not there, at its place" "return container { $box,"$'\n  devices = { "/dev/fues" } }' "s.lua:2:15: /dev/fues is no device of this host"
+finds "a method that is called with a dot" "local c = container { $box }"$'\nc.start()' "s.lua:2:3: 'start' is a method: it is called with ':', c:start"
+finds "a key of a container's cgroup" "local c = container { $box }:start()"$'\nlocal d = container {'" $box }"$'\nd.cgroup.memroy = "1GiB"\nd.cgroup.memory = "1GiB"\nd.cgroup:feeze()\nprint(c, d.cgroup.pids)' \
+  "s.lua:3:10: cgroup: unknown key 'memroy' (did you mean 'memory'?)" "s.lua:5:10: a cgroup has no method 'feeze' (did you mean 'freeze'?)"
+finds "a method behind a constructor" "container { $box }:strat()" "s.lua:1:53: a container has no method 'strat' (did you mean 'start'?)"
+finds "a text where a table belongs" "local c = container { $box }"$'\nc:exec "ls"' 's.lua:2:8: exec: expected a table as its options, got "ls"'
+finds "a version that this is not" 'require_version "99"' "s.lua:1:17: this script was written for luabox 99, this is $("$LUABOX" -e 'print(sys.version())')"
+finds "a table that is no container" $'local function f() return { rootfs = "/" } end\nprint(f())\nreturn { rootfs = "/", command = { "/bin/sh" } }' \
+  "s.lua:3:8: the script returns a plain table: write return container { ... }"
+finds "a name that is a parameter's" "local function make(name) return container { $box, name = nmae } end"$'\nreturn { make "a" }' \
+  "s.lua:1:92: there is no global 'nmae' (did you mean 'name'?)"
 finds "a container that nobody has" 'container { rootfs = "/", command = { "/bin/sh" } }' "s.lua:1:1: warning: the container is neither kept, started nor returned"
 finds "mounts that hide each other" \
   $'return container { rootfs = "/", command = { "x" }, mounts = {\n  tmpfs "/a/b",\n  bind { "/etc", "/c" },\n  tmpfs "/a",\n  tmpfs "/c/" } }' \
