@@ -46,13 +46,6 @@ end
 
 -- ---- the filter
 
-local function filter_of(each)
-  local sys, wanted = require "luabox.sys", each.config.seccomp
-  if wanted == "unconfined" then return nil end
-  if type(wanted) == "table" then return sys.security.describe(wanted) end
-  return sys.security.describe { base = "default", capabilities = each.granted }
-end
-
 --- "read: allow" and its like, those with the same action on one line; those that look at arguments one by one.
 local function grouped(lines)
   local actions, groups, single = {}, {}, {}
@@ -85,7 +78,7 @@ end
 
 local function print_filter(each)
   print(("container at %s:"):format(each.where))
-  local lines = filter_of(each)
+  local lines = require("luabox.confinement").rules_of(each)
   if not lines then return print "  no filter: seccomp = \"unconfined\"" end
   local actions, groups, single = grouped(lines)
   for _, line in ipairs(single) do print("  " .. line) end

@@ -152,7 +152,9 @@ local function run_observed(containers)
   for _, each in ipairs(containers) do each.config.log_refused = true end
   local began, mark = os.time(), refusals.mark()
   local status = run_all(containers)
-  local lines = refusals.report(began, mark)
+  local container, filters = require "luabox.container", {}
+  for _, each in ipairs(containers) do filters[#filters + 1] = require("luabox.confinement").rules_of(container.started(each)) end
+  local lines = refusals.report(began, mark, filters)
   if not lines then sys.log.warning "what was refused is in the kernel's log, which only root may read (kernel.dmesg_restrict)" end
   if lines and #lines == 0 then sys.log.warning "the kernel's log has no system call that was refused" end
   for _, line in ipairs(lines or {}) do sys.log.warning("refused " .. line) end

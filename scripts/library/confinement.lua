@@ -73,6 +73,15 @@ function confinement.filter_of(wanted)
   error(result, 0)
 end
 
+--- The rules of a container's filter as lines, "mkdir: errno:EPERM"; nil where it has none.
+---@return string[]?
+function confinement.rules_of(this)
+  local wanted = this.config.seccomp
+  if wanted == "unconfined" then return nil end
+  if type(wanted) == "table" then return sys.security.describe(wanted) end
+  return sys.security.describe { base = "default", capabilities = this.granted or confinement.capabilities(this.config, this.where) }
+end
+
 --- The filter is made before the clone: it is plain memory, and making a custom one is not for the child to pay.
 function confinement.step.prepare(this)
   local wanted = this.config.seccomp

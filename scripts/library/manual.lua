@@ -32,7 +32,7 @@ local function add_elements(lines, title, elements)
   add(lines, ".SH %s", title)
   for _, element in ipairs(shown) do
     local usages = {}
-    for _, label in ipairs(element:_get_label_lines()) do usages[#usages + 1] = (label:gsub("^%s+", "")) end
+    for _, label in ipairs(element:_get_label_lines()) do usages[#usages + 1] = label:match "^%s*(.-),?$" end
     add(lines, ".TP\n\\fB%s\\fR\n%s", escaped(table.concat(usages, ", ")), prose(element:_get_description()))
   end
 end

@@ -65,13 +65,39 @@ function refusals.verdict(time)
   return message, errors.new { op = "seccomp", path = last and last.call, message = "killed: " .. message }
 end
 
---- All of them, each once, as lines: "mkdir: errno, 3 times, by sh".
-function refusals.report(time, mark)
+--- What the rules of one filter, as lines, may have answered `call` with: by its own rules, else by the one for all others.
+local function answers(call, rules, note)
+  local others = call:match "^%d+$" and "newer calls" or "default"
+  for _, wanted in ipairs { call, others } do
+    for _, rule in ipairs(rules) do
+      local name, action, condition = rule:match "^([^:]+): (%S+)(.*)$"
+      if name == wanted then
+        note(action)
+        if condition == "" then return end
+      end
+    end
+  end
+end
+
+--- The kernel's log has no errno: it is what the filters' rules for the call say, "errno:EPERM", or several where these look at arguments.
+local function errno_of(call, filters)
+  local list, seen = {}, {}
+  for _, rules in ipairs(filters or {}) do
+    answers(call, rules, function(action)
+      if action:match "^errno:" and not seen[action] then seen[action], list[#list + 1] = true, action end
+    end)
+  end
+  return #list > 0 and table.concat(list, " or ") or "errno"
+end
+
+--- All of them, each once, as lines: "mkdir: errno:EPERM, 3 times, by sh". `filters`: the rules of each container's, as confinement.rules_of
+--- gives them.
+function refusals.report(time, mark, filters)
   local list = refusals.since(time, mark)
   if not list then return nil end
   local seen, lines = {}, {}
   for _, each in ipairs(list) do
-    local key = ("%s: %s"):format(each.call, each.action)
+    local key = ("%s: %s"):format(each.call, each.action == "errno" and errno_of(each.call, filters) or each.action)
     local known = seen[key] or { key = key, count = 0, programs = {}, by = {} }
     if known.count == 0 then seen[key], lines[#lines + 1] = known, known end
     known.count = known.count + 1

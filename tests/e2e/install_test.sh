@@ -35,6 +35,7 @@ equal "commands below it" "import" "$(complete_words luabox image im)"
 equal "and what an option takes" "json" "$(complete_words luabox run --log-format js)"
 holds "zsh" "#compdef luabox" "$(head -1 usr/share/zsh/vendor-completions/_luabox)"
 holds "fish" "complete -c luabox" "$(cat usr/share/fish/vendor_completions.d/luabox.fish)"
+equal "a manual page has no comma behind a comma" "" "$(grep -l ',,' usr/share/man/man1/* | xargs)"
 succeeds "editors find the definitions" cmp usr/share/luabox/meta/sys.lua "$top/scripts/meta/sys.lua"
 succeeds "a folder for policies" test -d usr/etc/luabox/policy.d
 

@@ -66,9 +66,14 @@ if dmesg > /dev/null 2>&1; then
   holds "the call is named" "refused mkdir, called by 'mkdir'" "$(cat told)"
   said=$("$LUABOX" why); holds "why: the call" "  object  mkdir" "$said"; holds "why: the step" "  step    seccomp" "$said"; holds "why: what to do" "allow = { \"mkdir\" }" "$said"
   rule errno:EACCES; "$LUABOX" run --seccomp box.lua > told 2>&1; equal "--seccomp: the status is the command's" 0 $?
-  holds "--seccomp: what a filter of its own refuses" "refused mkdir: errno, 2 times, by mkdir" "$(cat told)"
+  holds "--seccomp: what a filter of its own refuses" "refused mkdir: errno:EACCES, 2 times, by mkdir" "$(cat told)"
   script "command = { '/bin/sh', '-c', 'unshare -m true; true' }"; "$LUABOX" run --seccomp box.lua > told 2>&1
-  holds "--seccomp: what the default filter refuses" "refused unshare: errno, once, by unshare" "$(cat told)"
+  holds "--seccomp: what the default filter refuses" "refused unshare: errno:EPERM, once, by unshare" "$(cat told)"
+  script "seccomp = { extend = { deny = { 'mkdir' } }, rules = { { name = 'rmdir', action = 'errno:EBUSY', args = { { index = 0, op = '==', value = 0 } } }, { name = 'rmdir', action = 'errno:ENOSPC' } } }" \
+    "command = { '/bin/sh', '-c', 'mkdir /tmp/a; rmdir /tmp/a; true' }"; "$LUABOX" run --seccomp box.lua > told 2>&1
+  holds "--seccomp: the errno of a rule that stands before the profile's" "refused mkdir: errno:EPERM, once" "$(cat told)"
+  holds "--seccomp: each that it may have been, where arguments decide" "refused rmdir: errno:EBUSY or errno:ENOSPC, once" "$(cat told)"
+  script "command = { '/bin/sh', '-c', 'unshare -m true; true' }"
   "$LUABOX" run box.lua > told 2>&1; lacks "without it nothing is told" "refused unshare" "$(cat told)"
 else
   skipped "the call is named" "the kernel's log is not for this user"
