@@ -23,13 +23,22 @@ local function parents_of(folder, mount)
   return list
 end
 
+--- What version 2 calls a controller that has to be given to the cgroups below; nil where it gives it to all, as freezer and cpuacct.
+local function given_below(hierarchy, controller)
+  local name = controller == "blkio" and "io" or controller
+  for _, each in ipairs(hierarchy.controllers) do
+    if each == name then return name end
+  end
+end
+
 --- What a new cgroup has not by itself: the controllers of version 2, the CPUs and the memory of version 1's cpuset.
 local function set_up(self, folder, controller)
   local hierarchy = hierarchy_of(folder)
   if not hierarchy then return end
   local parents = parents_of(folder, hierarchy.mount)
-  if hierarchy.version == 2 and controller then
-    for _, parent in ipairs(parents) do self:line("echo +%s > %s", controller, quote(parent .. "/cgroup.subtree_control")) end
+  if hierarchy.version == 2 then
+    controller = given_below(hierarchy, controller)
+    for _, parent in ipairs(controller and parents or {}) do self:line("echo +%s > %s", controller, quote(parent .. "/cgroup.subtree_control")) end
   elseif controller == "cpuset" then
     for i = 2, #parents + 1 do
       local at = quote(parents[i] or folder)

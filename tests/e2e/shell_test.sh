@@ -88,6 +88,24 @@ as=(setpriv --reuid 1000 --regid 1000 --clear-groups env -u XDG_RUNTIME_DIR HOME
 compare "one of an ordinary user's" mine/box.lua
 as=(env)
 
+# As on a host with nothing but version 2 of cgroups: the controllers that version 1 has here stay there.
+on_v2() { unshare --mount --propagation private sh -c 'umount -R -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' - "$@"; }
+if [ "$(id -u)" = 0 ] && on_v2 true 2> /dev/null; then
+  as=(on_v2)
+  script "cgroup = { pids = 'max', freezer = false }" "command = { '/bin/sh' }"
+  compare "one on version 2, with a key that no controller has" box.lua
+  if on_v2 cat /sys/fs/cgroup/cgroup.controllers | grep -qw hugetlb && [ -d /sys/kernel/mm/hugepages/hugepages-2048kB ]; then
+    script "cgroup = { pids = 'max', freezer = false, ['hugetlb.2MB'] = '4MiB' }" "command = { '/bin/sh' }"
+    compare "one on version 2, with a controller's limit" box.lua
+    holds "(the limit is seen inside)" "hugetlb.2MB.max: 4194304" "$(cat said)"
+  else
+    skipped "one on version 2, with a controller's limit" "no controller of version 2 is free here"
+  fi
+  as=(env)
+else
+  skipped "one on version 2" "only root mounts cgroup2"
+fi
+
 # What the plan can't be a script of is said, each by its name.
 told() { "$LUABOX" explain --shell "$2" > it.sh; holds "$1 has no shell form, and it is said" "# no shell form: $3" "$(cat it.sh)"; }
 script "mounts = { bind { '$work/data', '/data', idmap = { uid = '1000 0 1' } } }" "command = { '/bin/sh' }"
