@@ -1,28 +1,19 @@
 # apparmor = "PROFILE": the container's command is confined by it from its first instruction on, beside everything else.
 . "$(dirname "$0")/common.sh"
 mark=aa-$$
-[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || { echo "skipped: this kernel has no AppArmor (tools/test-vm has one)"; exit 77; }
-command -v apparmor_parser > /dev/null || { echo "skipped: no apparmor_parser to load a profile (package apparmor)"; exit 77; }
-[ "$(id -u)" = 0 ] || { echo "skipped: only root loads profiles"; exit 77; }
-mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+. "$here/apparmor.sh"
 make_rootfs rootfs
 echo hidden > rootfs/secret; echo plain > rootfs/open
 ip link set lo up
 
 profile=luabox-e2e-$$
-cat > profile <<RULES
-profile $profile flags=(attach_disconnected,mediate_deleted) {
-  file,
+load_profile $profile "  file,
   capability,
   signal,
   network unix,
   deny /secret rwklx,
   deny /open w,
-  deny /tmp/** x,
-}
-RULES
-apparmor_parser -K -r profile || { failed "the profile loads"; finish; }
-trap 'cd /; apparmor_parser -R "$work/profile" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+  deny /tmp/** x,"
 
 script "name = '$mark'" "mounts = { tmpfs { '/tmp', mode = '1777' } }" "apparmor = '$profile'" "command = { '/bin/sh' }"
 sed "/apparmor/d" box.lua > free.lua

@@ -33,16 +33,8 @@ equal "nothing behind what is not there" "" "$(offered nosuch "")"
 equal "folders" ": folders" "$("$LUABOX" help --suggest -- init "" | xargs)"
 
 # ---- in terminals
-command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; kill $runtime; [ $status = 0 ] && exit 77; finish; }
-socket=luabox-completion-$$
-unset TMUX
-pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
-trap 'pane kill-server 2>/dev/null; kill $runtime 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-screen() { pane capture-pane -p; }
-shows() { screen | grep -qE -- "$1"; }
-keys() { pane send-keys "$@"; }
-put() { pane send-keys -l "$1"; }
-appears() { if within 8 shows "$2"; then ok "$1"; else failed "$1" "the screen shows: $(screen | grep .)"; fi; }
+. "$here/pane.sh"
+patience=8
 press_tab() { keys C-u; sleep 0.1; keys C-l; sleep 0.1; put "$1"; sleep "$2"; keys Tab; }
 # tab NAME TYPED SHOWN: what is typed, a Tab, and what the screen shows then. A shell on a busy machine drops keys: it is given them again, slowly.
 tab() {

@@ -1,28 +1,16 @@
 #!/bin/bash
 # luabox exec in a real terminal: a second shell in a container that runs, in a tmux pane, driven by keys, judged by what the pane shows.
 . "$(dirname "$0")/common.sh"
-command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; exit 77; }
+. "$here/pane.sh"
 make_rootfs rootfs
 mark=e2e-exec-terminal-$$
-socket=luabox-exec-$$
-unset TMUX
-pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
-runtime=
-trap 'pane kill-server 2>/dev/null; kill -9 $runtime 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
 
 script "name = '$mark'" "hostname = 'web'" "env = { PS1 = 'in> ' }" "command = { 'sleep', '3131.$$' }"
 "$LUABOX" run box.lua < /dev/null > run.out 2>&1 & runtime=$!
 up() { "$LUABOX" list | grep -q "^$mark .*running"; }
 within 5 up || failed "(the container runs)" "$(cat run.out)"
 
-pane new-session -d -x 90 -y 30 "env HISTFILE= PS1='host> ' LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
-screen() { pane capture-pane -p; }
-shows() { screen | grep -qE -- "$1"; }
-type() { pane send-keys -l "$1"; pane send-keys Enter; }
-keys() { pane send-keys "$@"; }
-fresh() { pane send-keys C-l; sleep 0.1; pane clear-history; }
-appears() { if within 5 shows "$2"; then ok "$1"; else failed "$1" "the screen shows: $(screen | grep .)"; fi; }
-
+host_shell
 appears "(the terminal is there)" '^host>'
 type "cd $work"; type "stty -a > before"
 enter() { fresh; type "$LUABOX exec $mark sh -i"; }

@@ -1,24 +1,15 @@
 #!/bin/bash
 # A security module that refuses what luabox itself does, under a profile as a service may have one, is told as the cause.
 . "$(dirname "$0")/common.sh"
-[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || { echo "skipped: this kernel has no AppArmor (tools/test-vm has one)"; exit 77; }
-command -v apparmor_parser > /dev/null || { echo "skipped: no apparmor_parser to load a profile (package apparmor)"; exit 77; }
-[ "$(id -u)" = 0 ] || { echo "skipped: only root loads profiles"; exit 77; }
-mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+. "$here/apparmor.sh"
 make_rootfs rootfs
 outside=luabox-lsm-$$
-cat > profile <<RULES
-profile $outside flags=(attach_disconnected,mediate_deleted) {
-  file,
+load_profile $outside "  file,
   capability,
   signal,
   network,
   ptrace,
-  unix,
-}
-RULES
-apparmor_parser -K -r profile || { failed "the profile loads"; finish; }
-trap 'cd /; apparmor_parser -R "$work/profile" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+  unix,"
 
 # The profile has no mount rule.
 script "command = { '/bin/true' }"

@@ -93,19 +93,9 @@ leaves_nothing "(nothing is left then)"
 stopped TERM 'return ("a"):rep(40000):find(("a*"):rep(20) .. "b")'; equal "also within string.find" 143 $?
 
 # ---- a terminal
-command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; [ $status = 0 ] && exit 77; finish; }
-socket=luabox-repl-$$
-unset TMUX
-pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
-trap 'pane kill-server 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-pane new-session -d -x 90 -y 30 "env HISTFILE= PS1='host> ' HOME=$HOME XDG_STATE_HOME=$XDG_STATE_HOME LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
-screen() { pane capture-pane -p; }
-shows() { screen | grep -qE -- "$1"; }
-type() { pane send-keys -l "$1"; pane send-keys Enter; }
-keys() { pane send-keys "$@"; }
-put() { pane send-keys -l "$1"; }
+. "$here/pane.sh"
+host_shell HOME="$HOME" XDG_STATE_HOME="$XDG_STATE_HOME"
 fresh() { keys C-c; sleep 0.1; keys C-l; sleep 0.1; pane clear-history; }
-appears() { if within 5 shows "$2"; then ok "$1"; else failed "$1" "the screen shows: $(screen | grep .)"; fi; }
 
 mkfifo fifo
 exec 8< "$work"; flock 8  # what sys.file.lock(".") waits for

@@ -1,23 +1,10 @@
 #!/bin/bash
 # A real terminal: a shell in a container in a tmux pane, driven by keys, judged by what the pane shows.
 . "$(dirname "$0")/common.sh"
-command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; exit 77; }
+. "$here/pane.sh"
 make_rootfs rootfs
 mark=e2e-terminal-$$
-socket=luabox-test-$$
-unset TMUX
-pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
-trap 'pane kill-server 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
-
-pane new-session -d -x 90 -y 30 "env HISTFILE= PS1='host> ' LUABOX=$LUABOX LUABOX_STATE=$LUABOX_STATE LUABOX_IMAGES=$LUABOX_IMAGES bash --norc --noprofile"
-screen() { pane capture-pane -p; }
-shows() { screen | grep -qE -- "$1"; }
-# type TEXT: a line; keys KEY...: as tmux calls them
-type() { pane send-keys -l "$1"; pane send-keys Enter; }
-keys() { pane send-keys "$@"; }
-fresh() { pane send-keys C-l; sleep 0.1; pane clear-history; }
-# appears NAME PATTERN: the screen comes to show it
-appears() { if within 5 shows "$2"; then ok "$1"; else failed "$1" "the screen shows: $(screen | grep .)"; fi; }
+host_shell
 
 script "name = '$mark'" "hostname = 'web'" "env = { PS1 = 'in> ' }" "command = { '/bin/sh', '-i' }"
 appears "(the terminal is there)" '^host>'
