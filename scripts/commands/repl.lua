@@ -1,6 +1,8 @@
 -- luabox repl [SCRIPT [ARG...]]: a prompt with every primitive at hand.
 local cli = require "luabox.cli"
 local errors = require "luabox.errors"
+local prompt_errors = require "luabox.prompt_errors"
+local prompt_help = require "luabox.prompt_help"
 local sys = require "luabox.sys"
 local values = require "luabox.values"
 
@@ -32,81 +34,6 @@ end
 
 -- ---- the scope: what was set here, the vocabulary, Lua's own
 
-local OVERVIEW = [[
-container { ... }   image directory   bind tmpfs proc sysfs dev devpts mqueue overlay cgroupfs   veth
-sys                 the primitives: sys.clone, sys.mount, sys.net, sys.cgroup, sys.security, sys.user, sys.file ...
-running "NAME"      a container that runs: c:exec { ... }, c:stats(), c.cgroup.memory = "1GiB", c.mounts
-help(x)             the reference of a function or object;   doc "veth", doc "container.cgroup" by name
-_                   what the last line gave;   Tab completes, Ctrl-C stops what runs, Ctrl-D ends]]
-
---- The name under which the scope, or luabox.sys, has `value`.
-local function name_of(value, scope)
-  for name, each in pairs(scope.vocabulary) do
-    if each == value then return name end
-  end
-  local seen = {}
-  local function search(from, prefix)
-    seen[from] = true
-    for name, each in pairs(from) do
-      if each == value then return prefix .. name end
-      if type(each) == "table" and type(name) == "string" and not seen[each] then
-        local found = search(each, prefix .. name .. ".")
-        if found then return found end
-      end
-    end
-  end
-  return search(sys, "sys.")
-end
-
---- The class that scripts/meta has for an object.
-local function class_of(value)
-  if require("luabox.container").is(value) then return "luabox.Container" end
-  if require("luabox.execution").is(value) then return "luabox.Execution" end
-  local about = type(value) == "table" and debug.getmetatable(value)
-  if type(about) == "table" and rawget(about, "class") then return about.class end
-  local meta = type(value) == "userdata" and getmetatable(value)
-  return type(meta) == "string" and "luabox.sys." .. meta:sub(1, 1):upper() .. meta:sub(2) or nil
-end
-
---- "Container:start" of the method of an object that the prompt has.
-local function name_of_method(value, scope)
-  if type(value) ~= "function" then return nil end
-  for _, owner in next, scope.own do
-    local class, meta = class_of(owner), debug.getmetatable(owner)
-    for _, methods in ipairs(class and { rawget(meta, "methods") or {}, rawget(meta, "__index") or {}, meta } or {}) do
-      for name, each in pairs(type(methods) == "table" and methods or {}) do
-        if rawequal(each, value) then return class:match "[%w_]+$" .. ":" .. name end
-      end
-    end
-  end
-end
-
-local LUAS_OWN = "%s is Lua's own: https://www.lua.org/manual/5.1/manual.html#pdf-%s"
-
---- doc "veth": the reference of a name.
-local function print_reference(name)
-  local reference = require "luabox.reference"
-  if type(name) ~= "string" then errors.raise("doc: expected a name such as \"veth\", got %s", values.show(name)) end
-  local entry = reference.find(name)
-  if not entry then errors.raise("there is no reference of '%s'%s", name, errors.suggestion(name, reference.names())) end
-  print(reference.text(entry))
-end
-
-local function help(scope, ...)
-  local value = ...
-  if select("#", ...) == 0 or value == scope.tools.help or value == scope.tools.doc then
-    print(OVERVIEW)
-  elseif type(value) == "string" then
-    print_reference(value)
-  else
-    local name = value == sys and "luabox.sys" or name_of(value, scope) or name_of_method(value, scope) or class_of(value)
-    local in_lua = not name and type(value) == "function" and values.name_in_lua(value)
-    if in_lua then return print(LUAS_OWN:format(in_lua, in_lua)) end
-    if not name then errors.raise("there is no reference of %s", values.show(value)) end
-    print_reference(name)
-  end
-end
-
 local function running(name) return require("luabox.attachment").to(name) end
 
 --- The environment of what is typed: own names first; reading what is nowhere is an error that names the nearest. Under policies `base` is the
@@ -115,7 +42,7 @@ local function new_scope(base)
   local scope = { vocabulary = require "luabox.stdlib", own = {}, base = base }
   scope.tools = {
     sys = sys, running = running, exit = function(status) os.exit(status) end,
-    help = function(...) help(scope, ...) end, doc = print_reference,
+    help = function(...) prompt_help.help(scope, ...) end, doc = prompt_help.doc,
   }
   if base then
     local allowed, primitives = errors.try(base.require, "luabox.sys")
@@ -206,67 +133,6 @@ local function run_chunk(chunk, name, scope)
   return ok, not ok and errors.from(problem) or nil
 end
 
--- ---- errors, with their line
-
-local function text_of(file)
-  if texts[file] then return texts[file] end
-  local found = sys.file.kind(file) and sys.file.read(file)
-  return found or nil
-end
-
-local function line_of(text, wanted)
-  local number = 0
-  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-    number = number + 1
-    if number == wanted then return line end
-  end
-end
-
---- The line of the error, and a mark below what the message names in it, or below all of it.
-local function marked(problem)
-  local file, number = (problem.where or ""):match "^(.*):(%d+)$"
-  local text = file and text_of(file)
-  local line = text and line_of(text, tonumber(number))
-  if not line or line:match "^%s*$" then return "" end
-  local from, to
-  for word in problem.message:gmatch "'([^']+)'" do
-    from, to = line:find("%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]")
-    if from then break end
-  end
-  if not from then from, to = line:find "%S.*%S" end
-  if not from then from, to = line:find "%S" end
-  local margin = ("  %s | "):format(number)
-  local before = line:sub(1, from - 1):gsub("[^\t]", " ")
-  return ("\n%s%s\n%s| %s%s"):format(margin, line, (" "):rep(#margin - 2), before, ("^"):rep(to - from + 1))
-end
-
--- What a container has only at times: c.cgroup.memory before c:start().
-local AT_TIMES = {
-  cgroup = "the container has no cgroup: it was not started, or it has no limit", mounts = "the container was not started: it has no mounts yet",
-  process = "the container was not started: it has no process yet",
-}
-
---- Lua doesn't say whose method there is none of: the nearest of all.
-local function suggest_method(problem)
-  local absent = AT_TIMES[problem.message:match "^attempt to index field '([%w_]+)' %(a nil value%)$"]
-  if absent then problem.message = absent end
-  local name = problem.message:match "^attempt to call method '([%w_]+)' %(a nil value%)$"
-  if not name then return end
-  local names = {}
-  for _, each in ipairs(require("luabox.reference").names()) do names[#names + 1] = each:match ":([%w_]+)$" end
-  for each in pairs(string) do names[#names + 1] = each end
-  problem.message = ("there is no method '%s'%s"):format(name, errors.suggestion(name, names))
-end
-
-local function tell(problem, signal)
-  io.stdout:flush()
-  if signal and (problem.code == "EINTR" or problem.message:find "Interrupted system call$") then problem.message = "interrupted" end
-  suggest_method(problem)
-  local text = tostring(problem) .. marked(problem)
-  if cli.debug and problem.traceback then text = text .. "\n" .. problem.traceback end
-  io.stderr:write(text, "\n")
-end
-
 --- From now on Ctrl-C, SIGTERM and SIGHUP are errors in what runs, whose undoing follows.
 local function catch_interrupts()
   jit.off()  -- a compiled loop does not see an interrupt
@@ -310,7 +176,7 @@ local function run_text(text, source, scope)
   interrupts:ignore()
   if not ok then
     texts[source] = text
-    tell(problem, signal)
+    prompt_errors.tell(problem, texts, signal)
   end
   return signal and INTERRUPTED[signal] or ok and 0 or FAILED
 end
@@ -407,7 +273,7 @@ local function converse(prompt, scope)
       if ok then ok, problem = run_interruptibly(chunk, name, scope) end
       local signal = prompt.interrupts:clear()
       if not ok then
-        tell(problem, signal)
+        prompt_errors.tell(problem, texts, signal)
       end
       if signal and signal ~= "INT" then return INTERRUPTED[signal] end
     end
