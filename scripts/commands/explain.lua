@@ -34,12 +34,12 @@ local function heading(step)
 end
 
 local function print_steps(steps)
-  local plan, last = require "luabox.plan", nil
+  local plan_lines, last = require "luabox.plan_lines", nil
   for number, step in ipairs(steps) do
     local title = heading(step)
     if title ~= last then print((last and "\n" or "") .. title) end
     last = title
-    print(("%4d  %s%s"):format(number, plan.line(step), step.where and "    -- " .. step.where or ""))
+    print(("%4d  %s%s"):format(number, plan_lines.line(step), step.where and "    -- " .. step.where or ""))
     for _, write in ipairs(step.writes or {}) do print(("        %s <- %s"):format(write.path, tostring(write.value))) end
   end
 end
@@ -92,9 +92,9 @@ end
 -- ---- two plans
 
 local function texts_of(steps)
-  local plan, texts = require "luabox.plan", {}
+  local plan_lines, texts = require "luabox.plan_lines", {}
   for _, step in ipairs(steps) do
-    local text = (step.side == "host" and "host    " or "inside  ") .. plan.line(step)
+    local text = (step.side == "host" and "host    " or "inside  ") .. plan_lines.line(step)
     texts[#texts + 1] = { text = text, where = step.where }
     for _, write in ipairs(step.writes or {}) do
       texts[#texts + 1] = { text = ("host      %s <- %s"):format(write.path, tostring(write.value)), where = step.where }

@@ -353,12 +353,12 @@ local VERDICTS = { refused = true, changed = true, ["would refuse"] = true, ["wo
 --- is kept in `lines`.
 local function tell_answer(kind, request, answer, lines)
   local function print(text) lines[#lines + 1] = text end
-  local plan, whole = require "luabox.plan", request.primitive == nil
+  local plan_lines, whole = require "luabox.plan_lines", request.primitive == nil
   if whole then print(("%s %s:"):format(kind, request.name or "")) end
   for _, entry in ipairs(answer.report or {}) do
     if whole or VERDICTS[entry.verdict] then
       print(("  %-14s %-30s %s%s"):format(entry.verdict, entry.rule, entry.file, entry.reason and ": " .. entry.reason or ""))
-      for _, change in ipairs(entry.changes or {}) do print("  -> " .. plan.change(change)) end
+      for _, change in ipairs(entry.changes or {}) do print("  -> " .. plan_lines.change(change)) end
     end
   end
   if whole then print(answer.allow and "  it is allowed" or "  it is refused") end

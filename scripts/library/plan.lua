@@ -4,6 +4,7 @@
 -- object of the engine's is { object = "mount1" } in arguments and result. What only reads answers from the kernel and is no step.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local plan_lines = require "luabox.plan_lines"
 local schema = require "luabox.schema"
 
 local plan = {}
@@ -252,7 +253,7 @@ function Recorder:called(primitive, reads, stand_in, ...)
   if self.busy then return stand_in end
   local object = ...
   if primitive == "mount.root" then
-    self:name(stand_in, "root(" .. plan.show(tostring(object)) .. ")")
+    self:name(stand_in, "root(" .. plan_lines.show(tostring(object)) .. ")")
     self.paths[stand_in] = tostring(object)
     return stand_in
   end
@@ -303,71 +304,6 @@ local function ask_policies(told)
   end)
 end
 
--- ---- Lua's own ways to the system
-
---- Where a script prints to: what it prints is a step as any other.
-local function output_of(self)
-  local out = {}
-  function out.write(_, ...)
-    self:add("print", table.concat({ ... }))
-    return out
-  end
-  for _, name in ipairs { "flush", "setvbuf", "close" } do out[name] = function() return true end end
-  return out
-end
-
---- Those that change something are noted and not done; what reads stays. Returns a function that puts all back.
-local function close_exits(self)
-  local lua_io, lua_package = _G.io, _G.package  -- these are to be changed
-  local saved = { io = {}, os = {}, package = { loadlib = package.loadlib } }
-  local function replace(library, name, answer)
-    local from = _G[library]
-    saved[library][name] = from[name]
-    from[name] = function(...)
-      self:add(library .. "." .. name, ...)
-      return answer(...)
-    end
-  end
-  replace("os", "execute", function() return 0 end)
-  replace("os", "remove", function() return true end)
-  replace("os", "rename", function() return true end)
-  replace("os", "tmpname", function() return "/tmp/lua_explain" end)
-  replace("io", "popen", function() return assert(saved.io.open "/dev/null") end)
-  replace("io", "tmpfile", function() return assert(saved.io.open "/dev/null") end)
-  saved.io.write, saved.io.stdout, saved.print = io.write, io.stdout, _G.print
-  local out = output_of(self)
-  lua_io.write = function(...)
-    out:write(...)
-    return true
-  end
-  lua_io.stdout = out
-  _G.print = function(...)
-    local texts = {}
-    for i = 1, select("#", ...) do texts[i] = tostring((select(i, ...))) end
-    out:write(table.concat(texts, "\t") .. "\n")
-  end
-  saved.io.open, saved.io.output = io.open, io.output
-  lua_io.open = function(name, mode)
-    if not mode or mode:match "^rb?$" or name == "/dev/net/tun" then return saved.io.open(name, mode) end  -- opening that one is a question
-    self:add("io.open", name, mode)
-    return saved.io.open("/dev/null", "r")
-  end
-  lua_io.output = function(file)
-    if type(file) ~= "string" then return saved.io.output(file) end
-    self:add("io.output", file)
-  end
-  lua_package.loadlib = function() return nil, "explain loads no native code", "absent" end
-  local ffi, cpath = package.preload.ffi, package.cpath
-  lua_package.preload.ffi, lua_package.cpath = function() errors.raise "explain can't follow what a script does through ffi" end, ""
-  return function()
-    _G.print, saved.print = saved.print, nil
-    for library, functions in pairs(saved) do
-      for name, f in pairs(functions) do _G[library][name] = f end
-    end
-    lua_package.preload.ffi, lua_package.cpath = ffi, cpath
-  end
-end
-
 -- What the library does in the order of a table's names, which differs from one run to the next.
 local UNORDERED = { ["root:mknod"] = true, ["root:symlink"] = true, ["user.rlimit"] = true }
 
@@ -380,7 +316,7 @@ local function in_order(steps)
     while UNORDERED[name] and steps[last + 1] and steps[last + 1].primitive == name do last = last + 1 end
     local run = {}
     for i = first, last do run[#run + 1] = steps[i] end
-    table.sort(run, function(a, b) return plan.line(a) < plan.line(b) end)
+    table.sort(run, function(a, b) return plan_lines.line(a) < plan_lines.line(b) end)
     for i = first, last do steps[i] = run[i - first + 1] end
     first = last + 1
   end
@@ -397,7 +333,7 @@ function plan.record(body, options)
     names = setmetatable({}, weak), paths = setmetatable({}, weak), serving = setmetatable({}, weak), cgroups = setmetatable({}, weak),
     folders = setmetatable({}, weak), pending = {}, lines = {}, into = { side = "host" },
   }, Recorder)
-  local reopen = close_exits(self)
+  local reopen = require("luabox.exits").close(function(...) self:add(...) end)
   recorder = self
   self.stop = sys.gate.pretend(function(...) return self:called(...) end)
   local steps, thread = self.into, coroutine.create(body)
@@ -551,60 +487,6 @@ function plan.of(run, script, arguments, options)
     if not loaded[name] and not name:find "^luabox" then package.loaded[name] = nil end
   end
   return steps, problem, containers
-end
-
--- ---- as text
-
-local function is_name(text) return type(text) == "string" and text:find "^[%a_][%w_]*$" ~= nil end
-
---- A kept value as a script would write it.
-function plan.show(value, depth)
-  depth = depth or 0
-  if type(value) == "string" then
-    return '"' .. value:gsub('[%c\\"]', { ["\n"] = "\\n", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }):gsub("%c", "?") .. '"'
-  end
-  if type(value) ~= "table" then return tostring(value) end
-  if value.object then return value.object end
-  local parts, names = {}, {}
-  for i, each in ipairs(value) do parts[i] = plan.show(each, depth + 1) end
-  for name in pairs(value) do
-    if type(name) == "string" then names[#names + 1] = name end
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    parts[#parts + 1] = (is_name(name) and name or "[" .. plan.show(name) .. "]") .. " = " .. plan.show(value[name], depth + 1)
-  end
-  return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
-end
-
---- "policy 'memory ceiling' (10-site.lua:2) changes run: cgroup.memory: 1073741824 -> 67108864"
-local function line_of_policy(step)
-  local entry, parts = step.policy, {}
-  local verb = entry.verdict == "refused" and "refuses" or entry.verdict == "changed" and "changes" or entry.verdict
-  parts[1] = entry.reason
-  for _, change in ipairs(entry.changes or {}) do parts[#parts + 1] = plan.change(change) end
-  return ("policy '%s' (%s) %s %s: %s"):format(entry.rule, entry.file, verb, step.kind, table.concat(parts, ", "))
-end
-
---- A change that a rule made: { field =, from =, to = }.
-function plan.change(change)
-  local function show(value) return value == nil and "nothing" or plan.show(value) end
-  return ("%s: %s -> %s"):format(change.field, show(change.from), show(change.to))
-end
-
---- One step as a line of a script.
-function plan.line(step)
-  if step.policy then return line_of_policy(step) end
-  local arguments, first = {}, 1
-  local call = step.primitive
-  local object, method = call:match "^(%w+):(.*)$"
-  if object and type(step.arguments[1]) == "table" and step.arguments[1].object then
-    call, first = step.arguments[1].object .. ":" .. method, 2
-  end
-  for i = first, #step.arguments do arguments[#arguments + 1] = plan.show(step.arguments[i]) end
-  local text = call .. "(" .. table.concat(arguments, ", ") .. ")"
-  if #arguments == 1 and arguments[1]:sub(1, 1) == "{" then text = call .. " " .. arguments[1] end
-  return (step.result and (step.result.object or plan.show(step.result)) .. " = " or "") .. text
 end
 
 return plan

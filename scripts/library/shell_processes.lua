@@ -297,6 +297,6 @@ steps.exit = function(self, step)
   self:line("exit %s", self.side == "host" and waited and "\"$status\"" or quote(step.arguments[1] or 0))
 end
 
-steps.policy = function(self, step) self:line("# %s", words.plain(require("luabox.plan").line(step))) end
+steps.policy = function(self, step) self:line("# %s", words.plain(require("luabox.plan_lines").line(step))) end
 
 return steps
