@@ -154,7 +154,7 @@ end
 answers["terminal.open"] = function(_, stand_in) return stand_in, stand_in end
 answers["net.local_device"] = function() return nil end  -- where the kernel could not say: an interface was going at that moment
 
-answers["net.add"] = function(_, _, link) links[link.name] = { name = link.name, kind = link.kind, up = link.up or false } end
+answers["net.add"] = function(_, _, link) links[link.name] = { name = link.name, kind = link.kind, up = link.up or false, mac = link.mac } end
 answers["net.remove"] = function(_, _, name) links[name] = false end
 answers["net.firewall"] = function(_, _, options) tables[options.name] = true end
 answers["net.remove_firewall"] = function(_, _, name) tables[name] = false end
