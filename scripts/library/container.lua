@@ -15,13 +15,17 @@ local users = require "luabox.users"
 ---@class luabox.Container
 local Container = {}
 
--- What is made when it is asked for: its cgroup as a script has it, and what is mounted in it while it runs.
-Container.views = {}
+-- What is made when it is asked for: its cgroup as a script has it, and what is mounted in it while it runs. These functions are not within a
+-- script's reach: they are given what policies keep from it.
+local views = {}
+Container.views = { cgroup = true, mounts = true }  -- for completion
+
+local HIDDEN = { views = true, __index = true }
 
 function Container:__index(key)
-  local view = Container.views[key]
+  local view = views[key]
   if view then return view(self) end
-  return Container[key]
+  return not HIDDEN[key] and Container[key] or nil
 end
 
 local function name_like(pattern, expected)
@@ -375,7 +379,7 @@ local function update_early(this, values)
   this.group:write(values)
 end
 
-function Container.views.cgroup(self)
+function views.cgroup(self)
   local this = started(self)
   if not this.group then return nil end
   return require("luabox.own_cgroup").of(this.group, function(values)
@@ -383,7 +387,7 @@ function Container.views.cgroup(self)
   end)
 end
 
-function Container.views.mounts(self)
+function views.mounts(self)
   local this = started(self)
   return this.described and this.process and running_of(this):mounts() or nil
 end
