@@ -82,8 +82,11 @@ void write_map(pid_t pid, const std::string& file, const std::vector<IdMap>& map
 /// Calls `each` with the fields of every well-formed line.
 template <size_t N, class Each>
 void for_each_entry(std::string_view text, Each&& each) {
-  while (!text.empty())
-    if (const auto entry = fields<N>(take(text, '\n'))) each(*entry);
+  while (!text.empty()) {
+    const std::string_view line = take(text, '\n');
+    if (line.find('\0') != std::string_view::npos) continue;  // an environment could not hold it
+    if (const auto entry = fields<N>(line)) each(*entry);
+  }
 }
 
 void take_over(User& user, const std::array<std::string_view, 7>& entry, uid_t uid, gid_t gid) {
@@ -119,13 +122,15 @@ gid_t find_group(std::string_view group, std::string_view which) {
   return *found;
 }
 
-std::vector<gid_t> groups_of(std::string_view group, const std::string& name) {
-  std::vector<gid_t> list;
+/// The primary group among them: else a set-group-id program would be rid of it, and of what a file refuses
+/// to that group.
+std::vector<gid_t> groups_of(const User& user, std::string_view group) {
+  std::vector<gid_t> list = {user.gid};
   for_each_entry<4>(group, [&](const auto& entry) {
     const auto gid = parse_id(entry[2]);
     std::string_view members = entry[3];
     bool member = false;
-    while (!members.empty() && !member) member = take(members, ',') == name;
+    while (!members.empty() && !member) member = take(members, ',') == user.name;
     if (gid && member && list.size() < kMaxGroups) list.push_back(*gid);
   });
   std::sort(list.begin(), list.end());
@@ -240,10 +245,8 @@ User lookup_user(std::string_view passwd, std::string_view group, const std::str
       throw Error("lookup", "user " + std::string(name), ENOENT, "the image's /etc/passwd doesn't have it");
     user.uid = *uid;
   }
-  if (explicit_group)
-    user.gid = find_group(group, rest);
-  else if (!user.name.empty())
-    user.groups = groups_of(group, user.name);
+  if (explicit_group) user.gid = find_group(group, rest);
+  user.groups = groups_of(user, explicit_group || user.name.empty() ? "" : group);
   return user;
 }
 

@@ -79,16 +79,15 @@ std::vector<IdRange> parse_subordinate(std::string_view text, const std::string&
 struct User {
   uid_t uid = 0;
   gid_t gid = 0;
-  std::vector<gid_t> groups = {};  ///< supplementary, without repetition
+  std::vector<gid_t> groups = {};  ///< supplementary, `gid` among them, without repetition
   std::string name;                ///< empty where the text knows no such uid
   std::string home = "/";
   std::string shell;
 };
 
 /// The user that "name", "name:group", "1000" or "1000:1000" means in an image with these passwd and group
-/// files. A number need not be listed; a name must be. An explicit group leaves no supplementary ones, as
-/// with docker. Malformed lines and ids beyond 2^32-2 are passed over. Throws Error (ENOENT) for an unknown
-/// name.
+/// files. A number need not be listed; a name must be. An explicit group leaves no others, as with docker.
+/// Malformed lines and ids beyond 2^32-2 are passed over. Throws Error (ENOENT) for an unknown name.
 User lookup_user(std::string_view passwd, std::string_view group, const std::string& who);
 
 }  // namespace luabox

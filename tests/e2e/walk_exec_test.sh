@@ -169,7 +169,7 @@ if command -v newuidmap > /dev/null; then
   grant
   start "network = 'none'" "user = 'user'" "cwd = '/tmp'"; compare "a user's, with granted ids"
   equal "exec/join: a granted id" $((first_id + 999)) "$(owner -u user)"
-  equal "exec/join: groups of the image" "uid=1000(user) gid=1000(user) groups=50(staff)" "$(inside id)"
+  equal "exec/join: groups of the image" "uid=1000(user) gid=1000(user) groups=50(staff),1000(user)" "$(inside id)"
   stop
   revoke
 else

@@ -164,7 +164,7 @@ TEST_CASE("a user of an image is found by name or number, with the groups that l
   const User app = lookup_user(kPasswd, kGroup, "app");
   CHECK(app.uid == 1000);
   CHECK(app.gid == 100);
-  CHECK(app.groups == std::vector<gid_t>{29, 44});
+  CHECK(app.groups == std::vector<gid_t>{29, 44, 100});
   CHECK(app.home == "/srv/app");
   CHECK(app.shell == "/bin/app");
   CHECK(lookup_user(kPasswd, kGroup, "1000").name == "app");
@@ -173,11 +173,12 @@ TEST_CASE("a user of an image is found by name or number, with the groups that l
   CHECK(lookup_user(kPasswd, kGroup, "twin").home == "/");
   CHECK(lookup_user("", "", "4242").uid == 4242);
   CHECK(lookup_user("", "", "4242").gid == 0);
+  CHECK(lookup_user("", "", "4242").groups == std::vector<gid_t>{0});
 }
 
 TEST_CASE("an explicit group replaces the user's own and leaves no others") {
   CHECK(lookup_user(kPasswd, kGroup, "app:video").gid == 44);
-  CHECK(lookup_user(kPasswd, kGroup, "app:video").groups.empty());
+  CHECK(lookup_user(kPasswd, kGroup, "app:video").groups == std::vector<gid_t>{44});
   CHECK(lookup_user(kPasswd, kGroup, "app:4711").gid == 4711);
   CHECK(lookup_user("", "", "5:6").gid == 6);
 }
