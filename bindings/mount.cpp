@@ -107,7 +107,8 @@ struct Options<DirectoryOptions> {
 template <>
 struct Options<WriteOptions> {
   static constexpr auto fields =
-      std::tuple(field("mode", &WriteOptions::mode), field("append", &WriteOptions::append));
+      std::tuple(field("mode", &WriteOptions::mode), field("append", &WriteOptions::append),
+                 field("on", &WriteOptions::on));
 };
 template <>
 struct Options<ReadOptions> {

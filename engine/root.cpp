@@ -348,6 +348,8 @@ void Root::mknod(const std::string& path, const NodeOptions& options) const {
 void Root::write(const std::string& path, std::string_view text, const WriteOptions& options) const {
   Fd found = find(path);
   if (!found) found = make(path, {TargetKind::file, options.mode.bits, false, nullptr});
+  if (options.on && mount_of(found.get(), label(path)) != mount_of(resolve(*options.on).get(), *options.on))
+    throw Error("write", label(path), EXDEV, "it is not on the mount at " + *options.on);
   const Fd file = reopen(found, O_WRONLY | (options.append ? O_APPEND : O_TRUNC), label(path));
   write_all(file.get(), text, label(path));
 }

@@ -37,6 +37,8 @@ struct DirectoryOptions {
 struct WriteOptions {
   FileMode mode{0644};  ///< where the file is made; one that exists keeps its own
   bool append = false;
+  /// The file must be on the mount that is at this path: nothing that was mounted over it is written to.
+  std::optional<std::string> on = {};
 };
 struct ReadOptions {
   size_t limit = 16U << 20U;  ///< a longer file is EFBIG

@@ -57,18 +57,25 @@ local function sysctl(value)
   local checked, expected, complete = schema.map(schema.either(schema.string, schema.is "number"))(value, "sysctl")
   if expected then return nil, expected, complete end
   for name in pairs(checked) do
-    if not (name:match "^net%.[%w_.]+$" or name:match "^kernel%.msg%w+$" or name:match "^kernel%.shm%w*$" or name == "kernel.sem"
-        or name:match "^fs%.mqueue%.%w+$") then
+    if not (name:match "^net%.[%w_.-]+$" or name:match "^kernel%.msg[%w_]+$" or name:match "^kernel%.shm[%w_]*$" or name == "kernel.sem"
+        or name:match "^fs%.mqueue%.[%w_]+$") then
       return nil, "only names below net., kernel.msg*, kernel.shm*, kernel.sem and fs.mqueue. ('" .. name .. "' is the host's)", true
     end
   end
   return checked
 end
 
+--- A device's place in the container's /dev: "fuse", "dri/card0".
+local function device_name(value)
+  local inside = type(value) == "string" and not value:find "%z" and "/" .. value .. "/"
+  if inside and not inside:find("//", 1, true) and not inside:find "/%.%.?/" then return value end
+  return nil, "a name in /dev such as \"fuse\""
+end
+
 local function device(value)
-  if type(value) == "string" and value:match "^/dev/." then return { path = value } end
+  if type(value) == "string" and device_name(value:match "^/dev/(.*)$") then return { path = value } end
   if type(value) == "table" and value[1] == nil then
-    local checked = schema.check(value, { path = schema.string, name = schema.string, access = name_like("^[rwm]+$", "some of the letters rwm") },
+    local checked = schema.check(value, { path = schema.absolute, name = device_name, access = name_like("^[rwm]+$", "some of the letters rwm") },
       { what = "device" })
     if checked.path then return checked end
   end
@@ -95,7 +102,7 @@ local FIELDS = {
   rootfs = rootfs.check,
   mounts = schema.list(mounts.is_mount), default_mounts = schema.boolean,
   masked = schema.list(schema.absolute), readonly_paths = schema.list(schema.absolute),
-  etc = schema.boolean, hosts = schema.list(schema.string), dns = schema.list(etc.address),
+  etc = schema.boolean, hosts = schema.list(etc.host), dns = schema.list(etc.address),
   cgroup = schema.map(limit),
   cgroup_parent = name_like("^[%w][%w_./-]*$", "the name of a cgroup that sys.cgroup.create made"),
   accounting = schema.boolean,
@@ -188,9 +195,18 @@ local function without_shared(steps, namespaces)
   return result
 end
 
+--- Whatever the script has mounted below /proc: they are the kernel's, or the start fails.
 function Container.write_sysctls(this)
   for name, value in pairs(this.config.sysctl) do
-    this.root:write("/proc/sys/" .. name:gsub("%.", "/"), tostring(value))
+    local text = type(value) == "number" and ("%.0f"):format(value) or value
+    local ok, problem = errors.try(function()
+      sys.mount.verify_procfs(this.root, "/proc")
+      this.root:write("/proc/sys/" .. name:gsub("%.", "/"), text, { on = "/proc" })
+    end)
+    if not ok then
+      problem.where, problem.message = schema.line_of_key(this.where, name), ("sysctl %s: %s"):format(name, problem.message)
+      error(problem, 0)
+    end
   end
 end
 
@@ -324,7 +340,7 @@ end
 --- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
 function Container:kill(signal)
   local this = started(self)
-  return this.process ~= nil and this.process:kill(signal or "TERM")
+  return this.process ~= nil and lifecycle.signal(this.process, this.cgroup, signal or "TERM")
 end
 
 --- Asks it to end (SIGTERM), and kills it after `timeout` seconds (10). Returns the exit status.

@@ -13,6 +13,14 @@ function etc.address(value)
   return nil, "an address such as \"9.9.9.9\""
 end
 
+--- The check for an item of container.hosts: one line, a comment or what hosts(5) takes.
+function etc.host(value)
+  local line = type(value) == "string" and not value:gsub("\t", " "):find "%c" and value
+  local address = line and line:match "^%s*(%S+)%s+[^#%s]"
+  if line and line:find "^%s*#" or address and etc.address(address) then return value end
+  return nil, "an address and names such as \"192.0.2.1 db\""
+end
+
 etc.FILES = { "hostname", "hosts", "resolv.conf" }
 
 --- The text of its /etc/hosts.

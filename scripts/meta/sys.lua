@@ -599,6 +599,7 @@ function Root:read(path, options) end
 ---@class luabox.sys.RootWriteOptions
 ---@field mode? luabox.sys.Mode
 ---@field append? boolean
+---@field on? string  the file must be on the mount that is at this path, and not on one that lies over it
 
 ---Missing parents are made.
 ---@param path string

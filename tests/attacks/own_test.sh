@@ -49,7 +49,13 @@ less "a passwd of 3 GB doesn't hold up the start" "$(seconds with "user = 'user'
 rm rootfs/etc/passwd; mv saved rootfs/etc/passwd
 mv rootfs/etc/passwd saved; printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:4294967295:-1::/:/bin/sh\nover:x:18446744073709551616:0::/:/bin/sh\nshort\n::::::\n' > rootfs/etc/passwd
 for user in user over short; do lacks "a passwd line without sense doesn't make '$user' root" "uid=0" "$(with "user = '$user'" 'echo uid=$(id -u)')"; done
+printf 'user:x:1000:1000::/ho\0me:/bin/sh\nuser:x:1001:1001::/second:/bin/sh\n' > rootfs/etc/passwd
+equal "one with a NUL byte is none" "1001 /second" "$(with "user = 'user'" 'echo $(id -u 2>/dev/null) $HOME')"
 rm rootfs/etc/passwd; mv saved rootfs/etc/passwd
+# CVE-2022-36109: who could leave his primary group would get by what a file refuses to that group.
+echo classified > rootfs/etc/barred; chown 0:1000 rootfs/etc/barred; chmod 604 rootfs/etc/barred; cp rootfs/bin/busybox rootfs/usr/bin/busybox; chown 0:50 rootfs/usr/bin/busybox; chmod 2755 rootfs/usr/bin/busybox
+lacks "a set-group-id program is no way out of one's own group" classified "$(with "user = 'user'" "no_new_privs = false" '/usr/bin/busybox cat /etc/barred')"
+rm rootfs/etc/barred rootfs/usr/bin/busybox
 mknod rootfs/disk b 254 0; mknod rootfs/memory c 1 1; mknod rootfs/message c 1 11; chmod 666 rootfs/{disk,memory,message}
 equal "devices that an image brings don't open" 3 "$(with 'for f in /disk /memory /message; do head -c 1 $f; done' | grep -c 'Permission denied')"
 rm rootfs/{disk,memory,message}
@@ -142,6 +148,13 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do with "mounts = { bind { './volume', '/sw
 kill $racer 2>/dev/null; wait $racer 2>/dev/null
 untouched "a race for a mount's target never reaches the host"
 rm -rf rootfs/swap rootfs/swap2
+# what is mounted below /proc is no place for a sysctl
+mkdir -p fake/sys/net/core; echo 1 > fake/sys/net/core/somaxconn
+for target in /proc /proc/sys /proc/sys/net /proc/sys/net/core /proc/sys/net/core/somaxconn; do
+  output=$(with "mounts = { bind { './fake${target#/proc}', '$target' } }" "sysctl = { ['net.core.somaxconn'] = 777 }" 'echo started')
+  holds "a volume on $target is given no sysctl" "sysctl net.core.somaxconn: " "$output"
+  equal "(nothing was written to it)" 1 "$(cat fake/sys/net/core/somaxconn)"
+done
 echo file > volume/file; ln -s "$host/secret" volume/link
 lacks "a link in a volume doesn't lead to the host" classified "$(with "mounts = { bind { './volume', '/data' } }" 'cat /data/link')"
 

@@ -34,7 +34,7 @@ equal "nothing is inheritable or ambient" "0000000000000000 0000000000000000" "$
 equal "no_new_privs is set" 1 "$(field NoNewPrivs)"
 equal "a seccomp filter is in force" 2 "$(field Seccomp)"
 equal "the init has no more than its command" "$granted 1 2" "$(with 'sed -nE "s/^(CapEff|NoNewPrivs|Seccomp):\t//p" /proc/1/status' | xargs)"
-equal "there are no supplementary groups" "" "$(field Groups | xargs)"
+equal "there is no group but its own" "0" "$(field Groups | xargs)"
 equal "its cgroup is the root of what it sees" "/" "$(with "sed -n 's/^[0-9]*:pids://p; s/^0:://p' /proc/self/cgroup | sort -u")"
 
 masks='for f in /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/timer_list /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap; do
@@ -177,13 +177,16 @@ equal "masked = {} shows the paths" 1 "$(with "masked = {}" 'head -c 1 /proc/int
 equal "masked = { ... } are these and no others" "0 1" "$(with "masked = { '/proc/version' }" 'head -c 1 /proc/version | wc -c; head -c 1 /proc/interrupts | wc -c' | xargs)"
 equal "readonly_paths = {} leaves /proc/sys writable" "site" "$(with "readonly_paths = {}" 'echo site > /proc/sys/kernel/domainname; cat /proc/sys/kernel/domainname')"
 equal "init = false makes the command pid 1" 1 "$(with "init = false" 'echo $$')"
-equal "user by name: its ids, its groups, its home" "1000 1000 50 /home" "$(with "user = 'user'" 'echo $(id -u) $(id -g) $(id -G | tr " " "\n" | grep -v 1000) $HOME')"
+equal "user by name: its ids, its groups, its home" "1000 1000 50 1000 /home" "$(with "user = 'user'" 'echo $(id -u) $(id -g) $(sed -n "s/^Groups://p" /proc/self/status) $HOME')"
 equal "user by number and group" "7 50" "$(with "user = '7:50'" 'echo $(id -u) $(id -g)')"
 equal "a user has no capability, effective or permitted" "0000000000000000 0000000000000000" "$(field "user = 'user'" CapEff) $(field "user = 'user'" CapPrm)"
 equal "cwd is where the command starts" /usr/bin "$(with "cwd = '/usr/bin'" pwd)"
 equal "rlimits, soft and hard" "100 200" "$(with "rlimits = { nofile = { soft = 100, hard = 200 } }" 'ulimit -Sn; ulimit -Hn' | xargs)"
 echo 0 > /proc/sys/net/ipv4/ip_forward
 equal "sysctls of its own namespaces" 1 "$(with "sysctl = { ['net.ipv4.ip_forward'] = 1 }" 'cat /proc/sys/net/ipv4/ip_forward')"
+equal "of the ipc namespace too, large numbers whole" "17 1152921504606846976" \
+  "$(with "sysctl = { ['fs.mqueue.msg_max'] = 17, ['kernel.shmmax'] = 2 ^ 60 }" 'cat /proc/sys/fs/mqueue/msg_max /proc/sys/kernel/shmmax' | xargs)"
+equal "/proc/ is /proc: mounted once" 1 "$(with "mounts = { proc '/proc/' }" 'grep -c " /proc proc " /proc/mounts')"
 equal "the host's sysctl of that name is as it was" 0 "$(cat /proc/sys/net/ipv4/ip_forward)"
 for node in /dev/fuse /dev/net/tun /dev/kmsg; do
   [ -c $node ] || continue
