@@ -292,8 +292,8 @@ bool wants_frozen(const Asked& asked) {
   std::string word;
   const std::string given = only_line(asked);
   for (const char c : given) word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (word == "frozen" || word == "1") return true;
-  if (word == "thawed" || word == "0") return false;
+  if (word == "frozen" || word == "true" || word == "1") return true;
+  if (word == "thawed" || word == "false" || word == "0") return false;
   fail(asked, shown(*asked.value) + " is no state; write 'frozen' or 'thawed'");
 }
 

@@ -34,7 +34,7 @@ function execution.is(value) return type(value) == "table" and getmetatable(valu
 
 local FIELDS = {
   env = schema.environment, cwd = schema.absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,
-  stdin = schema.string, capture = schema.either(schema.boolean, schema.word "all"), detach = schema.boolean, output = schema.string,
+  stdin = schema.is "string", capture = schema.either(schema.boolean, schema.word "all"), detach = schema.boolean, output = schema.string,
 }
 
 local function command_of(options, where)
@@ -145,8 +145,16 @@ local function prepare(container, options, where)
   return this
 end
 
+--- What is born in a frozen cgroup stands still before it can tell of itself.
+local function refuse_frozen(this, cgroup)
+  local ok, state = errors.try(cgroup.read, cgroup, "freezer")
+  if ok and state == "frozen" then errors.raise_at(this.where, "the container '%s' is frozen: nothing can join it", this.container.name) end
+end
+
 local function bring_up(this)
-  this.child = sys.clone({ cgroup = this.container:cgroup(), released = true }, function(parent) inside(this, parent) end)
+  local cgroup = this.container:cgroup()
+  if cgroup then refuse_frozen(this, cgroup) end
+  this.child = sys.clone({ cgroup = cgroup, released = true }, function(parent) inside(this, parent) end)
   if this.writer then this.writer:close() end
   this.writer = nil
   this.child:settle()

@@ -158,6 +158,13 @@ local function explain(this, problem)
   return problem
 end
 
+--- Sends `signal` to a container's first process; returns whether it was there. Version 1 of cgroups holds SIGKILL back from what is frozen.
+function lifecycle.signal(process, cgroup, signal)
+  local there = process:kill(signal)
+  if cgroup and (signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL") then errors.try(cgroup.thaw, cgroup) end
+  return there
+end
+
 --- Starts the container; it runs its command when this returns. Raises what any step raised, here or inside, and leaves nothing.
 function lifecycle.start(this)
   this.undos, this.described = {}, nil
@@ -166,7 +173,7 @@ function lifecycle.start(this)
   errors.site.hook = nil
   problem = explain(this, problem)
   if this.process then
-    this.process:kill "KILL"
+    lifecycle.signal(this.process, this.cgroup, "KILL")
     errors.try(this.process.wait, this.process)
     this.process = nil
   end
@@ -177,7 +184,7 @@ end
 --- Ends whatever still runs, and removes everything that the container had outside itself. Raises the first error, after all were tried.
 function lifecycle.destroy(this)
   if this.process and not this.process:status() then
-    this.process:kill("KILL")
+    lifecycle.signal(this.process, this.cgroup, "KILL")
     this.process:wait()
   end
   local problems = undo_all(this)

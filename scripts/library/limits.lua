@@ -95,11 +95,21 @@ function limits.step.resources(this)
   return { this.cgroup_resource }
 end
 
+--- A process that is frozen before its exec could never be told from one that is being started, and SIGKILL would wait for the thaw.
+local function refuse_frozen(this)
+  for _, key in ipairs { "freezer", "freezer.state", "cgroup.freeze" } do
+    if this.cgroup_keys[key] ~= nil and this.group:read "freezer" == "frozen" then
+      errors.raise("cgroup.%s: nothing starts in a frozen cgroup; freeze it when it runs, by c:update or luabox update", key)
+    end
+  end
+end
+
 local function make(this)
   this.group = nil
   this.group = sys.cgroup.create(this.cgroup_name, options_of(this))
   this.group:keep()  -- the record removes it, in whatever way this process ends
   this.group:write(this.cgroup_keys)
+  refuse_frozen(this)
 end
 
 function limits.step.prepare(this)

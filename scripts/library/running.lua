@@ -1,6 +1,7 @@
 -- running.lua: a container that runs, whoever started it: found by its name, asked, signalled, and joined by further processes.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local lifecycle = require "luabox.lifecycle"
 local state = require "luabox.state"
 
 ---@class luabox.RunningContainer
@@ -57,7 +58,10 @@ end
 function Running:alive() return self.process:alive() end
 
 --- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
-function Running:kill(signal) return self.process:kill(signal or "TERM") end
+function Running:kill(signal)
+  local _, cgroup = errors.try(self.cgroup, self)
+  return lifecycle.signal(self.process, cgroup, signal or "TERM")
+end
 
 --- Its cgroup (sys.cgroup), which stays when this object goes; nil where it has none.
 function Running:cgroup()
