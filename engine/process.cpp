@@ -26,6 +26,7 @@ namespace {
 
 constexpr int kSetupFailed = 125;
 constexpr double kForever = 1e6;  // seconds, and again
+constexpr double kSetupPatience = 1;
 
 Channel* to_parent = nullptr;
 
@@ -88,6 +89,16 @@ bool readable_within(int fd, double seconds) {
     if (errno != EINTR) throw Error("poll", "pidfd");
     check_interrupt("wait");
   }
+}
+
+/// A signal that means to end this process may be held back, to be passed on to what is set up
+/// (engine/supervisor.hpp). What takes so long may never be there to get it.
+void refuse_to_wait_on() {
+  sigset_t waiting;
+  if (::sigpending(&waiting) < 0) throw Error("sigpending");
+  for (const auto& [signal, name] :
+       {std::pair(SIGINT, "SIGINT"), {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGQUIT, "SIGQUIT"}})
+    if (::sigismember(&waiting, signal) == 1) throw Error("start", name, EINTR);
 }
 
 }  // namespace
@@ -186,7 +197,11 @@ void Process::go() {
 }
 
 void Process::settle() {
-  while (auto message = channel_.receive()) {
+  const auto next = [this] {
+    while (!readable_within(channel_.get(), kSetupPatience)) refuse_to_wait_on();
+    return channel_.receive();
+  };
+  while (auto message = next()) {
     switch (message->kind) {
       case Message::Kind::failure: {
         reap();

@@ -112,10 +112,19 @@ local function containers_of(result, script)
   errors.raise_at(script, "the script returned %s; expected a container, a list of containers, or nothing", type(result))
 end
 
-local function start_all(containers)
+local SIGNALLED = { INT = 130, TERM = 143, HUP = 129, QUIT = 131 }
+
+--- A signal waits for the command that it is for. One that means to end it ends a start that goes on and on.
+local function start_all(containers, signals)
   for _, each in ipairs(containers) do
     each.config.terminal = #containers == 1 and each.config.terminal or (#containers > 1 and false or nil)
-    each:start()
+    local ok, problem = errors.try(each.start, each)
+    local signal = not ok and problem.code == "EINTR" and problem.path and problem.path:match "^SIG(%u+)$"
+    if signal then
+      signals:pending()
+      problem.message, problem.status = "interrupted by SIG" .. signal .. " while it was being started", SIGNALLED[signal]
+    end
+    if not ok then error(problem, 0) end
   end
 end
 
@@ -129,7 +138,7 @@ end
 local function run_all(containers)
   local sys = require "luabox.sys"
   local signals = sys.terminal.forward_signals()
-  start_all(containers)
+  start_all(containers, signals)
   local processes = {}
   local started = require("luabox.container").started  -- what was started, whatever a script made of the object
   for i, each in ipairs(containers) do processes[i] = started(each).process end
@@ -160,8 +169,6 @@ local function run_observed(containers)
   for _, line in ipairs(lines or {}) do sys.log.warning("refused " .. line) end
   return status
 end
-
-local SIGNALLED = { INT = 130, TERM = 143, HUP = 129 }
 
 --- What the script returns. A signal that means to end luabox meanwhile ends the script: what it started is removed then.
 local function run_script(chunk, arguments)
