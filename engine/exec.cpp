@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,9 +88,24 @@ std::string elf_loader(int file, const Elf64_Ehdr& header) {
   return "";
 }
 
+/// What is denied of a file: to be a program, or one where it lies.
+std::string denial(const std::string& path) {
+  struct stat status = {};
+  struct statvfs mount = {};
+  if (::stat(path.c_str(), &status) != 0) return "";
+  if (S_ISDIR(status.st_mode)) return "it is a directory";
+  if (!S_ISREG(status.st_mode) || (status.st_mode & 0111U) == 0) return "it is not executable";
+  const bool noexec = ::statvfs(path.c_str(), &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0;
+  return noexec ? "it lies on a mount that is noexec" : "";
+}
+
 /// Why execve of a file that is there failed, in words; "" when nothing is known. Reads the container's own
 /// file only.
 std::string diagnosis(const std::string& path, int code) {
+  if (code == EACCES) {
+    const std::string denied = denial(path);
+    if (!denied.empty()) return denied;
+  }
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) return "";
   char start[256] = {};
@@ -161,7 +178,7 @@ void start_session(const ExecOptions& options) {
     if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
       throw Error("exec", file, errno, diagnosis(file, errno));
   }
-  if (code == EACCES) throw Error("exec", denied, EACCES, "it is not executable");
+  if (code == EACCES) throw Error("exec", denied, EACCES, diagnosis(denied, EACCES));
   throw Error("exec", name, ENOENT, "not found in PATH " + path);
 }
 

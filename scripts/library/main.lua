@@ -70,7 +70,8 @@ function main.command(name)
 end
 
 -- A command that could not be executed, as a shell tells it.
-local EXEC_STATUS = { ENOENT = 127, EACCES = 126, ENOEXEC = 126, EISDIR = 126, ENOTDIR = 126, ELOOP = 126, EPERM = 126 }
+local EXEC_STATUS = { ENOENT = 127, EACCES = 126, ENOEXEC = 126, EISDIR = 126, ENOTDIR = 126, ELOOP = 126, EPERM = 126, E2BIG = 126,
+  ENAMETOOLONG = 126, ETXTBSY = 126 }
 
 --- Commands whose failures are no start's.
 local NO_START = {}
