@@ -33,7 +33,7 @@ end
 local FIELDS = {
   subnet = subnet("ip", 30), subnet6 = subnet("ip6", 112), nat = schema.boolean, address = address,
   publish = network.ports, egress = network.egress,
-  aliases = schema.list(schema.string), bandwidth = network.bandwidth, interface = schema.string, mtu = schema.integer,
+  aliases = schema.list(schema.string), bandwidth = network.bandwidth, interface = schema.string, mtu = schema.between(68, 65535),
 }
 
 --- bridge { "web", subnet = "10.9.0.0/24", nat = true, publish = { "8080:80" } }

@@ -42,6 +42,11 @@ function confinement.capabilities(config, where)
     for _, name in ipairs(wanted and wanted.add or {}) do
       for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = true end
     end
+    for _, name in ipairs(wanted and wanted.ambient or {}) do
+      for _, each in ipairs(sys.security.capability_names { name }) do
+        if not granted[each] then errors.raise("capabilities.ambient: '%s' must be granted as well, by 'add' or 'only'", each) end
+      end
+    end
     local list = {}
     for name in pairs(granted) do list[#list + 1] = name end
     table.sort(list)

@@ -340,7 +340,7 @@ end
 --- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
 function Container:kill(signal)
   local this = started(self)
-  return this.process ~= nil and lifecycle.signal(this.process, this.cgroup, signal or "TERM")
+  return this.process ~= nil and lifecycle.signal(this.process, this.group, signal or "TERM")
 end
 
 --- Asks it to end (SIGTERM), and kills it after `timeout` seconds (10). Returns the exit status.

@@ -173,7 +173,7 @@ function lifecycle.start(this)
   errors.site.hook = nil
   problem = explain(this, problem)
   if this.process then
-    lifecycle.signal(this.process, this.cgroup, "KILL")
+    lifecycle.signal(this.process, this.group, "KILL")
     errors.try(this.process.wait, this.process)
     this.process = nil
   end
@@ -184,7 +184,7 @@ end
 --- Ends whatever still runs, and removes everything that the container had outside itself. Raises the first error, after all were tried.
 function lifecycle.destroy(this)
   if this.process and not this.process:status() then
-    lifecycle.signal(this.process, this.cgroup, "KILL")
+    lifecycle.signal(this.process, this.group, "KILL")
     this.process:wait()
   end
   local problems = undo_all(this)

@@ -12,10 +12,17 @@ local FLAGS = {
   readonly = schema.boolean, nosuid = schema.boolean, nodev = schema.boolean, noexec = schema.boolean,
 }
 
+--- The kernel takes 0 as no limit at all.
 local function size(value)
-  if type(value) == "string" and value:match "^%d+%%$" then return value end
+  if type(value) == "string" and value:match "^0*[1-9]%d*%%$" then return value end
   local bytes, expected = schema.size(value)
+  if bytes == 0 then return nil, "a size above 0" end
   return bytes and tostring(bytes), expected
+end
+
+local function inodes(value)
+  if schema.integer(value) and value > 0 then return value end
+  return nil, "a whole number above 0"
 end
 
 local function mode(value)
@@ -40,7 +47,7 @@ local FIELDS = {
     idmap = schema.either(schema.boolean, schema.fields { uid = id_lines, gid = id_lines }) },
   proc = { hidepid = HIDEPID, subset = schema.word("pid") },
   sysfs = {}, mqueue = {}, dev = {}, cgroupfs = {},
-  tmpfs = { size = size, mode = mode, inodes = schema.integer },
+  tmpfs = { size = size, mode = mode, inodes = inodes },
   devpts = { mode = mode, gid = schema.integer },
   overlay = { lower = schema.list(schema.path), upper = schema.path, work = schema.path },
 }
@@ -52,12 +59,17 @@ function mounts.resolve(path, where)
   return folder and folder .. "/" .. path or path
 end
 
+--- One place has one name: "/proc/" and "//proc" are "/proc".
 local function check_target(kind, target, where)
-  if type(target) ~= "string" or target:sub(1, 1) ~= "/" then
-    errors.raise_at(where, "%s: expected an absolute path inside the container, got %s", kind,
-      type(target) == "string" and "'" .. target .. "'" or tostring(target))
+  if not schema.absolute(target) then
+    errors.raise_at(where, "%s: expected an absolute path inside the container, got %s", kind, schema.show(target))
   end
-  return target
+  local names = {}
+  for name in target:gmatch "[^/]+" do
+    if name ~= "." and not (name == ".." and #names == 0) then names[#names + 1] = name end
+  end
+  if #names == 0 then errors.raise_at(where, "%s: '%s' is the root file system itself, which 'rootfs' says", kind, target) end
+  return "/" .. table.concat(names, "/")
 end
 
 local ONE_LOWER = "overlay: without 'upper' and 'work' it takes two folders in 'lower'; one alone is bind { \"%s\", \"%s\", readonly = true }"

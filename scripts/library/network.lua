@@ -115,8 +115,9 @@ local function prefix(value)
 end
 
 local function mac(value)
-  if type(value) == "string" and value:match "^%x%x:%x%x:%x%x:%x%x:%x%x:%x%x$" then return value end
-  return nil, "an address such as \"02:00:00:00:00:01\""
+  local first = type(value) == "string" and value:match "^%x%x:%x%x:%x%x:%x%x:%x%x:%x%x$" and tonumber(value:sub(1, 2), 16)
+  if first and first % 2 == 0 and value:find "[1-9a-fA-F]" then return value end  -- an odd one is a group's
+  return nil, "an address of one interface such as \"02:00:00:00:00:01\""
 end
 
 --- The default route leads to the host's address, which the container must reach by its own.
@@ -128,6 +129,16 @@ local function check_route(made, where)
       reached = reached or not same or sys.net.contains(guest, address)
     end
     if not reached then errors.raise_at(schema.line_of_key(where, "guest"), "veth: %s is not in the network of %s", address, made.guest[1]) end
+  end
+end
+
+--- Two ends of one address would reach nobody.
+local function check_distinct(made, where)
+  local ends = {}
+  for _, host in ipairs(made.host) do ends[sys.net.prefix(host).address] = true end
+  for _, guest in ipairs(made.guest) do
+    local address = sys.net.prefix(guest).address
+    if ends[address] then errors.raise_at(schema.line_of_key(where, "guest"), "veth: %s is the host's end already", address) end
   end
 end
 
@@ -144,7 +155,7 @@ end
 
 local VETH = {
   host = one_or_more(prefix), guest = one_or_more(prefix), nat = schema.boolean, publish = network.ports, egress = network.egress,
-  bandwidth = network.bandwidth, name = schema.string, mtu = schema.integer, mac = mac, route = schema.boolean,
+  bandwidth = network.bandwidth, name = schema.string, mtu = schema.between(68, 65535), mac = mac, route = schema.boolean,
 }
 
 --- veth { host = "172.16.99.1/24", guest = "172.16.99.100/24", nat = true, publish = { "8080:80" } }
@@ -161,6 +172,7 @@ function network.veth(options, ...)
   for _, needed in ipairs { "host", "guest" } do
     if not made[needed] then errors.raise_at(where, "veth: expected the field '%s', an address such as \"172.16.99.1/24\"", needed) end
   end
+  check_distinct(made, where)
   if made.route ~= false then check_route(made, where) end
   made.kind, made.where, made.name = "veth", where, made.name or "eth0"
   network.check_published(made, "veth")

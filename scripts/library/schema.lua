@@ -11,7 +11,8 @@ local function printable(text) return (text:gsub("%c", function(byte) return ("\
 
 local MOST_SHOWN = 200
 
-local function show(value)
+--- How a value that is wrong is quoted.
+function schema.show(value)
   if type(value) == "string" then return "'" .. printable(value:sub(1, MOST_SHOWN)) .. (#value > MOST_SHOWN and "...'" or "'") end
   if type(value) == "table" then return "a table" end
   if type(value) == "function" then return "a function" end
@@ -28,8 +29,14 @@ function schema.is(wanted)
   end
 end
 
-schema.string, schema.boolean, schema.func = schema.is "string", schema.is "boolean", schema.is "function"
-schema.table = schema.is "table"
+schema.boolean, schema.func, schema.table = schema.is "boolean", schema.is "function", schema.is "table"
+
+--- A string that the kernel can be told.
+function schema.string(value)
+  if type(value) ~= "string" then return nil, "a string" end
+  if value:find "%z" then return nil, "a string without NUL bytes" end
+  return value
+end
 
 function schema.integer(value)
   if type(value) == "number" and value == math.floor(value) then return value end
@@ -60,7 +67,7 @@ function schema.list(check)
     for key, item in pairs(value) do
       if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, ("a list; it has the key '%s'"):format(printable(tostring(key))), true end
       local checked, expected = check(item, ("%s[%d]"):format(path, key))
-      if expected then return nil, ("%s as item %d, not %s"):format(expected, key, show(item)), true end
+      if expected then return nil, ("%s as item %d, not %s"):format(expected, key, schema.show(item)), true end
       result[key] = checked
     end
     for i = 1, table.maxn(result) do
@@ -83,7 +90,7 @@ function schema.map(check)
     for key, item in pairs(value) do
       if type(key) ~= "string" then return nil, "names as keys, not " .. tostring(key), true end
       local checked, expected = check(item, path .. "." .. key)
-      if expected then return nil, ("%s for '%s', not %s"):format(expected, key, show(item)), true end
+      if expected then return nil, ("%s for '%s', not %s"):format(expected, key, schema.show(item)), true end
       result[key] = checked
     end
     return result
@@ -127,7 +134,7 @@ end
 
 --- A path that starts at "/".
 function schema.absolute(value)
-  if type(value) == "string" and value:sub(1, 1) == "/" then return value end
+  if type(value) == "string" and value:sub(1, 1) == "/" and not value:find "%z" then return value end
   return nil, "an absolute path"
 end
 
@@ -137,11 +144,11 @@ function schema.environment(value)
   local checked = {}
   for name, text in pairs(value) do
     if type(name) ~= "string" then
-      return nil, ("names and values such as { NAME = \"value\" }; %s has no name"):format(show(text)), true
+      return nil, ("names and values such as { NAME = \"value\" }; %s has no name"):format(schema.show(text)), true
     elseif name == "" or name:find "[=%z]" then
       return nil, ("names without '='; '%s' can't be one"):format(printable(name)), true
     elseif type(text) ~= "string" and type(text) ~= "number" then
-      return nil, ("a string or number as the value of %s, got %s"):format(printable(name), show(text)), true
+      return nil, ("a string or number as the value of %s, got %s"):format(printable(name), schema.show(text)), true
     elseif tostring(text):find "%z" then
       return nil, ("values without NUL bytes; that of %s has one"):format(printable(name)), true
     end
@@ -162,7 +169,7 @@ end
 function schema.fields(definition)
   return function(value, path)
     if type(value) ~= "table" then return nil, "a table" end
-    if value[1] ~= nil then return nil, "named fields, not " .. show(value[1]), true end
+    if value[1] ~= nil then return nil, "named fields, not " .. schema.show(value[1]), true end
     return schema.check(value, definition, { what = path })
   end
 end
@@ -223,12 +230,12 @@ function schema.check(values, definition, site)
       end
       local result, expected, complete = check(value, site.what .. "." .. key)
       if expected then
-        errors.raise_at(line_of_key(where, key), "%s.%s: expected %s%s", site.what, key, expected, complete and "" or ", got " .. show(value))
+        errors.raise_at(line_of_key(where, key), "%s.%s: expected %s%s", site.what, key, expected, complete and "" or ", got " .. schema.show(value))
       end
       checked[key] = result
       outermost = where
     elseif type(key) ~= "number" then
-      errors.raise_at(where, "%s: expected names as keys, got %s", site.what, show(key))
+      errors.raise_at(where, "%s: expected names as keys, got %s", site.what, schema.show(key))
     end
   end
   outermost = before

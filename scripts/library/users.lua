@@ -18,7 +18,7 @@ end
 
 --- The check for container.user.
 function users.check_user(value)
-  if type(value) == "string" and (value:match "^[^:]+$" or value:match "^[^:]+:[^:]+$") then return value end
+  if type(value) == "string" and (value:match "^[^:%z]+$" or value:match "^[^:%z]+:[^:%z]+$") then return value end
   if schema.integer(value) and value >= 0 then return value end
   return nil, "a name, \"name:group\", a number or \"1000:1000\""
 end

@@ -15,6 +15,8 @@ equal "127 for a command that isn't there" 127 "$(status_of run box.lua -- nosuc
 equal "127 for a path that isn't there" 127 "$(status_of run box.lua -- /bin/nosuch)"
 equal "126 for a folder" 126 "$(status_of run box.lua -- /etc)"
 touch rootfs/etc/plain; equal "126 for a file that is not executable" 126 "$(status_of run box.lua -- /etc/plain)"
+for command in /etc /etc/plain; do holds "why $command can't be executed is told" "Permission denied (it is " "$(run box.lua -- $command 2>&1)"; done
+equal "126 for arguments that are too long" 126 "$(printf 'local l = { "true", ("x"):rep(131072) }\nreturn container { rootfs = "%s/rootfs", command = l }\n' "$work" > long.lua; status_of run long.lua)"
 equal "125 when luabox itself fails" 125 "$(status_of run nosuch.lua)"
 
 printf '#!/no/such/interpreter\n' > rootfs/bin/script; chmod 755 rootfs/bin/script
@@ -86,6 +88,19 @@ refuse "a rootfs that isn't there" "bad.lua:1: no folder /no/such" "return conta
 refuse "an image that isn't there" "bad.lua:1: no image 'nosuch'" "return container { rootfs = image 'nosuch', command = { 'true' } }"
 refuse "a bind of nothing" "bad.lua:2: bind /x: " $'return container { '"$R"$',\n  mounts = { bind { "/no/such", "/x" } } }'
 refuse "a size without sense" "bad.lua:1: tmpfs.size: expected a size such as 64MiB, 100MB or a number of bytes, got '12 apples'" "return container { $R, mounts = { tmpfs { '/x', size = '12 apples' } } }"
+refuse "a size of 0, which the kernel takes as none" "bad.lua:1: tmpfs.size: expected a size above 0" "return container { $R, mounts = { tmpfs { '/x', size = 0 } } }"
+refuse "inodes likewise" "bad.lua:1: tmpfs.inodes: expected a whole number above 0" "return container { $R, mounts = { tmpfs { '/x', inodes = 0 } } }"
+for target in / /. //.. ; do refuse "a mount on '$target'" "bad.lua:1: bind: '$target' is the root file system itself" "return container { $R, mounts = { bind { '/etc', '$target' } } }"; done
+refuse "a word with a NUL byte" "bad.lua:2: container.command: expected a string without NUL bytes as item 1, not 'a\\0b'" $'return container { rootfs = "/x",\n  command = { "a\\0b" } }'
+refuse "a line of hosts without an address" "bad.lua:1: container.hosts: expected an address and names" "return container { $R, hosts = { 'db 192.0.2.1' } }"
+refuse "two lines of hosts in one" "as item 1, not '192.0.2.1 a\\10192.0.2.2 b'" "return container { $R, hosts = { '192.0.2.1 a\\n192.0.2.2 b' } }"
+for name in ../x /dev/x a//b . ''; do refuse "a device called '$name'" "bad.lua:1: device.name: expected a name in /dev" "return container { $R, devices = { { path = '/dev/zero', name = '$name' } } }"; done
+refuse "a device beside /dev" "bad.lua:1: container.devices: expected a device of the host" "return container { $R, devices = { '/dev/../dev/zero' } }"
+refuse "one address for both ends" "bad.lua:1: veth: 10.1.1.1 is the host's end already" "return container { $R, network = veth { host = '10.1.1.1/24', guest = '10.1.1.1/24' } }"
+refuse "an mtu that no interface has" "bad.lua:1: veth.mtu: expected a whole number from 68 to 65535" "return container { $R, network = veth { host = '10.1.1.1/24', guest = '10.1.1.2/24', mtu = 10 } }"
+refuse "a group's mac" "bad.lua:1: veth.mac: expected an address of one interface" "return container { $R, network = veth { host = '10.1.1.1/24', guest = '10.1.1.2/24', mac = '01:00:00:00:00:01' } }"
+refuse "an ambient capability that is not granted" "bad.lua:2: capabilities.ambient: 'sys_admin' must be granted as well" $'return container { '"$R"$',\n  capabilities = { ambient = { "sys_admin" } } }'
+refuse "a sysctl that takes no such value" "bad.lua:2: sysctl net.core.somaxconn: write" $'return container { '"$R"$', sysctl = {\n  ["net.core.somaxconn"] = "many" } }'
 refuse "a misspelt cgroup key" "(did you mean 'memory.limit_in_bytes'?)" "return container { $R, cgroup = { ['memory.limt_in_bytes'] = 5 } }"
 refuse "a memory limit too small to start" "too small to start" "return container { $R, cgroup = { memory = '64k' } }"
 refuse "a malformed address" "172.16.99.300" "return container { $R, network = veth { host = '172.16.99.300/24', guest = '172.16.99.2/24' } }"
@@ -146,10 +161,34 @@ printf 'while true do end\n' > loop.lua
 "$LUABOX" run loop.lua < /dev/null & driver=$!
 sleep 0.3; kill -TERM $driver; wait $driver 2> /dev/null
 equal "a loop that hears nothing ends all the same" 143 $?
+script "name = '$mark'" "function() require('luabox.sys').sleep(100) end" "command = { 'true' }"
+"$LUABOX" run box.lua < /dev/null 2> err & driver=$!
+starting() { "$LUABOX" list | grep -q starting; }; within 5 starting
+kill -TERM $driver; wait $driver
+equal "a start that goes on and on ends of TERM" "143 luabox: box.lua:1: interrupted by SIGTERM while it was being started" "$? $(cat err)"
+equal "and leaves nothing" "" "$(leftovers)"
 script "name = '$mark'" "command = { 'sh', '-c', 'echo started; sleep 1; exit 6' }"
 (trap '' HUP; exec "$LUABOX" run box.lua < /dev/null > out) & driver=$!
 within 5 grep -q started out; kill -HUP $driver; wait $driver
 equal "under nohup a hangup is nobody's" 6 $?
+
+# ---- frozen: version 1 of cgroups holds back even SIGKILL
+if [ "$(id -u)" = 0 ]; then
+  refuse "a start in a frozen cgroup" "bad.lua:2: cgroup.freezer: nothing starts in a frozen cgroup" $'return container { '"$R"$', cgroup = {\n  freezer = true } }'
+  equal "and leaves nothing" "" "$(leftovers)"
+  script "name = '$mark'" "cgroup = { freezer = false }" "command = { 'sleep', '100' }"
+  sed 's/^return/local c =/; $a c:start(); c:update { freezer = true }; print(pcall(c.exec, c, { "true" })); print(c:stop(0.1)); c:destroy(); c:start(); c:update { freezer = true }; c:destroy(); print "destroyed"' box.lua > freeze.lua
+  output=$(timeout -s KILL 20 "$LUABOX" run freeze.lua 2>&1 < /dev/null)
+  holds "nothing joins a frozen container, and that is told" "the container '$mark' is frozen: nothing can join it" "$output"
+  holds "it is stopped" $'\n137' "$output"
+  holds "and destroyed" "destroyed" "$output"
+  "$LUABOX" run box.lua < /dev/null & driver=$!
+  running() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 5 running
+  "$LUABOX" update "$mark" freezer=true; "$LUABOX" kill "$mark" KILL
+  gone() { ! kill -0 $driver 2> /dev/null; }; within 5 gone; kill -9 $driver 2> /dev/null; wait $driver
+  equal "luabox kill ends a frozen one" 137 $?
+  equal "and leaves nothing of it" "" "$(leftovers)"
+fi
 
 # ---- /dev/null is the container's own
 if [ "$(id -u)" = 0 ] && mknod null c 1 3 2> /dev/null && (: > null) 2> /dev/null; then
