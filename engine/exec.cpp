@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <climits>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <iterator>
 
@@ -182,6 +183,9 @@ void start_session(const ExecOptions& options) {
   throw Error("exec", name, ENOENT, "not found in PATH " + path);
 }
 
+/// What was printed before, by a step of a script's, would go with this image.
+void flush_streams() { std::fflush(nullptr); }
+
 void check(const ExecOptions& options) {
   if (options.arguments.empty() || options.arguments[0].empty())
     throw Error::invalid("exec", "", "expected a command");
@@ -276,6 +280,7 @@ void remember_command_line(int argc, char** argv) {
 
 void exec(const ExecOptions& options) {
   check(options);
+  flush_streams();
   die_with_parent();
   start_session(options);
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
@@ -286,6 +291,7 @@ void exec(const ExecOptions& options) {
 
 void exec_below_init(const ExecOptions& options) {
   check(options);
+  flush_streams();
   if (options.until < 0)
     die_with_parent();
   else if (::prctl(PR_SET_PDEATHSIG, 0) < 0)

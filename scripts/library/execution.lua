@@ -120,7 +120,9 @@ end
 
 local function inside(this, parent)
   this.parent = parent
-  join(this)
+  local ok, problem = errors.try(join, this)
+  if not ok and not this.process:alive() then errors.raise_at(this.where, "the container '%s' has ended", this.container.name) end
+  if not ok then error(problem, 0) end
   confinement.narrow(this)
   program.enter_folder(this)
   sys.init(this.config.command, { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,

@@ -23,11 +23,22 @@ function users.check_user(value)
   return nil, "a name, \"name:group\", a number or \"1000:1000\""
 end
 
+local function is_mapped(lines, id)
+  for _, line in ipairs(lines) do
+    local inside, _, count = line:match "^%s*(%d+)%s+(%d+)%s+(%d+)%s*$"
+    if inside and id >= tonumber(inside) and id < tonumber(inside) + tonumber(count) then return true end
+  end
+  return false
+end
+
 --- The check for container.users: { uid = "0 100000 65536", gid = ... } (inside, outside, count), one line or a list of them, or "auto".
 local fields = schema.fields { uid = id_map, gid = id_map }
 users.check = schema.either(schema.word("auto"), function(value, path)
   local checked, expected, complete = fields(value, path)
   if checked and checked.gid and not checked.uid then return nil, "the field 'uid' beside 'gid'", true end
+  for kind, lines in pairs(checked or {}) do
+    if not is_mapped(lines, 0) then return nil, ("the id 0 inside among those of '%s': a container begins as it"):format(kind), true end
+  end
   return checked, expected, complete
 end)
 
@@ -67,14 +78,6 @@ users.auto_step = setmetatable({}, { __index = step })
 function users.auto_step.resources(this) return { require("luabox.idranges").resource(this) } end
 
 function users.auto_step.prepare(this) this.config.users = require("luabox.idranges").take(this) end
-
-local function is_mapped(lines, id)
-  for _, line in ipairs(lines) do
-    local inside, _, count = line:match "^%s*(%d+)%s+(%d+)%s+(%d+)%s*$"
-    if inside and id >= tonumber(inside) and id < tonumber(inside) + tonumber(count) then return true end
-  end
-  return false
-end
 
 --- An id that the namespace doesn't have would be an "Invalid argument" of the kernel's.
 local function check_mapped(this, found)

@@ -52,10 +52,6 @@ for user in user over short; do lacks "a passwd line without sense doesn't make 
 printf 'user:x:1000:1000::/ho\0me:/bin/sh\nuser:x:1001:1001::/second:/bin/sh\n' > rootfs/etc/passwd
 equal "one with a NUL byte is none" "1001 /second" "$(with "user = 'user'" 'echo $(id -u 2>/dev/null) $HOME')"
 rm rootfs/etc/passwd; mv saved rootfs/etc/passwd
-# CVE-2022-36109: who could leave his primary group would get by what a file refuses to that group.
-echo classified > rootfs/etc/barred; chown 0:1000 rootfs/etc/barred; chmod 604 rootfs/etc/barred; cp rootfs/bin/busybox rootfs/usr/bin/busybox; chown 0:50 rootfs/usr/bin/busybox; chmod 2755 rootfs/usr/bin/busybox
-lacks "a set-group-id program is no way out of one's own group" classified "$(with "user = 'user'" "no_new_privs = false" '/usr/bin/busybox cat /etc/barred')"
-rm rootfs/etc/barred rootfs/usr/bin/busybox
 mknod rootfs/disk b 254 0; mknod rootfs/memory c 1 1; mknod rootfs/message c 1 11; chmod 666 rootfs/{disk,memory,message}
 equal "devices that an image brings don't open" 3 "$(with 'for f in /disk /memory /message; do head -c 1 $f; done' | grep -c 'Permission denied')"
 rm rootfs/{disk,memory,message}

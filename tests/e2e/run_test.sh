@@ -71,6 +71,11 @@ script "command = { 'env' }" "env = { FOO = 'bar' }"
 equal "the environment comes from nothing" "FOO HOME HOSTNAME PATH PWD SHLVL" "$(SECRET=1 run box.lua -- sh -c env | cut -d= -f1 | sort | xargs)"
 equal "only descriptors 0 to 2 are inherited" "0 1 2" "$(run box.lua -- sh -c 'for f in /proc/self/fd/*; do [ -e $f ] && echo ${f##*/}; done' 7< /etc/passwd | xargs)"
 
+script "command = { 'echo', 'command' }" "function() print 'step' end"
+equal "what a step prints comes before what its command does" "step command" "$(run box.lua | xargs)"
+script "command = { 'echo', 'command' }" "function() print 'step' end" "init = false"
+equal "without an init too" "step command" "$(run box.lua | xargs)"
+
 # wrong input: one sentence, the file and the line where there is one, status 125, nothing left
 refuse() { # NAME WANTED SCRIPT-TEXT
   printf '%s' "$3" > bad.lua
@@ -101,6 +106,7 @@ refuse "an mtu that no interface has" "bad.lua:1: veth.mtu: expected a whole num
 refuse "a group's mac" "bad.lua:1: veth.mac: expected an address of one interface" "return container { $R, network = veth { host = '10.1.1.1/24', guest = '10.1.1.2/24', mac = '01:00:00:00:00:01' } }"
 refuse "an ambient capability that is not granted" "bad.lua:2: capabilities.ambient: 'sys_admin' must be granted as well" $'return container { '"$R"$',\n  capabilities = { ambient = { "sys_admin" } } }'
 refuse "a sysctl that takes no such value" "bad.lua:2: sysctl net.core.somaxconn: write" $'return container { '"$R"$', sysctl = {\n  ["net.core.somaxconn"] = "many" } }'
+refuse "a user namespace without 0" "bad.lua:1: container.users: expected the id 0 inside among those of 'uid'" "return container { $R, users = { uid = '1 100000 10' } }"
 refuse "a misspelt cgroup key" "(did you mean 'memory.limit_in_bytes'?)" "return container { $R, cgroup = { ['memory.limt_in_bytes'] = 5 } }"
 refuse "a memory limit too small to start" "too small to start" "return container { $R, cgroup = { memory = '64k' } }"
 refuse "a malformed address" "172.16.99.300" "return container { $R, network = veth { host = '172.16.99.300/24', guest = '172.16.99.2/24' } }"
