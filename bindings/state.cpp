@@ -53,7 +53,11 @@ int load_embedded(lua_State* L) {
     return 1;
   }
   const int failed = luaL_loadbuffer(L, code.data(), code.size(), ("@luabox:" + name + ".lua").c_str());
-  return failed ? lua_error(L) : 1;
+  if (failed) return lua_error(L);
+  // It calls primitives, which ends every trace: compiling it costs a start more than it gains. What a script
+  // does by itself is compiled.
+  luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
+  return 1;
 }
 
 int open_ffi_on_demand(lua_State* L) { return luaopen_ffi(L); }

@@ -56,10 +56,8 @@ function run.set_scope(script, arguments)
   local folder = run.name_of(script):match "^(.*/)[^/]*$" or "./"
   local sys = require "luabox.sys"
   if sys.policy.active() then
-    jit.off()  -- what runs once is not worth compiling; the script is
     local scope = require("luabox.sandbox").scope(vocabulary, folder, sys.policy.allowed())
     scope.arg = words_of(script, arguments)
-    jit.on()
     return scope
   end
   _G.arg = words_of(script, arguments)

@@ -441,16 +441,12 @@ end
 --- Starts a copy as the policies agree to it.
 function start_governed(self)
   local policy = require "luabox.policy"
-  local compiles = jit.status()
-  jit.off()  -- what runs once is not worth compiling
   local lock = sys.policy.needs "running" and policy.lock()
   local ok, result = errors.try(function()
     local copy = policy.admit(self, remade, begin)
-    if compiles then jit.on() end
     bring_up(copy)
     return copy
   end)
-  if compiles then jit.on() end
   if lock then lock:release() end
   if not ok then error(result, 0) end
   admitted[self] = result
