@@ -53,12 +53,6 @@ std::optional<lua::Bytes> read_only_if_trusted(const std::string& path, TrustedR
   if (!text) return std::nullopt;
   return lua::Bytes{std::move(*text)};
 }
-/// file.identity(path) -> "device-inode": the same for every name of a folder
-std::string identity(const std::string& path) {
-  struct stat found;
-  if (::stat(path.c_str(), &found) < 0) throw Error("stat", path);
-  return std::to_string(found.st_dev) + "-" + std::to_string(found.st_ino);
-}
 /// file.status(path) -> { kind =, uid =, gid =, mode = "0755" } of the name itself, nil when there is none
 int status(lua_State* L) {
   const auto path = lua::argument<std::string>(L, 1);
@@ -150,7 +144,8 @@ struct lua::Options<Lock::Options> {
 template <>
 struct lua::Class<Lock> {
   static constexpr auto name = "lock";
-  static constexpr Entry methods[] = {{"release", fn<&Lock::release>}};  // lock:release() uses it up
+  static constexpr Entry methods[] = {{"release", fn<&Lock::release>},  // lock:release() uses it up
+                                      {"identity", fn<&Lock::identity>, false}};
 };
 
 int open_file(lua_State* L) {
@@ -163,16 +158,16 @@ int open_file(lua_State* L) {
       {"kind", lua::fn<&kind_of>, false},       // file.kind(path) -> "directory" ... or nil
       {"read", lua::fn<&read>, false},          // file.read(path) -> text
       {"read_trusted", lua::fn<&read_only_if_trusted>, false},  // file.read_trusted(path, { owner = })
-      {"write", lua::fn<&write>},               // file.write(path, text, { mode =, create = })
-      {"append", lua::fn<&append>},             // file.append(path, text): to a file that is there
-      {"set", lua::fn<&set>},                   // file.set(path, text): one write to a control file
-      {"rename", lua::fn<&rename>},             // file.rename(from, to, { replace = "no" })
-      {"remove", lua::fn<&remove_file>},        // file.remove(path) -> whether there was one
-      {"lock", lua::fn<&Lock::take>},           // file.lock(path, { shared = }) -> lock or nil
-      {"absolute", lua::fn<&absolute>, false},  // file.absolute(path) -> the path without symlinks
-      {"identity", lua::fn<&identity>, false},  // file.identity(path) -> "device-inode"
-      {"status", lua::fn<&status>, false},      // file.status(path) -> { kind, uid, gid, mode } or nil
-      {"device", lua::fn<&device>, false},      // file.device(path) -> { type, major, minor, mode } or nil
+      {"write", lua::fn<&write>},                  // file.write(path, text, { mode =, create = })
+      {"append", lua::fn<&append>},                // file.append(path, text): to a file that is there
+      {"set", lua::fn<&set>},                      // file.set(path, text): one write to a control file
+      {"rename", lua::fn<&rename>},                // file.rename(from, to, { replace = "no" })
+      {"remove", lua::fn<&remove_file>},           // file.remove(path) -> whether there was one
+      {"lock", lua::fn<&Lock::take>},              // file.lock(path, { shared = }) -> lock or nil
+      {"absolute", lua::fn<&absolute>, false},     // file.absolute(path) -> the path without symlinks
+      {"identity", lua::fn<&identity_of>, false},  // file.identity(path) -> "device-inode"
+      {"status", lua::fn<&status>, false},         // file.status(path) -> { kind, uid, gid, mode } or nil
+      {"device", lua::fn<&device>, false},         // file.device(path) -> { type, major, minor, mode } or nil
       {"is_terminal", lua::fn<&is_terminal>, false}};  // file.is_terminal(fd)
   return lua::module(L, "file.", functions);
 }

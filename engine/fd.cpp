@@ -1,7 +1,11 @@
 #include "engine/fd.hpp"
 
+#include <linux/close_range.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <optional>
 
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
@@ -15,7 +19,48 @@ void write_once(const Fd& file, const std::string& path, std::string_view text) 
   if (static_cast<size_t>(written) != text.size()) throw Error("write", path, EIO, "short write");
 }
 
+constexpr int kAside = 512,  // half of what a process may have where nobody changed it
+    kFew = 64;
+
+int aside = 0;         // at most that many: those that were closed since are counted, too
+bool crowded = false;  // others have numbers from kAside on
+std::optional<rlimit> limit_before;
+
+bool raise_descriptor_limit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max) return false;
+  const rlimit before = limit;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) < 0) return false;
+  limit_before = before;
+  return true;
+}
+
 }  // namespace
+
+Fd::Fd(int fd) : fd_(fd) {
+  if (fd >= kAside) crowded = true;
+}
+
+void Fd::set_aside() {
+  if (fd_ < kFew || fd_ >= kAside) return;
+  int moved = ::fcntl(fd_, F_DUPFD_CLOEXEC, kAside);
+  if (moved < 0 && raise_descriptor_limit()) moved = ::fcntl(fd_, F_DUPFD_CLOEXEC, kAside);
+  if (moved < 0) return;
+  close();
+  fd_ = moved;
+  ++aside;
+}
+
+bool many_aside() { return aside >= kFew && !crowded; }
+
+void leave_what_is_aside() {
+  if (::close_range(kAside, ~0U, CLOSE_RANGE_UNSHARE) < 0) throw Error("close_range");
+}
+
+void restore_descriptor_limit() {
+  if (limit_before && ::setrlimit(RLIMIT_NOFILE, &*limit_before) < 0) throw Error("setrlimit", "nofile");
+}
 
 void Fd::close() noexcept {
   // Linux frees the number even when close fails, so there is nothing to try again.

@@ -15,7 +15,7 @@ namespace luabox {
 class Fd {
  public:
   Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
+  explicit Fd(int fd);
   Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Fd& operator=(Fd&& other) noexcept {
     if (this != &other) {
@@ -34,6 +34,10 @@ class Fd {
   /// The number, now the caller's to close.
   int release() { return std::exchange(fd_, -1); }
   void close() noexcept;
+  /// For what lives long and no child needs: among many descriptors it gets a number from kAside on, where
+  /// the copies that a child gets can be cut off at once (leave_what_is_aside). Where there is no room it
+  /// stays.
+  void set_aside();
 
   /// open(2) with O_CLOEXEC. Throws Error("open", path).
   static Fd open(const std::string& path, int flags, unsigned mode = 0);
@@ -43,6 +47,16 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+/// Whether so many descriptors are set aside that copying and closing them would be most of a clone's time,
+/// and none but these have such numbers.
+bool many_aside();
+/// In a child that shares this process's descriptors (CLONE_FILES): it gets its own copy of those that are
+/// not set aside. See close_range(2), CLOSE_RANGE_UNSHARE.
+void leave_what_is_aside();
+/// In a child: the soft limit that this process had (RLIMIT_NOFILE, which select(2) asks to stay small)
+/// before set_aside() had to raise it.
+void restore_descriptor_limit();
 
 /// pipe(2): what is written to the second is read from the first.
 std::pair<Fd, Fd> open_pipe();

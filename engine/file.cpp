@@ -34,19 +34,25 @@ std::string make_temporary(const std::string& prefix) {
 }
 
 std::vector<std::string> list_directory(const std::string& path, size_t limit) {
+  constexpr size_t kMost = 32768, kUsual = 64;  // bytes: of a reading, of an entry
   std::vector<std::string> names;
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  const Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) {
     if (errno == ENOENT) return names;
-    throw Error("opendir", path);
+    throw Error("open", path);
   }
+  // readdir(3) has the kernel tell a thousand names where the first few are wanted.
+  std::vector<char> entries(limit == 0 ? kMost : std::min(kMost, (limit + 4) * kUsual));
   while (limit == 0 || names.size() < limit) {
-    errno = 0;
-    const dirent* entry = ::readdir(folder.get());
-    if (entry == nullptr && errno != 0) throw Error("readdir", path);
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
+    const ssize_t size = ::getdents64(folder.get(), entries.data(), entries.size());
+    if (size < 0) throw Error("getdents64", path);
+    if (size == 0) break;
+    for (ssize_t at = 0; at < size && (limit == 0 || names.size() < limit);) {
+      const auto* entry = reinterpret_cast<const dirent64*>(entries.data() + at);
+      at += entry->d_reclen;
+      const std::string name = entry->d_name;
+      if (name != "." && name != "..") names.push_back(name);
+    }
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -111,6 +117,22 @@ bool remove_file(const std::string& path) {
   throw Error("remove", path);
 }
 
+static std::string identity_in(const struct stat& found) {
+  return std::to_string(found.st_dev) + "-" + std::to_string(found.st_ino);
+}
+
+std::string identity_of(const std::string& path) {
+  struct stat found;
+  if (::stat(path.c_str(), &found) < 0) throw Error("stat", path);
+  return identity_in(found);
+}
+
+std::string Lock::identity() const {
+  struct stat found;
+  if (::fstat(fd_.get(), &found) < 0) throw Error("stat", "lock");
+  return identity_in(found);
+}
+
 std::optional<Lock> Lock::take(const std::string& path, Options options) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a fifo is no place to stand still at
   if (!fd && errno == ENOENT) {
@@ -124,6 +146,7 @@ std::optional<Lock> Lock::take(const std::string& path, Options options) {
     if (errno != EINTR) throw Error("flock", path);
     check_interrupt("flock");
   }
+  fd.set_aside();
   return Lock(std::move(fd));
 }
 

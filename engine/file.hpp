@@ -45,9 +45,12 @@ void rename_file(const std::string& from, const std::string& to, Replace replace
 /// unlink(2) or, for an empty folder, rmdir(2). False when there was nothing.
 bool remove_file(const std::string& path);
 
+/// "device-inode": the same for every name of a file or a folder.
+std::string identity_of(const std::string& path);
+
 /// flock(2) on a file or a folder; given back when it goes, or when the process ends in
-/// whatever way. The lock belongs to the open file description: a child of a clone holds it too until it
-/// execs.
+/// whatever way. The lock belongs to the open file description: a child of a clone may hold it too until it
+/// execs. See Fd::set_aside.
 class Lock {
  public:
   struct Options {
@@ -58,6 +61,8 @@ class Lock {
   /// Nothing when another holds it and `wait` is false, or when there is nothing and `create` is false.
   static std::optional<Lock> take(const std::string& path, Options options);
   void release() && { fd_.close(); }
+  /// identity_of what is locked, whatever its path leads to by now.
+  std::string identity() const;
 
  private:
   explicit Lock(Fd fd) : fd_(std::move(fd)) {}

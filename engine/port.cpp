@@ -163,6 +163,7 @@ std::optional<HeldPort> HeldPort::hold(const HostPort& port) {
   // From now on it is of an interface that there is none of, and gets nothing; whoever wants the port at any
   // interface still finds it taken.
   set(socket, SOL_SOCKET, SO_BINDTOIFINDEX, std::numeric_limits<int>::max(), port);
+  socket.set_aside();
   return HeldPort(std::move(socket));
 }
 

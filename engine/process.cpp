@@ -61,6 +61,7 @@ void start_child(const CloneOptions& options, Channel& channel) {
                             const std::function<void(Channel&)>& body) {
   to_parent = &channel;
   try {
+    restore_descriptor_limit();
     start_child(options, channel);
     body(channel);
     channel.send(Message::Kind::failure,
@@ -74,6 +75,25 @@ void start_child(const CloneOptions& options, Channel& channel) {
     channel.send(Message::Kind::failure, encode_fields({{"op", "clone"}, {"hint", error.what()}}));
   }
   ::_exit(kSetupFailed);
+}
+
+/// In a child that shares its parent's descriptors: not any more, and without those that are set aside.
+void take_own_descriptors(Channel& channel) {
+  try {
+    leave_what_is_aside();
+    channel.send(Message::Kind::ready);
+  } catch (const Error&) {
+    ::_exit(kSetupFailed);
+  }
+}
+
+/// Until the child has said so, or is dead: its end of the channel is open here, too.
+void wait_for_own_descriptors(Channel& channel, int pidfd) {
+  pollfd either[] = {{channel.get(), POLLIN, 0}, {pidfd, POLLIN, 0}};
+  while (::poll(either, 2, -1) < 0) {
+    if (errno != EINTR) throw Error("poll", "channel");
+  }
+  if (either[0].revents != 0) channel.receive();
 }
 
 /// False when `seconds` are over; a signal does not shorten them, but for an interrupt
@@ -134,6 +154,8 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   arguments.flags = CLONE_PIDFD | made.flags();
   arguments.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
+  const bool cut = many_aside();
+  if (cut) arguments.flags |= CLONE_FILES;
   if (options.cgroup_directory >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(options.cgroup_directory);
@@ -144,6 +166,7 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   Dumpable dumpable(options.namespaces.has(CLONE_NEWUSER) && ::geteuid() != 0);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid == 0) {
+    if (cut) take_own_descriptors(theirs);
     network.stay();
     ours.close();
     run_child(options, std::move(theirs), [&](Channel& channel) {
@@ -152,6 +175,8 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
     });
   }
   const int error = errno;
+  // What is opened from here on is not the child's. One that died is told by settle().
+  if (cut && pid > 0) wait_for_own_descriptors(ours, pidfd);
   network.leave();
   if (pid < 0 && options.cgroup_directory >= 0 && (error == EACCES || error == EBUSY || error == EOPNOTSUPP))
     throw no_entry(options.cgroup_directory, error);
@@ -162,10 +187,11 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
 }
 
 Process::Process(int pid, Fd pidfd, Channel channel)
-    : pid_(pid), pidfd_(std::move(pidfd)), channel_(std::move(channel)) {}
+    : pid_(pid), maker_(to_parent), pidfd_(std::move(pidfd)), channel_(std::move(channel)) {}
 
 Process::Process(Process&& other) noexcept
     : pid_(other.pid_),
+      maker_(other.maker_),
       pidfd_(std::move(other.pidfd_)),
       channel_(std::move(other.channel_)),
       released_(other.released_),
@@ -215,6 +241,7 @@ void Process::settle() {
     }
   }
   channel_.close();
+  pidfd_.set_aside();
   if (about_to_exec_) return;
   const ExitStatus status = reap();
   throw Error(
@@ -249,6 +276,8 @@ std::optional<ExitStatus> Process::wait(double timeout) {
 }
 
 bool Process::kill(int signal) const {
+  if (maker_ != to_parent)
+    throw Error("kill", std::to_string(pid_), EPERM, "a process is signalled by the one that made it");
   if (ended_) return false;
   if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0) return true;
   if (errno == ESRCH) return false;

@@ -89,7 +89,7 @@ class Process {
   /// Leaves it alone when this object goes: it has said itself that it stays (ExecOptions::until).
   void detach() { detached_ = true; }
   /// pidfd_send_signal(2): never reaches another process that got the number. False when the process has
-  /// ended.
+  /// ended. EPERM in a child of a clone: what its parent made is not its own to signal.
   bool kill(int signal) const;
 
  private:
@@ -97,6 +97,7 @@ class Process {
   ExitStatus reap();
 
   int pid_;
+  const Channel* maker_;  ///< parent_channel() of the process that made it
   Fd pidfd_;
   Channel channel_;
   bool released_ = false, about_to_exec_ = false, detached_ = false;

@@ -84,8 +84,7 @@ end
 function images.open(name)
   return with_lock(function(folder)
     local path = require_image(folder, name)
-    local lock = sys.file.lock(path, { shared = true })
-    return { path = path .. "/rootfs", lock = lock }
+    return { path = path .. "/rootfs", lock = require("luabox.shared_lock").take(path) }
   end)
 end
 

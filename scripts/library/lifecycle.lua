@@ -143,6 +143,7 @@ local function bring_up(this)
   this.process:settle()
   this.record:publish()
   prepare_network(this, "started")
+  this.steps = nil  -- what lives as long as the container is copied with each further clone
 end
 
 --- What a failed start was really about: a step may know better than the error (a memory limit, a process that died).

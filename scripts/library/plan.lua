@@ -11,7 +11,7 @@ local plan = {}
 
 -- Bookkeeping that changes nothing for the container: left out of a plan unless all is asked for.
 local NOISE = {
-  ["helper:wait"] = true, ["helper:output"] = true,
+  ["helper:wait"] = true, ["helper:output"] = true, ["lock:identity"] = true,
   ["file.lock"] = true, ["lock:release"] = true, ["terminal.forward_signals"] = true, ["terminal.supervise"] = true, ["mount:root"] = true,
   ["process:settle"] = true, ["process:message"] = true, ["process:status"] = true, ["process:pid"] = true, ["process:pidfd"] = true,
   ["descriptor:number"] = true, ["descriptor:close"] = true, ["cgroup:hierarchies"] = true, ["cgroup:keep"] = true,
@@ -152,6 +152,7 @@ answers["process:pid"] = function(self, _, process)
   return number
 end
 answers["terminal.open"] = function(_, stand_in) return stand_in, stand_in end
+answers["lock:identity"] = function(self, _, lock) return self:name(lock) end
 answers["net.local_device"] = function() return nil end  -- where the kernel could not say: an interface was going at that moment
 
 answers["net.add"] = function(_, _, link) links[link.name] = { name = link.name, kind = link.kind, up = link.up or false, mac = link.mac } end

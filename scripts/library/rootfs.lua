@@ -3,6 +3,7 @@ local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 local mounts = require "luabox.mounts"
 local schema = require "luabox.schema"
+local shared_lock = require "luabox.shared_lock"
 local state = require "luabox.state"
 
 local rootfs = {}
@@ -135,7 +136,7 @@ local PATIENCE = 10  -- seconds
 local function lock_folder(path, where)
   local last = sys.monotonic() + PATIENCE
   while true do
-    local lock = sys.file.lock(path, { shared = true })
+    local lock = shared_lock.take(path)
     if lock then return lock end
     if sys.monotonic() > last then errors.raise_at(where, "another program has had the folder %s locked for %d seconds (flock)", path, PATIENCE) end
     sys.sleep(0.005)

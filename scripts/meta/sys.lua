@@ -212,6 +212,7 @@ function Process:status() end
 ---It is not ended with this object.
 function Process:detach() end
 
+---In a child of a clone it raises EPERM for what the parent made: that is the parent's to signal.
 ---@param signal luabox.sys.Signal
 ---@return boolean there  whether there was a process; by pidfd: never another
 function Process:kill(signal) end
@@ -1480,6 +1481,10 @@ function sys.file.lock(path, options) end
 
 ---@class luabox.sys.Lock
 local Lock = {}
+
+---"device-inode" of what is locked, as sys.file.identity gives it, whatever its path leads to by now.
+---@return string
+function Lock:identity() end
 
 ---Uses it up.
 function Lock:release() end

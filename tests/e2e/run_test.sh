@@ -205,6 +205,17 @@ else
   skipped "the host's /dev/null" "no device of its own can be made here"
 fi
 
+# ---- many at once
+cat > many.lua << EOF
+local all = {}
+for i = 1, 120 do
+  all[i] = container { name = "$mark-many" .. i, rootfs = "$work/rootfs", command = { "sleep", "1000" }, cgroup = { pids = "max" } }:start()
+end
+container { name = "$mark", rootfs = "$work/rootfs", command = { "sh", "-c", "ulimit -Sn" }, cgroup = { pids = "max" } }:run()
+for _, each in ipairs(all) do each:destroy() end
+EOF
+equal "more containers than a process has descriptors for, each with the limit that luabox was given" 256 "$(ulimit -Sn 256; run many.lua 2>&1)"
+
 leaves_nothing "nothing is left behind"
 equal "the rootfs folder is as it was" "" "$(ls rootfs/etc | grep -vE '^(passwd|group|plain)$')"
 finish

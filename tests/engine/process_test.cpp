@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -192,6 +193,65 @@ TEST_CASE("texts and descriptors that the child sent before its exec are there a
   CHECK(second->text == "text");
   CHECK_FALSE(second->fd);
   CHECK_FALSE(process.next_message());
+}
+
+TEST_CASE("among many descriptors a child gets all but those that are set aside, and none that came later") {
+  const Fd early = Fd::open("/dev/null", O_RDONLY);
+  std::vector<Fd> kept;
+  for (int i = 0; i < 200; ++i) {
+    kept.push_back(Fd::open("/dev/null", O_RDONLY));
+    kept.back().set_aside();
+    CHECK(::fcntl(kept.back().get(), F_GETFD) == FD_CLOEXEC);
+  }
+  REQUIRE(many_aside());
+  const int aside = kept.back().get();
+  const Fd late = Fd::open("/dev/null", O_RDONLY);
+  auto [reader, writer] = make_pipe();
+  Process process = Process::clone({}, [&, number = writer.get()](Channel& parent) {
+    std::string found;
+    for (const int fd : {early.get(), late.get(), aside, number})
+      found += ::fcntl(fd, F_GETFD) < 0 ? '-' : '+';
+    parent.send(Message::Kind::data, found);
+    exec({{"true"}, {}});
+  });
+  writer.close();
+  auto [other_reader, other_writer] = make_pipe();
+  other_writer.close();
+  CHECK(readable(other_reader.get(), 0));  // the end of file: the child, that waits, has no copy
+  process.release();
+  CHECK(process.next_message()->text == "++-+");
+  CHECK(readable(reader.get(), 5));
+  CHECK(process.wait()->code == 0);
+  CHECK(::fcntl(aside, F_GETFD) == FD_CLOEXEC);
+}
+
+TEST_CASE(
+    "a child has the limit of descriptors that its parent was given, though the parent had to raise it") {
+  rlimit before = {};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit narrow = {520, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &narrow) == 0);
+  std::vector<Fd> kept;
+  for (int i = 0; i < 600; ++i) {
+    kept.push_back(Fd::open("/dev/null", O_RDONLY));
+    kept.back().set_aside();
+  }
+  Process process = Process::clone({}, [](Channel& parent) {
+    rlimit limit = {};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    parent.send(Message::Kind::data, std::to_string(limit.rlim_cur));
+    exec({{"true"}, {}});
+  });
+  process.release();
+  CHECK(process.next_message()->text == "520");
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
+TEST_CASE("a child can't signal what its parent made") {
+  Process first = sleeper();
+  Process second = Process::clone({}, [&](Channel&) { first.kill(SIGKILL); });
+  CHECK(code_of([&] { second.release(); }) == EPERM);
+  CHECK_FALSE(first.wait(0));
 }
 
 TEST_CASE("a wait with a timeout comes back when the time is over") {
