@@ -122,7 +122,7 @@ if [ -n "$(version memory)" ]; then
   else
     holds "cgroups/swappiness: 0 is no swap on version 2" $'memory.swap.max\t0' "$seen"
     holds "cgroups/swappiness: that limit is in the kernel" "swap 0" "$seen"
-    refused "cgroups/swappiness: 60" "no swappiness of its own for a cgroup; limit its swap" "$seen"
+    refused "cgroups/swappiness: another than 0" "no swappiness of its own for a cgroup; limit its swap" "$seen"
   fi
 
   # A shell whose child takes too much memory: one process ends, or all of them.
@@ -206,7 +206,7 @@ done
 if [ -n "$(version hugetlb)" ]; then
   seen=$(walk hugetlb)
   holds "cgroups/hugetlb: the limit is in the kernel" "limit"$'\t'4194304 "$seen"
-  if ! root; then refused "cgroups/hugetlb: the third page is refused" "clone mnt: Operation not permitted" "$seen"
+  if ! root; then refused "cgroups/hugetlb: the third page is refused" "clone mnt: Operation not permitted" "$seen" "the walk mounts a hugetlbfs without a user namespace, which takes root"
   elif [ "$(cat /proc/sys/vm/nr_hugepages)" -ge 3 ]; then holds "cgroups/hugetlb: the third page is refused" "filled 4 MiB" "$seen"
   else skipped "cgroups/hugetlb: the third page is refused" "no huge pages are set aside (vm.nr_hugepages)"; fi
 else
