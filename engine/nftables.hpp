@@ -14,11 +14,9 @@
 //   publish   prerouting and output: sends connections to a published port of this host on to the container
 //   isolate   forward: lets in answers, published connections, and nothing else
 //   egress    prerouting: lets the container begin connections to what `egress` lists, and to nothing else;
-//   of
-//             what a container on a bridge sends to many: input and forward, the neighbours get it
+//             input and forward for what a container on a bridge sends to many: its neighbours get that
 //   translate postrouting: masquerade, so that the world sees the host's address; also where the container
-//   reaches itself by a
-//             published port, and where the host does by 127.0.0.1
+//             reaches itself by a published port, and where the host does by 127.0.0.1
 //
 // A bridge has one table for all that lies behind it, with `networks`, and a container on it one of its own,
 // with `shared`. The container's `port` of the bridge has a second table of that name (family netdev), before
