@@ -133,7 +133,7 @@ equal "rootless/subids: the user and the granted ids are mapped" "0 $user_id 1 1
 equal "rootless/subids: root gives files away, in the image's files and in its own" "7:8 9:9" "$(inside 'chown 7:8 /home/file; touch /new; chown 9:9 /new; stat -c %u:%g /home/file /new' | xargs)"
 leaves_nothing "rootless/subids: layers with others' files are removed"
 box "network = 'none'" "user = 'user'" "command = { 'true' }"
-equal "rootless/subids: the command runs as a user of the image, in its groups" "uid=1000(user) gid=1000(user) groups=50(staff)" "$(inside id)"
+equal "rootless/subids: the command runs as a user of the image, in its groups" "uid=1000(user) gid=1000(user) groups=50(staff),1000(user)" "$(inside id)"
 refused "rootless/subids: ids that were not granted are refused, with newuidmap's own reason" "newuidmap refused the ids 0 $user_id 1, 1 5 10: newuidmap: uid range" \
   "users = { uid = { '0 $user_id 1', '1 5 10' } }"
 (cd "$user_home" && as_user sh -c "exec '$work/luabox' image import -q - other < box.tar") ; within 1 test -d "$images/other"
