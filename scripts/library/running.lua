@@ -59,8 +59,8 @@ function Running:alive() return self.process:alive() end
 
 --- Sends a signal to its command: "TERM", "SIGTERM" or a number. Returns whether it was there.
 function Running:kill(signal)
-  local _, cgroup = errors.try(self.cgroup, self)
-  return lifecycle.signal(self.process, cgroup, signal or "TERM")
+  local ok, cgroup = errors.try(self.cgroup, self)
+  return lifecycle.signal(self.process, ok and cgroup, signal or "TERM")
 end
 
 --- Its cgroup (sys.cgroup), which stays when this object goes; nil where it has none.
