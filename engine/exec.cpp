@@ -104,7 +104,7 @@ std::string denial(const std::string& path) {
 /// file only.
 std::string diagnosis(const std::string& path, int code) {
   if (code == EACCES) {
-    const std::string denied = denial(path);
+    std::string denied = denial(path);
     if (!denied.empty()) return denied;
   }
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
