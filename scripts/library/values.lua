@@ -3,6 +3,8 @@
 -- Tables are written as a script would write them, names sorted, over several lines where one is too short; a table inside itself is "<cycle>".
 -- An object of luabox.sys is told by its kind and what is cheap to ask it. What is too long is cut, and says by how much. Showing a value raises
 -- nothing but an interrupt: what a script made of its __tostring is told instead.
+local sys = require "luabox.sys"
+
 local values = {}
 
 local DEEPEST, MOST, MOST_IN_ALL, LONGEST = 6, 200, 500, 4000
@@ -87,8 +89,8 @@ local function code(value)
   local in_lua = values.name_in_lua(value)
   if in_lua then return ("<function %s>"):format(in_lua) end
   if about.what == "C" then
-    local _, name = debug.getupvalue(value, 2)  -- what the gate calls it
-    return type(name) == "string" and ("<function sys.%s>"):format(name) or "<function of Lua>"
+    local name = sys.gate.passage(value)
+    return name and ("<function sys.%s>"):format(name) or "<function of Lua>"
   end
   return ("<function %s:%d>"):format(about.short_src:gsub("^luabox:", ""), about.linedefined)
 end
