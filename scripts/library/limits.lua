@@ -95,10 +95,12 @@ function limits.step.resources(this)
   return { this.cgroup_resource }
 end
 
+local FROZEN = { frozen = true, ["true"] = true, ["1"] = true }
+
 --- A process that is frozen before its exec could never be told from one that is being started, and SIGKILL would wait for the thaw.
 local function refuse_frozen(this)
   for _, key in ipairs { "freezer", "freezer.state", "cgroup.freeze" } do
-    if this.cgroup_keys[key] ~= nil and this.group:read "freezer" == "frozen" then
+    if FROZEN[tostring(this.cgroup_keys[key]):lower()] then
       errors.raise("cgroup.%s: nothing starts in a frozen cgroup; freeze it when it runs, by c:update or luabox update", key)
     end
   end
