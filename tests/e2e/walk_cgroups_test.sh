@@ -1,6 +1,4 @@
 # The walks of examples/cgroups, on whichever version of cgroups is here, with the effect looked up in the kernel's own files.
-# One at a time: what the walks call their cgroups is the same in each run.
-unset ALONE
 . "$(dirname "$0")/common.sh"
 mark=$(sed -nE 's/.*create[ (]"(walk-[^"/]*)".*/\1/p' "$top"/examples/cgroups/*.lua)  # what the walks call their cgroups
 still=walk-still-$$
