@@ -713,8 +713,7 @@ std::string Reading::text() const {
 std::string Reading::frozen() const {
   std::string state = file(file_of(asked_));
   if (asked_.form == (asked_.version == 1 ? Form::v1 : Form::v2)) return state;
-  // FREEZING: its processes stop one by one, and what is born in it now stands still.
-  const bool frozen = state == "FROZEN" || state == "FREEZING" || state == "1";
+  const bool frozen = state == "FROZEN" || state == "1";
   if (asked_.form == Form::v2) return frozen ? "1" : "0";
   if (asked_.form == Form::v1) return frozen ? "FROZEN" : "THAWED";
   return frozen ? "frozen" : "thawed";

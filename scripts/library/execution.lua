@@ -147,10 +147,10 @@ local function prepare(container, options, where)
   return this
 end
 
---- What is born in a frozen cgroup stands still before it can tell of itself.
+--- What is born in a frozen cgroup stands still before it can tell of itself; so it does in one that is being frozen (FREEZING).
 local function refuse_frozen(this, cgroup)
-  local ok, state = errors.try(cgroup.read, cgroup, "freezer")
-  if ok and state == "frozen" then errors.raise_at(this.where, "the container '%s' is frozen: nothing can join it", this.container.name) end
+  local ok, state = errors.try(cgroup.read, cgroup, "freezer.state")
+  if ok and state ~= "THAWED" then errors.raise_at(this.where, "the container '%s' is frozen: nothing can join it", this.container.name) end
 end
 
 local function bring_up(this)
