@@ -87,15 +87,6 @@ void take_own_descriptors(Channel& channel) {
   }
 }
 
-/// Until the child has said so, or is dead: its end of the channel is open here, too.
-void wait_for_own_descriptors(Channel& channel, int pidfd) {
-  pollfd either[] = {{channel.get(), POLLIN, 0}, {pidfd, POLLIN, 0}};
-  while (::poll(either, 2, -1) < 0) {
-    if (errno != EINTR) throw Error("poll", "channel");
-  }
-  if (either[0].revents != 0) channel.receive();
-}
-
 /// False when `seconds` are over; a signal does not shorten them, but for an interrupt
 /// (engine/interrupt.hpp), which throws EINTR.
 bool readable_within(int fd, double seconds) {
@@ -119,6 +110,17 @@ void refuse_to_wait_on() {
   for (const auto& [signal, name] :
        {std::pair(SIGINT, "SIGINT"), {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGQUIT, "SIGQUIT"}})
     if (::sigismember(&waiting, signal) == 1) throw Error("start", name, EINTR);
+}
+
+/// Until the child has said so, or is dead, which settle() tells: its end of the channel is open here, too.
+void wait_for_own_descriptors(Channel& channel, int pidfd) {
+  pollfd either[] = {{channel.get(), POLLIN, 0}, {pidfd, POLLIN, 0}};
+  for (int ready = 0; ready <= 0;) {
+    ready = ::poll(either, 2, static_cast<int>(kSetupPatience * 1000));
+    if (ready < 0 && errno != EINTR) throw Error("poll", "channel");
+    if (ready == 0) refuse_to_wait_on();
+  }
+  if (either[0].revents != 0) channel.receive();
 }
 
 }  // namespace
@@ -175,14 +177,14 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
     });
   }
   const int error = errno;
-  // What is opened from here on is not the child's. One that died is told by settle().
-  if (cut && pid > 0) wait_for_own_descriptors(ours, pidfd);
   network.leave();
   if (pid < 0 && options.cgroup_directory >= 0 && (error == EACCES || error == EBUSY || error == EOPNOTSUPP))
     throw no_entry(options.cgroup_directory, error);
   if (pid < 0) throw Error("clone", options.namespaces.words(), error);
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;
+  // What is opened from here on is not the child's.
+  if (cut) wait_for_own_descriptors(process.channel_, process.pidfd());
   return process;
 }
 
