@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <lua.hpp>
+#include <string_view>
 
+#include "bindings/heap.hpp"
 #include "bindings/lua.hpp"
 #include "bindings/policy.hpp"
 #include "bindings/state.hpp"
@@ -54,6 +56,9 @@ void forget_callers_variables() {
 
 int main(int argc, char** argv) {
   try {
+    // What the linker has just made becomes the program that is installed (CMakeLists.txt).
+    if (!luabox::heap::is_there() && argc == 3 && std::string_view(argv[1]) == "--prepare-heap")
+      return luabox::heap::prepare(argv[2], luabox::state_to_prepare), 0;
     luabox::enter_protected(argv, environ);
     forget_callers_variables();
     luabox::remember_command_line(argc, argv);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <lua.hpp>
 
+#include "bindings/gate.hpp"
+#include "bindings/heap.hpp"
 #include "bindings/lua.hpp"
 #include "engine/fd.hpp"
 
@@ -62,6 +64,12 @@ int load_embedded(lua_State* L) {
 
 int open_ffi_on_demand(lua_State* L) { return luaopen_ffi(L); }
 
+void open_library(lua_State* L, const luaL_Reg& library) {
+  lua_pushcfunction(L, library.func);
+  lua_pushstring(L, library.name);
+  lua_call(L, 1, 0);
+}
+
 void open_libraries(lua_State* L) {
   static constexpr luaL_Reg libraries[] = {{"", luaopen_base},
                                            {LUA_LOADLIBNAME, luaopen_package},
@@ -71,13 +79,8 @@ void open_libraries(lua_State* L) {
                                            {LUA_STRLIBNAME, luaopen_string},
                                            {LUA_MATHLIBNAME, luaopen_math},
                                            {LUA_DBLIBNAME, luaopen_debug},
-                                           {LUA_BITLIBNAME, luaopen_bit},
-                                           {LUA_JITLIBNAME, luaopen_jit}};
-  for (const auto& library : libraries) {
-    lua_pushcfunction(L, library.func);
-    lua_pushstring(L, library.name);
-    lua_call(L, 1, 0);
-  }
+                                           {LUA_BITLIBNAME, luaopen_bit}};
+  for (const auto& library : libraries) open_library(L, library);
 }
 
 /// package.loaders = { embedded, preload, the rest ... }
@@ -145,6 +148,26 @@ int open_on_demand(lua_State* L) {
   });
 }
 
+lua_State* empty_state() {
+  lua_State* L = luaL_newstate();
+  if (L == nullptr) throw Error("luaL_newstate", "", ENOMEM);
+  open_libraries(L);
+  install_loader(L);
+  return L;
+}
+
+/// What a start of a container and an exec into one load.
+constexpr const char* kPrepared[] = {
+    "luabox.main",      "luabox.cli",         "luabox.commands.run", "luabox.commands.exec", "luabox.stdlib",
+    "luabox.etc",       "luabox.lifecycle",   "luabox.limits",       "luabox.confinement",   "luabox.program",
+    "luabox.schema",    "luabox.shared_lock", "luabox.state",        "luabox.units",         "luabox.users",
+    "luabox.execution", "luabox.running",     "luabox.sys"};
+
+/// While scripts are loaded for every later start none may ask this one's host.
+void refuse(lua_State* L, const char* name, gate::Passing&) {
+  luaL_error(L, "%s is called while the scripts are loaded", name);
+}
+
 }  // namespace
 
 const EmbeddedScript* find_embedded(std::string_view name) {
@@ -170,10 +193,28 @@ int open_sys(lua_State* L) {
 }
 
 lua_State* new_state() {
-  lua_State* L = luaL_newstate();
-  if (L == nullptr) throw Error("luaL_newstate", "", ENOMEM);
-  open_libraries(L);
-  install_loader(L);
+  // package.path is made from these when the library is opened.
+  const bool own_path = ::getenv("LUA_PATH") != nullptr || ::getenv("LUA_CPATH") != nullptr;
+  const bool prepared = heap::is_there() && !own_path && scripts_folder() == nullptr;
+  lua_State* L = prepared ? heap::take() : empty_state();
+  open_library(L, {LUA_JITLIBNAME, luaopen_jit});  // what it does depends on the processor
+  return L;
+}
+
+lua_State* state_to_prepare() {
+  for (const char* name : {"LUA_PATH", "LUA_CPATH"}) ::unsetenv(name);
+  gate::govern(refuse);
+  lua_State* L = empty_state();
+  for (const char* name : kPrepared) {
+    lua_getglobal(L, "require");
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+  }
+  for (const auto& module : kModules) {  // luabox.sys is the last of them
+    lua_getfield(L, -1, module.name);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 0);
   return L;
 }
 

@@ -23,7 +23,12 @@ extern const size_t embedded_script_count;
 /// A state with the Lua libraries, `luabox.sys` and the embedded scripts within reach of require:
 /// "luabox.stdlib" is stdlib.lua, "luabox.schema" is scripts/library/schema.lua, "luabox.commands.run" is
 /// scripts/commands/run.lua, "argparse" Debian's argparse.
+/// Comes from the prepared heap (bindings/heap.hpp) where there is one.
 lua_State* new_state();
+
+/// A state for the prepared heap: as above but without the JIT, and with the scripts that a start needs
+/// loaded.
+lua_State* state_to_prepare();
 
 /// The module that this binary was built with, or nullptr.
 const EmbeddedScript* find_embedded(std::string_view name);
