@@ -190,7 +190,6 @@ function run.run(arguments)
   local sys = require "luabox.sys"
   if chosen.trace and sys.policy.active() then require("luabox.policy").require_files "--trace" end
   if chosen.trace then require("luabox.trace").begin(chosen.trace) end
-  if sys.uid() == 0 then sys.network_ahead() end  -- most containers want one; it is there when the script has been read
   local chunk = run.load(script)
   local scope = run.set_scope(script, rest)
   if scope then setfenv(chunk, scope) end
