@@ -81,9 +81,11 @@ int number_of(std::string_view name) {
   return static_cast<int>(found - kNames.begin());
 }
 
-CapabilitySet kernel_set(int option, int argument, int last) {
+/// Those of `asked` that the kernel says are in one of the two sets which only prctl(2) tells.
+CapabilitySet kernel_set(int option, int argument, CapabilitySet asked) {
   uint64_t bits = 0;
-  for (int i = 0; i <= last; ++i) {
+  for (int i = 0; i < kBits; ++i) {
+    if (!asked.has(i)) continue;
     const int answer = argument < 0 ? ::prctl(option, i, 0, 0, 0) : ::prctl(option, argument, i, 0, 0);
     if (answer < 0) throw Error("prctl", "capability " + std::to_string(i));
     if (answer == 1) bits |= uint64_t{1} << static_cast<unsigned>(i);
@@ -91,8 +93,10 @@ CapabilitySet kernel_set(int option, int argument, int last) {
   return CapabilitySet::of_bits(bits);
 }
 
-CapabilitySet bounding(int last) { return kernel_set(PR_CAPBSET_READ, -1, last); }
-CapabilitySet ambient(int last) { return kernel_set(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, last); }
+CapabilitySet bounding(CapabilitySet asked) { return kernel_set(PR_CAPBSET_READ, -1, asked); }
+CapabilitySet ambient(CapabilitySet asked) {
+  return kernel_set(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, asked);
+}
 
 uint64_t wide(uint32_t low, uint32_t high) { return uint64_t{high} << 32U | low; }
 
@@ -150,18 +154,20 @@ std::vector<std::string> CapabilitySet::names() const {
 }
 
 int last_capability() {
-  int last = CAP_LAST_CAP;
-  while (last > 0 && ::prctl(PR_CAPBSET_READ, last, 0, 0, 0) < 0) --last;
-  while (last < kBits - 1 && ::prctl(PR_CAPBSET_READ, last + 1, 0, 0, 0) >= 0) ++last;
-  return last;
+  static const int found = [] {
+    int last = CAP_LAST_CAP;
+    while (last > 0 && ::prctl(PR_CAPBSET_READ, last, 0, 0, 0) < 0) --last;
+    while (last < kBits - 1 && ::prctl(PR_CAPBSET_READ, last + 1, 0, 0, 0) >= 0) ++last;
+    return last;
+  }();
+  return found;
 }
 
 CapabilitySets current_capabilities() {
-  const int last = last_capability();
   CapabilitySets sets;
   capget(sets);
-  sets.bounding = bounding(last);
-  sets.ambient = ambient(last);
+  sets.bounding = bounding(all());
+  sets.ambient = ambient(sets.permitted & sets.inheritable);  // it is never larger (capabilities(7))
   return sets;
 }
 
@@ -173,12 +179,14 @@ CapabilitySets sets_for(uid_t uid, CapabilitySet granted, CapabilitySet ambient)
 }
 
 void limit_bounding(CapabilitySet keep) {
-  const int last = last_capability();
-  const CapabilitySet surplus = bounding(last) - keep;
-  for (int i = 0; i <= last; ++i)
-    if (surplus.has(i) && ::prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
-      throw Error("prctl", "drop " + joined({i}) + " from the bounding set", errno,
-                  errno == EPERM ? "it takes setpcap" : "");
+  const CapabilitySet surplus = all() - keep;
+  for (int i = 0; i < kBits; ++i) {
+    if (!surplus.has(i) || ::prctl(PR_CAPBSET_DROP, i, 0, 0, 0) == 0) continue;
+    const int code = errno;
+    if (bounding({i}) == CapabilitySet{}) continue;  // what is gone already takes no right
+    throw Error("prctl", "drop " + joined({i}) + " from the bounding set", code,
+                code == EPERM ? "it takes setpcap" : "");
+  }
 }
 
 void apply(const CapabilitySets& sets) {
@@ -198,13 +206,15 @@ void apply(const CapabilitySets& sets) {
   capset(sets, now.permitted);
   set_ambient(sets.ambient);
 
-  CapabilitySets result = current_capabilities();
-  if (!result.bounding.within(sets.bounding))
-    throw Error("capabilities", joined(result.bounding), EPERM, "the bounding set stayed too large");
+  CapabilitySets result;
+  capget(result);
+  result.ambient = ambient(result.permitted & result.inheritable);
   result.bounding = sets.bounding;
   if (result != sets)
     throw Error("capabilities", joined(result.permitted), EPERM,
                 "the kernel didn't take the sets over as asked");
+  if (const CapabilitySet left = bounding(all() - sets.bounding); left != CapabilitySet{})
+    throw Error("capabilities", joined(left), EPERM, "the bounding set stayed too large");
 }
 
 }  // namespace luabox
