@@ -71,6 +71,23 @@ for command in /proc/1/exe /proc/self/fd/0; do
 done
 equal "the binary can't be written through pid 1" refused "$(with 'for n in 1 self; do (echo overwritten > /proc/$n/exe) 2>/dev/null && echo written; done; sleep 0.1; echo refused')"
 equal "the binary is as it was" "$sum" "$(sha256sum < "$LUABOX")"
+# Whichever way luabox enters its read-only view, what it runs from can't be written, not even by root of the host through /proc.
+writable() { # of the processes of luabox that run the container $1: the program and its mappings; and whether one is in its view
+  local process file
+  for process in $(pgrep -f "luabox.* --name $1 " | xargs); do
+    [ "$(readlink "/proc/$process/exe")" = / ] && echo entered
+    for file in "/proc/$process/exe" "/proc/$process"/map_files/*; do
+      [ "$(stat -Lc %d:%i "$file" 2> /dev/null)" = "$(stat -c %d:%i "$LUABOX")" ] && [ -w "$file" ] && echo "$file can be written"
+    done
+  done | sort -u
+}
+for fault in getpid:error=EPERM:when=9999 prctl:error=EPERM:when=1 mmap:error=ENOMEM:when=1 mmap:error=ENOMEM:when=3 open:error=EMFILE:when=2; do
+  name=own-view-$$
+  strace -qq -o /dev/null -e inject="$fault" "$LUABOX" run --name $name box.lua -- /bin/sh -c 'echo > /tmp/up; exec sleep 60' < /dev/null > /dev/null 2>&1 & tracer=$!
+  within 10 eval "\"$LUABOX\" list | grep -q $name.*running"
+  equal "luabox runs from its view, where $fault" entered "$(writable $name)"
+  "$LUABOX" kill $name KILL; wait $tracer
+done
 lacks "an image's interpreter isn't given luabox to hold" "$LUABOX" "$(with 'ls -l /proc/1/exe /proc/*/exe /proc/*/fd 2>&1')"
 
 # ---- its command against its init, and the runtime
