@@ -3,8 +3,10 @@
 #include <linux/close_range.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "engine/error.hpp"
@@ -97,18 +99,23 @@ Fd sealed_text(std::string_view text) {
 std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 std::string read_all(int fd, const std::string& name, size_t limit) {
+  // One byte more than it has: the second read is its end. What the kernel makes has no size.
+  struct stat found;
+  const bool sized = ::fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_size > 0;
   std::string text;
-  char buffer[16384];
+  size_t length = 0;
+  text.resize(sized ? std::min(static_cast<size_t>(found.st_size), limit) + 1 : 4096);
   for (;;) {
-    const ssize_t count = ::read(fd, buffer, sizeof buffer);
+    if (length == text.size()) text.resize(2 * length);
+    const ssize_t count = ::read(fd, text.data() + length, text.size() - length);
     if (count < 0 && errno == EINTR) {
       check_interrupt("read");
       continue;
     }
     if (count < 0) throw Error("read", name);
-    if (count == 0) return text;
-    text.append(buffer, static_cast<size_t>(count));
-    if (text.size() > limit) throw Error("read", name, EFBIG);
+    if (count == 0) return text.resize(length), text;
+    length += static_cast<size_t>(count);
+    if (length > limit) throw Error("read", name, EFBIG);
   }
 }
 

@@ -36,3 +36,16 @@ TEST_CASE("a control file gets its value in one write") {
   CHECK(code_of([&] { write_file(box.path() / "none", "1"); }) == ENOENT);
   CHECK(code_of([&] { read_file("/dev/zero", 1U << 16U); }) == EFBIG);
 }
+
+TEST_CASE("a file is read to its end, whatever size it says, and no further than the limit") {
+  Sandbox box;
+  for (const size_t size : {0U, 1U, 4095U, 4096U, 100000U}) {
+    const std::string text(size, 'x');
+    const auto file = box.file("text" + std::to_string(size), text);
+    CHECK(read_file(file) == text);
+    if (size > 0) CHECK(read_file(file, size) == text);
+    if (size > 0) CHECK(code_of([&] { read_file(file, size - 1); }) == EFBIG);
+  }
+  CHECK(read_file("/proc/self/status").find("\nnonvoluntary_ctxt_switches:") != std::string::npos);
+  CHECK(read_file("/proc/self/smaps").size() > 16384);
+}
