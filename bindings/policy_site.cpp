@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "bindings/gate.hpp"
 #include "bindings/json.hpp"
 #include "bindings/policy_state.hpp"
 #include "bindings/values.hpp"
@@ -12,8 +13,7 @@ namespace {
 
 constexpr double kDeadline = 1.5;  // with what comes before and after it, a refusal within two seconds
 
-Responder start(std::vector<PolicyFile> files) {
-  auto state = std::make_shared<PolicyState>(std::move(files));
+Responder start(const std::shared_ptr<PolicyState>& state) {
   return Responder::start(
       "luabox-policy", [state] { return state->load(); },
       [state](const std::string& question) { return state->answer(question); });
@@ -28,7 +28,8 @@ std::string text_field(lua_State* L, int table, const char* name) {
 
 }  // namespace
 
-Policies::Policies(std::vector<PolicyFile> files) : helper_(start(std::move(files))) {}
+Policies::Policies(std::vector<PolicyFile> files)
+    : state_(std::make_shared<PolicyState>(std::move(files))), helper_(start(state_)) {}
 
 const std::string& Policies::summary() { return helper_.ready(kDeadline); }
 
@@ -66,6 +67,7 @@ void settle(lua_State* L) {
     throw Refusal("", "", "'needs' stands in no policy, and a rule has it: it must be written as a word");
   for (const auto& kind : here.kinds)
     here.asks_in_child |= kind != "run" && kind != "exec" && kind != "update" && kind != "import";
+  if (!here.asks_in_child) gate::rest();
   here.settled = true;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +14,10 @@
 #include "engine/place.hpp"
 #include "engine/policy_files.hpp"
 #include "engine/responder.hpp"
+
+namespace luabox {
+class PolicyState;
+}
 
 namespace luabox::policy {
 
@@ -39,6 +44,7 @@ class Policies {
   void separate() { helper_.separate(); }
 
  private:
+  std::shared_ptr<PolicyState> state_;  ///< empty here: it is filled in the helper
   Responder helper_;
 };
 

@@ -1,6 +1,7 @@
 #include "bindings/policy_state.hpp"
 
 #include <pwd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <lua.hpp>
 #include <map>
 #include <sstream>
@@ -23,22 +25,75 @@ namespace luabox {
 namespace {
 
 constexpr size_t kMemory = 64U << 20U;
+constexpr size_t kShelf = 4U << 20U;       // a thousand rules
 constexpr int kInstructions = 20'000'000;  // a tenth of a second
 constexpr const char* kSpent = "it takes too long";
 
 // ---- memory and instructions
 
+/// What is loaded stays as long as the state does: it is given out from the front of one piece of memory, and
+/// never taken back. That is quicker than malloc, and fewer pages: each costs more than what is done in it.
+class Shelf {
+ public:
+  /// Without memory there is no room, and everything is malloc's.
+  void build(size_t size) {
+    void* memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return;
+    begin_ = next_ = static_cast<char*>(memory);
+    end_ = begin_ + size;
+  }
+  /// What is allocated from here on is not to stay.
+  void close() { end_ = next_; }
+  bool holds(const void* block) const { return block >= begin_ && block < next_; }
+  /// nullptr when there is no room left.
+  void* take(size_t size) {
+    if (rounded(size) > room()) return nullptr;
+    next_ += rounded(size);
+    return next_ - rounded(size);
+  }
+  /// Whether the block of `old_size` could be made one of `size` where it lies.
+  bool resize(void* block, size_t old_size, size_t size) {
+    if (rounded(size) <= rounded(old_size)) return true;
+    const size_t more = rounded(size) - rounded(old_size);
+    if (static_cast<char*>(block) + rounded(old_size) != next_ || more > room()) return false;
+    next_ += more;
+    return true;
+  }
+
+ private:
+  static size_t rounded(size_t size) { return (size + 15) & ~size_t{15}; }
+  size_t room() const { return static_cast<size_t>(end_ - next_); }
+  char *begin_ = nullptr, *next_ = nullptr, *end_ = nullptr;
+};
+
+Shelf shelf;
 size_t used = 0;
 
+void* fresh_block(size_t size) {
+  void* block = shelf.take(size);
+  return block != nullptr ? block : std::malloc(size);
+}
+
+void* moved_block(void* block, size_t old_size, size_t size) {
+  if (block == nullptr) return fresh_block(size);
+  if (!shelf.holds(block)) return std::realloc(block, size);
+  if (shelf.resize(block, old_size, size)) return block;
+  void* fresh = fresh_block(size);
+  if (fresh != nullptr) std::memcpy(fresh, block, old_size);
+  return fresh;
+}
+
 void* allocate(void*, void* block, size_t old_size, size_t size) {
+  if (block == nullptr) old_size = 0;
   if (size == 0) {
-    std::free(block);
+    if (!shelf.holds(block)) std::free(block);
     used -= old_size;
     return nullptr;
   }
   if (size > old_size && used + (size - old_size) > kMemory) return nullptr;
-  void* fresh = std::realloc(block, size);
-  if (fresh != nullptr) used += size - (block != nullptr ? old_size : 0);
+  void* fresh = moved_block(block, old_size, size);
+  if (fresh != nullptr) used += size - old_size;
   return fresh;
 }
 
@@ -366,6 +421,7 @@ std::string PolicyState::load_files(std::string& problem) {
 }
 
 std::string PolicyState::load() {
+  shelf.build(kShelf);
   state_ = lua_newstate(allocate, nullptr);
   if (state_ == nullptr) {
     refusal_ = R"({"allow":false,"error":"no memory for the policies"})";
@@ -377,6 +433,7 @@ std::string PolicyState::load() {
   std::string summary = load_files(problem);
   if (!problem.empty()) refusal_ = summary = refused(state_, problem);
   lua_gc(state_, LUA_GCRESTART, 0);
+  shelf.close();
   return summary;
 }
 
