@@ -303,6 +303,11 @@ void govern(Governor now) {
   hooked = true;
 }
 
+void rest() {
+  governor = nullptr;
+  hooked = pretending || !watchers.empty();
+}
+
 const char* current() { return called_last; }
 
 void describe(lua_State* L, int count, Event& event) {

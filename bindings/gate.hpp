@@ -64,8 +64,11 @@ struct Passing {
 /// replace arguments.
 using Governor = void (*)(lua_State* L, const char* primitive, Passing& passing);
 
-/// Sets the governor; there is no way to take it off again. Inherited by the child of a clone.
+/// Sets the governor. Inherited by the child of a clone.
 void govern(Governor governor);
+
+/// For the governor alone: it has nothing to say about any primitive, and is never called again.
+void rest();
 
 /// The name of the primitive called last, without its module: "attach". A literal.
 const char* current();
