@@ -9,7 +9,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
@@ -74,6 +76,12 @@ void tell_primitive(lua_State* /*L*/, const gate::Event& event) {
                  event.duration_us, event.failure.empty() ? "" : ": " + event.failure);
 }
 
+/// What can't be written to the file: told once, where errors are else told.
+void tell_lost(const std::string& why) {
+  static bool told = false;
+  if (!std::exchange(told, true)) std::fprintf(stderr, "luabox: the log is not whole: %s\n", why.c_str());
+}
+
 void set_up(Setup setup) {
   format = setup.format;
   verbose = setup.verbose;
@@ -83,6 +91,7 @@ void set_up(Setup setup) {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(*setup.file);
     logger() = std::make_shared<spdlog::logger>("luabox", std::move(sink));
     logger()->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    logger()->set_error_handler(tell_lost);
   }
   // The object is closed by the message's own brace: see write_json.
   if (setup.format == Format::json)

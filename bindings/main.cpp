@@ -2,6 +2,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <lua.hpp>
@@ -55,6 +56,9 @@ void forget_callers_variables() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A file that may not grow (RLIMIT_FSIZE) is an error, EFBIG, as a disk that is full. A command gets its
+  // default back.
+  ::signal(SIGXFSZ, SIG_IGN);
   try {
     // What the linker has just made becomes the program that is installed (CMakeLists.txt).
     if (!luabox::heap::is_there() && argc == 3 && std::string_view(argv[1]) == "--prepare-heap")

@@ -76,6 +76,7 @@ add { code = "EROFS", cause = "it lies on a file system that is mounted read-onl
   remedy = "mount a tmpfs or a bind there, or leave out readonly = true" }
 add { code = "ENOSPC", cause = "the file system is full, or a tmpfs has reached its size",
   remedy = "look with df and df -i; give a tmpfs a greater size or more inodes" }
+add { code = "EFBIG", cause = "luabox may write no file of that size", remedy = "look with ulimit -f; raise it: ulimit -f unlimited" }
 add { code = "EDQUOT", cause = "a quota is used up", remedy = "look with quota, or `cat /proc/key-users` where it is about keys" }
 add { code = "EMFILE", cause = "luabox has as many descriptors open as its limit allows", remedy = "raise it: ulimit -n" }
 add { code = "ENFILE", cause = "the host has as many files open as it can", remedy = "raise the sysctl fs.file-max" }
