@@ -72,7 +72,7 @@ void raise_interrupt(lua_State* L, lua_Debug* at) {
   lua_getinfo(L, "Sl", at);
   if (again && std::strncmp(at->source, "@luabox:", 8) == 0) return;
   if (!again && interrupt_was_thrown()) return;
-  lua::push_error(L, Error("interrupted", "", EINTR));
+  lua::push_error(L, Error("interrupted", std::string("SIG") + ::sigabbrev_np(interrupted()), EINTR));
   lua_pushliteral(L, "interrupted");
   lua_setfield(L, -2, "message");
   lua_error(L);

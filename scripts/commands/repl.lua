@@ -9,7 +9,6 @@ local values = require "luabox.values"
 local repl = { summary = "A prompt to try everything at.", words = { "scripts", "files" } }
 
 local FAILED = 1
-local INTERRUPTED = { INT = 130, TERM = 143, HUP = 129 }
 local MOST_HISTORY = 1000
 
 local DESCRIPTION = [[
@@ -178,7 +177,7 @@ local function run_text(text, source, scope)
     texts[source] = text
     prompt_errors.tell(problem, texts, signal)
   end
-  return signal and INTERRUPTED[signal] or ok and 0 or FAILED
+  return signal and errors.SIGNALLED[signal] or ok and 0 or FAILED
 end
 
 -- ---- at a terminal
@@ -275,7 +274,7 @@ local function converse(prompt, scope)
       if not ok then
         prompt_errors.tell(problem, texts, signal)
       end
-      if signal and signal ~= "INT" then return INTERRUPTED[signal] end
+      if signal and signal ~= "INT" then return errors.SIGNALLED[signal] end
     end
   end
 end

@@ -110,17 +110,15 @@ local function containers_of(result, script)
   errors.raise_at(script, "the script returned %s; expected a container, a list of containers, or nothing", type(result))
 end
 
-local SIGNALLED = { INT = 130, TERM = 143, HUP = 129, QUIT = 131 }
-
 --- A signal waits for the command that it is for. One that means to end it ends a start that goes on and on.
 local function start_all(containers, signals)
   for _, each in ipairs(containers) do
     each.config.terminal = #containers == 1 and each.config.terminal or (#containers > 1 and false or nil)
     local ok, problem = errors.try(each.start, each)
-    local signal = not ok and problem.code == "EINTR" and problem.path and problem.path:match "^SIG(%u+)$"
+    local signal = not ok and errors.signal_of(problem)
     if signal then
       signals:pending()
-      problem.message, problem.status = "interrupted by SIG" .. signal .. " while it was being started", SIGNALLED[signal]
+      problem.message, problem.status = "interrupted by SIG" .. signal .. " while it was being started", errors.SIGNALLED[signal]
     end
     if not ok then error(problem, 0) end
   end
@@ -175,7 +173,7 @@ local function run_script(chunk, arguments)
   local signal = interrupts:clear()
   interrupts:release()
   if ok then return result end
-  if signal and result.code == "EINTR" then result.message, result.status = "interrupted by SIG" .. signal, SIGNALLED[signal] end
+  if signal and result.code == "EINTR" then result.message, result.status = "interrupted by SIG" .. signal, errors.SIGNALLED[signal] end
   error(result, 0)
 end
 

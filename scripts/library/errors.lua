@@ -107,6 +107,12 @@ function errors.try(f, ...)
   end)
 end
 
+--- What a signal that ends luabox makes of its exit status, as a shell has it.
+errors.SIGNALLED = { HUP = 129, INT = 130, QUIT = 131, TERM = 143 }
+
+--- The signal that ended what ran, "TERM"; nil where the error is no signal's.
+function errors.signal_of(problem) return problem.code == "EINTR" and problem.path and problem.path:match "^SIG(%u+)$" or nil end
+
 --- " (did you mean 'x'?)" for the nearest of the list `known`, which may be a set beside, to `name`, or "".
 function errors.suggestion(name, known)
   local list = {}

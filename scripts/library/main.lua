@@ -126,6 +126,8 @@ return setmetatable(main, {
       status = main.command(ALIASES[name] or name).run(arguments) or 0
     end)
     if not ok then
+      local signal = not problem.status and errors.signal_of(problem)
+      if signal then problem.message, problem.status = "interrupted by SIG" .. signal, errors.SIGNALLED[signal] end
       tell(problem, whole)
       status = problem.status or (problem.op == "exec" and EXEC_STATUS[problem.code]) or 125
     end
