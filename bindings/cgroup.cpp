@@ -136,6 +136,7 @@ const lua::Entry lua::Class<Cgroup>::methods[] = {
     {"processes", fn<&Cgroup::processes>, reads},  // g:processes() -> list of pids
     {"freeze", fn<&Cgroup::freeze>},               // g:freeze()
     {"thaw", fn<&Cgroup::thaw>},                   // g:thaw()
+    {"frozen", fn<&Cgroup::frozen>, reads},        // g:frozen() -> whether what is born in it stands still
     {"kill", fn<&Cgroup::kill>},                   // g:kill(); nothing may enter it afterwards
     {"remove", fn<&Cgroup::remove>},               // g:remove()
     {"keep", fn<&Cgroup::keep>, false},            // g:keep(): it outlives the object

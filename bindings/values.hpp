@@ -81,7 +81,7 @@ template <>
 struct Class<Cgroup> {
   static constexpr auto name = "cgroup";
   static constexpr bool undoes = true;
-  static const Entry methods[16];
+  static const Entry methods[17];
 };
 /// A system call filter: see bindings/security.cpp.
 template <>

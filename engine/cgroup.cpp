@@ -163,6 +163,11 @@ void check_in_force(const std::string& path, const CgroupStep& step) {
               "the kernel took " + step.value + " but holds " + held.substr(0, held.find('\n')));
 }
 
+bool freezes(const CgroupStep& step) {
+  return (step.file == "freezer.state" && step.value == "FROZEN") ||
+         (step.file == "cgroup.freeze" && step.value == "1");
+}
+
 void attach_devices(const std::string& directory, const std::string& text) {
   std::istringstream lines(text);
   std::vector<std::string> rules;
@@ -322,6 +327,10 @@ void Cgroup::write(const CgroupValues& values) {
 void Cgroup::apply(const std::vector<CgroupStep>& steps) {
   std::vector<CgroupStep> left(steps);
   for (size_t i = 0; i < left.size(); ++i) {
+    if (freezes(left[i])) {
+      freeze();
+      continue;
+    }
     const auto sum =
         std::find_if(left.begin() + static_cast<std::ptrdiff_t>(i), left.end(),
                      [](const CgroupStep& step) { return step.file == "memory.memsw.limit_in_bytes"; });
@@ -436,6 +445,17 @@ void Cgroup::thaw() {
   const Part& part = freezer();
   const bool v2 = part.hierarchy->version == 2;
   write_file(part.path + (v2 ? "/cgroup.freeze" : "/freezer.state"), v2 ? "0" : "THAWED");
+}
+
+bool Cgroup::frozen() const {
+  whole();
+  const auto* freezer = host_->find("freezer");
+  return std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+    if (part.hierarchy->version == 2)
+      return read_file(part.path + "/cgroup.freeze").starts_with('1') ||
+             field(read_file(part.path + "/cgroup.events"), "frozen") == 1U;
+    return part.hierarchy == freezer && !has_word(read_file(part.path + "/freezer.state"), "THAWED");
+  });
 }
 
 void Cgroup::kill() {

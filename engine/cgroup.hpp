@@ -92,8 +92,9 @@ class Cgroup {
   ~Cgroup();
 
   /// Checks all of `values`, then makes what directories they need, then writes them in order. A limit in
-  /// bytes is read back and must be in force. A failure in the kernel leaves what was written before it.
-  /// Throws EBUSY for a hierarchy in which the cgroups below have no part: nothing would hold for them.
+  /// bytes is read back and must be in force, and what is frozen stands still. A failure in the kernel leaves
+  /// what was written before it. Throws EBUSY for a hierarchy in which the cgroups below have no part:
+  /// nothing would hold for them.
   void write(const CgroupValues& values);
   /// What write(values) would do.
   std::vector<CgroupWrite> plan(const CgroupValues& values) const;
@@ -116,6 +117,9 @@ class Cgroup {
   /// Stops every process until thaw(). Throws ETIMEDOUT, and thaws, when they don't stop within ten seconds.
   void freeze();
   void thaw();
+  /// Whether what is born in it stands still: it, or one above it, is frozen or is being frozen. On v1
+  /// SIGKILL waits for the thaw, too.
+  bool frozen() const;
 
   /// SIGKILLs every process and waits until none is left; ETIMEDOUT after ten seconds. Processes that fork
   /// meanwhile don't escape.

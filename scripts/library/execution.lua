@@ -147,15 +147,10 @@ local function prepare(container, options, where)
   return this
 end
 
---- What is born in a frozen cgroup stands still before it can tell of itself; so it does in one that is being frozen (FREEZING).
-local function refuse_frozen(this, cgroup)
-  local ok, state = errors.try(cgroup.read, cgroup, "freezer.state")
-  if ok and state ~= "THAWED" then errors.raise_at(this.where, "the container '%s' is frozen: nothing can join it", this.container.name) end
-end
-
 local function bring_up(this)
   local cgroup = this.container:cgroup()
-  if cgroup then refuse_frozen(this, cgroup) end
+  -- What is born there stands still before it can tell of itself.
+  if cgroup and cgroup:frozen() then errors.raise_at(this.where, "the container '%s' is frozen: nothing can join it", this.container.name) end
   this.child = sys.clone({ cgroup = cgroup, released = true }, function(parent) inside(this, parent) end)
   if this.writer then this.writer:close() end
   this.writer = nil
@@ -163,6 +158,17 @@ local function bring_up(this)
   if this.detach then this.child:detach() end
   local message, master = this.child:message()
   if message == "terminal" then this.master = master end
+end
+
+--- What could not be started ends. Where its cgroup was frozen meanwhile it does so when that is thawed, and nobody waits for it.
+local function abandon(this)
+  if not this.child then return end
+  this.child:kill "KILL"
+  local ok, frozen = errors.try(function()
+    local cgroup = this.container:cgroup()
+    return cgroup and cgroup:frozen()
+  end)
+  if ok and frozen then this.child:detach() end
 end
 
 --- Starts a process in `container`, a luabox.RunningContainer. `options`: the command as a list; env, cwd, user, terminal; stdin = "text";
@@ -183,6 +189,7 @@ function execution.start(container, options)
   local this = prepare(container, checked, where)
   local ok, problem = errors.try(bring_up, this)
   if ok then return this end
+  abandon(this)
   if not container:alive() then errors.raise_at(where, "the container '%s' has ended", container.name) end
   error(problem, 0)
 end

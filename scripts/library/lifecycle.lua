@@ -159,10 +159,14 @@ local function explain(this, problem)
   return problem
 end
 
+local function thaw(cgroup)
+  if cgroup:frozen() then cgroup:thaw() end
+end
+
 --- Sends `signal` to a container's first process; returns whether it was there. Version 1 of cgroups holds SIGKILL back from what is frozen.
 function lifecycle.signal(process, cgroup, signal)
   local there = process:kill(signal)
-  if cgroup and (signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL") then errors.try(cgroup.thaw, cgroup) end
+  if cgroup and (signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL") then errors.try(thaw, cgroup) end
   return there
 end
 

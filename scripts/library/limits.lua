@@ -95,14 +95,18 @@ function limits.step.resources(this)
   return { this.cgroup_resource }
 end
 
-local FROZEN = { frozen = true, ["true"] = true, ["1"] = true }
-
 --- A process that is frozen before its exec could never be told from one that is being started, and SIGKILL would wait for the thaw.
+--- What the script asks for is told without a cgroup, as a plan has none.
 local function refuse_frozen(this)
   for _, key in ipairs { "freezer", "freezer.state", "cgroup.freeze" } do
-    if FROZEN[tostring(this.cgroup_keys[key]):lower()] then
+    local value = this.cgroup_keys[key]
+    local write = value ~= nil and sys.cgroup.plan({ [key] = value }, { name = this.cgroup_name })[1]
+    if write and (write.value == "FROZEN" or write.value == "1") then
       errors.raise("cgroup.%s: nothing starts in a frozen cgroup; freeze it when it runs, by c:update or luabox update", key)
     end
+  end
+  if this.group:frozen() == true then
+    errors.raise("the cgroup %s is frozen: nothing starts in it until it is thawed", options_of(this).parent)
   end
 end
 

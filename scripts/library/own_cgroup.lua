@@ -17,7 +17,8 @@ local function names_of_keys()
 end
 
 -- What writes nothing: under a site's policies there is no more, and what is written is for the rules to say.
-local GOVERNED = { "hierarchies", "read", "plan", "paths", "exists", "processes", "oom_event", "oom_kills", "stats", "freeze", "thaw", "kill" }
+local GOVERNED = { "hierarchies", "read", "plan", "paths", "exists", "processes", "oom_event", "oom_kills", "stats", "freeze", "thaw", "frozen",
+  "kill" }
 
 local function methods_of(group)
   local methods = {}

@@ -764,9 +764,14 @@ function Cgroup:hierarchies() end
 ---@return boolean
 function Cgroup:exists() end
 
+---Waits until all in it stand still.
 function Cgroup:freeze() end
 
 function Cgroup:thaw() end
+
+---Whether what is born in it stands still: it, or one above it, is frozen or is being frozen.
+---@return boolean
+function Cgroup:frozen() end
 
 ---Waits until none is left.
 function Cgroup:kill() end

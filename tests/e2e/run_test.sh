@@ -133,6 +133,17 @@ succeeds "--log-format json is JSON" python3 -c 'import json,sys; [json.loads(li
 holds "help has every command" "image" "$("$LUABOX" help)"
 holds "help run has its options" "--log-format" "$("$LUABOX" help run)"
 
+# A limit of the size of files is an error, no end without a word; the command has the signal's default, and the limit, again.
+script "name = '$mark'" "command = { 'sh', '-c', 'grep SigIgn /proc/self/status; ulimit -f' }"
+output=$( (ulimit -f 0; LUABOX_HINTS=1 run box.lua 2>&1; echo "status $?") < /dev/null | cat)
+holds "ulimit -f 0: what can't be written is told" "luabox: box.lua:1: write $LUABOX_STATE/$mark: File too large" "$output"
+holds "and why" "look with ulimit -f" "$output"
+holds "and ends as any failure of luabox's" "status 125" "$output"
+equal "and leaves nothing" "" "$(leftovers)"
+output=$( (ulimit -f 0; run --log-file lost box.lua 2>&1; echo "status $?") < /dev/null | cat)
+equal "a log that can't be written is told" "luabox: the log is not whole: Failed flush to file lost: File too large status 125" "$(xargs <<< "$output")"
+equal "a command has the limit, and the signal at its default" "SigIgn: 0000000000000000 40" "$( (ulimit -f 20; run box.lua) < /dev/null | xargs)"
+
 # Killed at each of the five names that it makes in the folder: what it made is noted before, and taken away; what another put there is not.
 script "name = '$mark'" "mounts = { tmpfs '/deep/in/here', bind { '$work/random', '/one/file' } }" "default_mounts = false" "command = { 'true' }" "etc = false"
 for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
@@ -178,6 +189,17 @@ script "name = '$mark'" "command = { 'sh', '-c', 'echo started; sleep 1; exit 6'
 within 5 grep -q started out; kill -HUP $driver; wait $driver
 equal "under nohup a hangup is nobody's" 6 $?
 
+# A supervisor may hold back signals, as luabox itself does while it starts what they are for.
+script "name = '$mark'" "command = { 'sleep', '100' }"
+"$LUABOX" run box.lua < /dev/null & driver=$!
+running() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 5 running
+python3 -c 'import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.execvp(sys.argv[1], sys.argv[1:])' \
+  strace -f -qq -o /dev/null -e trace=setns -e inject=setns:delay_enter=3000000 "$LUABOX" exec "$mark" true < /dev/null > out 2>&1 & strace=$!
+within 5 pgrep -P $strace luabox > /dev/null; sleep 0.5; pkill -TERM -P $strace; wait $strace
+equal "an exec that is being started ends of TERM, held back or not" "143 luabox: interrupted by SIGTERM" "$? $(grep -v ^strace: out)"
+"$LUABOX" kill "$mark" KILL; wait $driver
+equal "and leaves nothing" "" "$(leftovers)"
+
 # ---- frozen: version 1 of cgroups holds back even SIGKILL
 if [ "$(id -u)" = 0 ]; then
   refuse "a start in a frozen cgroup" "bad.lua:2: cgroup.freezer: nothing starts in a frozen cgroup" $'return container { '"$R"$', cgroup = {\n  freezer = true } }'
@@ -189,11 +211,47 @@ if [ "$(id -u)" = 0 ]; then
   holds "it is stopped" $'\n137' "$output"
   holds "and destroyed" "destroyed" "$output"
   "$LUABOX" run box.lua < /dev/null & driver=$!
-  running() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 5 running
+  within 5 running
   "$LUABOX" update "$mark" freezer=true; "$LUABOX" kill "$mark" KILL
   gone() { ! kill -0 $driver 2> /dev/null; }; within 5 gone; kill -9 $driver 2> /dev/null; wait $driver
   equal "luabox kill ends a frozen one" 137 $?
   equal "and leaves nothing of it" "" "$(leftovers)"
+
+  cat > below.lua << EOF
+local above = require("luabox.sys").cgroup.create("$mark-above", { controllers = { "freezer" } })
+above:freeze()
+local c = container { name = "$mark", rootfs = "$work/rootfs", command = { "true" },
+  cgroup_parent = "$mark-above" }
+print(pcall(c.start, c))
+above:thaw()
+print(c:run())
+above:remove()
+EOF
+  equal "what is to be below a frozen cgroup is refused, until that is thawed" $'false\tbelow.lua:4: the cgroup luabox/'"$mark"$'-above is frozen: nothing starts in it until it is thawed\n0\tnil' \
+    "$(timeout -s KILL 20 "$LUABOX" run below.lua 2>&1 < /dev/null)"
+  equal "and leaves nothing" "" "$(leftovers)"
+
+  # A child that is born while its cgroup is being frozen makes no step, and hears nothing: the clone is held up until it is.
+  slowly() { exec strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:delay_enter=1000000 "$LUABOX" "$@"; }
+  frozen_born() { # COMMAND WORD...: status and output of one that is ended by SIGTERM while its child stands still
+    slowly "$@" < /dev/null > out 2>&1 & local strace=$!
+    within 5 made && sleep 0.2 && "$LUABOX" -e "require('luabox.sys').cgroup.open({ '$cgroup' }):freeze()"
+    sleep 1.5; pkill -TERM -P $strace
+    ended() { ! pgrep -P $strace > /dev/null; }; within 5 ended || echo "still there"
+    "$LUABOX" -e "require('luabox.sys').cgroup.open({ '$cgroup' }):thaw()" 2> /dev/null
+    wait $strace; echo "$? $(cat out)"
+  }
+  made() { cgroup=$(find /sys/fs/cgroup -path "*/luabox/$mark/*" \( -name freezer.state -o -name cgroup.freeze \) -printf '%h\n' | head -1); [ -n "$cgroup" ]; }
+  equal "a start whose child is born frozen ends of TERM" "143 luabox: box.lua:1: interrupted by SIGTERM while it was being started" "$(frozen_born run box.lua)"
+  equal "and leaves nothing" "" "$(leftovers)"
+  "$LUABOX" run box.lua < /dev/null & driver=$!
+  within 5 running
+  equal "an exec whose child is born frozen does" "143 " "$(frozen_born exec "$mark" sleep 77)"
+  equal "one at a prompt too" "143 -e:1: interrupted" "$(frozen_born -e "running '$mark':exec { 'sleep', '77' }" | head -1)"
+  alone_again() { made && [ "$(wc -l < "$cgroup/cgroup.procs")" = 2 ]; }
+  succeeds "and their children are gone once it is thawed: it has its init and its command" within 3 alone_again
+  "$LUABOX" kill "$mark" KILL; wait $driver
+  equal "and leaves nothing" "" "$(leftovers)"
 fi
 
 # ---- /dev/null is the container's own

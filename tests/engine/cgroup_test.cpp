@@ -255,6 +255,48 @@ TEST_CASE("a frozen process makes no step until it is thawed") {
   CHECK(WTERMSIG(status_of(child)) == SIGKILL);
 }
 
+TEST_CASE("whatever freezes a cgroup, all in it stand still when the write returns") {
+  NEEDS_CGROUPS;
+  const Parent parent;
+  Cgroup cgroup = Cgroup::create("demo", parent.with({"freezer"}));
+  const auto state = shared();
+  std::vector<pid_t> children;
+  for (int i = 0; i < 30; ++i)
+    children.push_back(inside(cgroup, [&] {
+      for (;;) ++state->count;
+      return 0;
+    }));
+  while (state->count == 0) pause_ms(1);
+  for (int round = 0; round < 5; ++round) {
+    cgroup.write({{"freezer", true}});
+    CHECK(cgroup.read("freezer") == "frozen");
+    const long frozen = state->count;
+    pause_ms(20);
+    CHECK(state->count == frozen);
+    cgroup.write({{"freezer", false}});
+  }
+  cgroup.kill();
+  for (const pid_t child : children) CHECK(WTERMSIG(status_of(child)) == SIGKILL);
+}
+
+TEST_CASE("a cgroup is frozen with the one above it") {
+  NEEDS_CGROUPS;
+  const Parent parent;
+  Cgroup above = Cgroup::create("above", parent.with({"freezer"}));
+  Cgroup below = Cgroup::create("above/below", parent.with({}));
+  CHECK_FALSE(below.frozen());
+  above.freeze();
+  CHECK(below.frozen());
+  Cgroup later = Cgroup::create("above/later", parent.with({}));
+  CHECK(later.frozen());
+  above.thaw();
+  CHECK_FALSE(below.frozen());
+  CHECK_FALSE(later.frozen());
+  below.freeze();
+  CHECK(below.frozen());
+  CHECK_FALSE(above.frozen());
+}
+
 TEST_CASE("killing empties a cgroup that holds a fork bomb") {
   NEEDS_CGROUPS;
   const Parent parent;
