@@ -21,6 +21,8 @@ local function subnet(family, longest)
     if not ok or parts.family ~= family or parts.network ~= value or parts.length > longest then
       return nil, ("a network such as \"%s\", no longer than /%d"):format(example, longest)
     end
+    local reason = network.unfit(("%s/%d"):format(sys.net.host(value, 1), parts.length))
+    if reason then return nil, ("a network such as \"%s\" (its first address is %s)"):format(example, reason) end
     return value
   end
 end
@@ -49,8 +51,9 @@ function bridge.new(options, ...)
     if not alias:match "^%w[%w.-]*$" then errors.raise_at(where, "bridge.aliases: '%s' is no host name", alias) end
   end
   if made.subnet6 and not made.subnet then errors.raise_at(where, "bridge: subnet6 goes with a subnet") end
-  if made.subnet and made.address and not sys.net.contains(made.subnet, made.address) then
-    errors.raise_at(schema.line_of_key(where, "address"), "bridge: %s is not in %s", made.address, made.subnet)
+  if made.subnet and made.address then
+    local number, problem = bridges.number_of(made.address, made.subnet)
+    if not number then errors.raise_at(schema.line_of_key(where, "address"), "bridge: %s", problem) end
   end
   made.kind, made.bridge, made.where = "bridge", options[1], where
   made.name = made.interface or "eth0"

@@ -176,21 +176,28 @@ local function number_of(address)
   return number
 end
 
+--- The last number that a container can have in `subnet`: then comes the broadcast address.
+local function last_of(subnet) return 2 ^ (32 - sys.net.prefix(subnet).length) - 2 end
+
+--- The number of a container's `address` in `subnet`; nil and why not where it can have none.
+function bridges.number_of(address, subnet)
+  local number = number_of(address) - number_of((sys.net.prefix(subnet).network:match "^[^/]+"))
+  if number >= FIRST and number <= last_of(subnet) then return number end
+  return nil, ("%s is no address for a container in %s; expected %s to %s"):format(address, subnet, (host_of(subnet, FIRST)),
+    (host_of(subnet, last_of(subnet))))
+end
+
 --- The number of its address in the subnet: the one asked for, or the lowest that is free; nil and why not where others have it.
 local function allocate(wish, settings, members)
   local taken = {}
   for name, member in pairs(members) do taken[member.address] = name end
-  local parts = sys.net.prefix(settings.subnet)
-  local last = 2 ^ (32 - parts.length) - 2  -- then comes the broadcast address
   if wish.address then
-    local number = number_of(wish.address) - number_of((parts.network:match "^[^/]+"))
-    if not sys.net.contains(settings.subnet, wish.address) or number < FIRST or number > last then
-      errors.raise("%s is no address for a container in %s; expected %s to %s", wish.address, settings.subnet,
-        (host_of(settings.subnet, FIRST)), (host_of(settings.subnet, last)))
-    end
+    local number, problem = bridges.number_of(wish.address, settings.subnet)
+    if not number then errors.raise("%s", problem) end
     if taken[wish.address] then return nil, ("the address %s is in use by the container %s"):format(wish.address, taken[wish.address]) end
     return number
   end
+  local last = last_of(settings.subnet)
   for number = FIRST, last do
     if not taken[host_of(settings.subnet, number)] then return number end
   end

@@ -105,12 +105,28 @@ function network.check_bandwidth(this)
   end
 end
 
+--- Why `value`, an address with its prefix length, can't be one interface's own; nil where it can. A /31 (RFC 3021), a /32 and IPv6 have no
+--- address for all; that of an IPv6 network is its routers' (RFC 4291, 2.6.1), which the host's end is.
+function network.unfit(value)
+  local parts = sys.net.prefix(value)
+  local first = tonumber(parts.address:match "^(%d+)%.")
+  if parts.address == "0.0.0.0" or parts.address == "::" then return "none" end
+  if first == 127 or parts.address == "::1" then return "a loopback address" end
+  if first and first >= 224 and first < 240 or parts.address:match "^ff%x%x:" then return "a group's (multicast)" end
+  if parts.address == "255.255.255.255" then return "everybody's (broadcast)" end
+  if parts.family == "ip6" or parts.length > 30 then return nil end
+  if parts.address == parts.network:match "^[^/]+" then return "its network's, not a host's" end
+  if parts.address == sys.net.host(value, 2 ^ (32 - parts.length) - 1) then return "the broadcast address of its network" end
+end
+
 local function prefix(value)
   if type(value) ~= "string" then return nil, "an address with a prefix length such as \"172.16.99.1/24\"" end
   local ok, problem = pcall(sys.net.prefix, value)
   if not ok then
     return nil, ("an address with a prefix length such as \"172.16.99.1/24\" (%s)"):format((problem.message:gsub("^prefix: argument 1: ", "")))
   end
+  local reason = network.unfit(value)
+  if reason then return nil, ("an address of one interface (this is %s)"):format(reason) end
   return value
 end
 

@@ -158,8 +158,8 @@ refuse() { # NAME WANTED FIELDS
   holds "$1" "bad.lua:4: $2" "$output"
   within 3 none_left || failed "$1: leaves nothing" "$(interfaces)"
 }
-refuse "refused: an address of the host" "10.9.3.1 is no address for a container in 10.9.3.0/24; expected 10.9.3.2 to 10.9.3.254" "$N, address = '10.9.3.1'"
-refuse "refused: an address of another subnet" "bridge: 10.8.0.5 is not in 10.9.3.0/24" "$N, address = '10.8.0.5'"
+refuse "refused: an address of the host" "bridge: 10.9.3.1 is no address for a container in 10.9.3.0/24; expected 10.9.3.2 to 10.9.3.254" "$N, address = '10.9.3.1'"
+refuse "refused: an address of another subnet" "bridge: 10.8.0.5 is no address for a container in 10.9.3.0/24; expected 10.9.3.2 to 10.9.3.254" "$N, address = '10.8.0.5'"
 refuse "refused: a subnet with host bits" "bridge.subnet: expected a network such as" "subnet = '10.9.3.1/24'"
 refuse "refused: a subnet that the host has" "the subnet 10.77.0.0/16 is in use on this host, by 10.77.0.1/24 of the interface up0" "subnet = '10.77.0.0/16'"
 refuse "refused: no subnet for a new bridge" "there is no bridge 'web' yet" "nat = true"
