@@ -50,9 +50,10 @@ socklen_t fill(sockaddr_storage& storage, const HostPort& port) {
 bool free_for(int result, const HostPort& port) {
   if (result == 0) return true;
   if (errno == EADDRINUSE) return false;
-  const bool denied = errno == EACCES;
-  throw Error("hold port", text_of(port), errno,
-              denied ? "an ordinary user has the ports from net.ipv4.ip_unprivileged_port_start on" : "");
+  const char* hint = "";
+  if (errno == EACCES) hint = "an ordinary user has the ports from net.ipv4.ip_unprivileged_port_start on";
+  if (errno == EADDRNOTAVAIL) hint = "no interface of this host has that address";
+  throw Error("hold port", text_of(port), errno, hint);
 }
 
 // ---- whose it is
@@ -152,7 +153,6 @@ std::optional<HeldPort> HeldPort::hold(const HostPort& port) {
       ::socket(address_family(port.address.family()), (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
   if (!socket) throw Error("hold port", text_of(port));
   if (six) set(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1, port);
-  set(socket, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_FREEBIND : IP_FREEBIND, 1, port);
   // For what lingers. Two that only bound a port may share it then: listen() decides.
   if (tcp) set(socket, SOL_SOCKET, SO_REUSEADDR, 1, port);
   sockaddr_storage storage{};

@@ -26,8 +26,8 @@ struct HostPort {
 class HeldPort {
  public:
   /// Nothing when the port, at one of these addresses, is somebody's: a program listens there, or holds it.
-  /// Closed connections that linger (TIME_WAIT) are no obstacle, and the address needn't be this host's yet.
-  /// EACCES: the port is for the privileged.
+  /// Closed connections that linger (TIME_WAIT) are no obstacle. EACCES: the port is for the privileged;
+  /// EADDRNOTAVAIL: the address is not this host's.
   static std::optional<HeldPort> hold(const HostPort& port);
   void release() && { socket_.close(); }
 

@@ -235,6 +235,8 @@ add { message = "the port .* is in use on this host", cause = "a program of the 
   remedy = "ss -tulpn shows who has which port; publish another one, or end the program" }
 add { message = "the port .* is published by the container", cause = "another container that runs has this port of the host's",
   remedy = "luabox list shows it; publish another port, or on another address: \"10.0.0.5:8080:80\"" }
+add { op = "hold port", code = "EADDRNOTAVAIL", cause = "a port is published on an address of this host, and no interface has that one",
+  remedy = "look with ip address; \"8080:80\" publishes on all that there are" }
 add { op = "hold port", code = "EACCES", cause = "the ports below the sysctl net.ipv4.ip_unprivileged_port_start are root's",
   remedy = "publish one from 1024 on, such as \"8080:80\", or lower the sysctl" }
 add { message = "is already in use by a container", cause = "a container of this name runs",

@@ -288,7 +288,7 @@ function network.hold_ports(this, addresses)
   if not this.ports then return end
   local ports, net = require "luabox.ports", this.config.network
   this.forwards = network.at_its_line(this, ports.forwards, net.publish, addresses, net.kind)
-  ports.hold(this.ports, this.forwards, this.name, net.where)
+  network.at_its_line(this, ports.hold, this.ports, this.forwards, this.name, net.where)
 end
 
 function network.on_loopback(net) return net.publish and require("luabox.ports").on_loopback(net.publish) or false end

@@ -89,6 +89,15 @@ stops $running
 box two "veth { $V4 }" 8080:80 127.0.0.1:8080:81
 holds "one that leads to two is refused" "two.lua:4: veth.publish: 127.0.0.1:8080/tcp leads to port 81 and, as 8080/tcp, to port 80" "$(run two.lua)"
 
+# ---- an address that the host doesn't have
+for protocol in tcp udp; do
+  box foreign "veth { $V6 }" "203.0.113.1:8080:80/$protocol"
+  equal "an address of another host is refused ($protocol)" "foreign.lua:4: hold port 203.0.113.1:8080/$protocol: Cannot assign requested address (no interface of this host has that address)" \
+    "$(run foreign.lua | sed 's/^luabox: //')"
+done
+box foreign "bridge { $BR }" "[2001:db8::1]:8080:80"
+holds "IPv6 and a bridge likewise" "foreign.lua:4: hold port [2001:db8::1]:8080/tcp: Cannot assign requested address" "$(run foreign.lua)"
+
 # ---- what is nobody's
 cat > linger.py <<'P'
 import socket

@@ -38,17 +38,19 @@ TEST_CASE("a port that is held is nobody else's, at any address that it has in c
     link::configure({});
     auto held = HeldPort::hold(tcp("0.0.0.0"));
     expect(held.has_value(), "it is free");
-    expect(!is_free(tcp("0.0.0.0")) && !is_free(tcp("127.0.0.1")) && !is_free(tcp("203.0.113.1")), "taken");
+    expect(!is_free(tcp("0.0.0.0")) && !is_free(tcp("127.0.0.1")) && !is_free(tcp("127.0.0.2")), "taken");
     expect(is_free(udp("0.0.0.0")) && is_free(tcp("::")), "another protocol and another family are not");
     expect(!program(SOCK_STREAM, true), "nor can a program have it");
     std::move(*held).release();
     expect(is_free(tcp("127.0.0.1")), "free again");
 
     held = HeldPort::hold(udp("127.0.0.1"));
-    expect(held.has_value() && !is_free(udp("0.0.0.0")) && is_free(udp("203.0.113.1")), "UDP, one address");
+    expect(held.has_value() && !is_free(udp("0.0.0.0")) && is_free(udp("127.0.0.2")), "UDP, one address");
     expect(!program(SOCK_DGRAM, false), "nor can a program share it");
     held.reset();
     expect(code_of([] { HeldPort::hold({Transport::tcp, 0, {}}); }) == EINVAL, "no port");
+    for (const char* address : {"203.0.113.1", "2001:db8::1"})
+      expect(code_of([&] { HeldPort::hold(tcp(address)); }) == EADDRNOTAVAIL, "not this host's");
   });
 }
 

@@ -448,6 +448,7 @@ case("another container that runs has this port", function()
   end)
   return said
 end)
+case("no interface has that one", function() return start { network = publishing "203.0.113.1:8125:80" } end)
 case("ip_unprivileged_port_start are root's", function()
   return as_nobody(function() sys.net.hold_port { protocol = "tcp", port = 80, address = "0.0.0.0" } end)
 end)
