@@ -173,11 +173,11 @@ void start_session(const ExecOptions& options) {
                       file = (folder.empty() ? "." : folder) + "/" + name;
     start = end + 1;
     ::execve(file.c_str(), arguments.data(), environment.data());
-    if (errno == EACCES && denied.empty() && ::access(file.c_str(), F_OK) == 0) code = EACCES, denied = file;
-    if (errno == ENOENT && ::access(file.c_str(), F_OK) == 0)
-      throw Error("exec", file, ENOENT, diagnosis(file, ENOENT));
-    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
-      throw Error("exec", file, errno, diagnosis(file, errno));
+    const int why = errno;
+    const bool there = ::access(file.c_str(), F_OK) == 0;
+    if (why == EACCES && denied.empty() && there) code = EACCES, denied = file;
+    if ((why == ENOENT && there) || (why != ENOENT && why != ENOTDIR && why != EACCES))
+      throw Error("exec", file, why, diagnosis(file, why));
   }
   if (code == EACCES) throw Error("exec", denied, EACCES, diagnosis(denied, EACCES));
   throw Error("exec", name, ENOENT, "not found in PATH " + path);
