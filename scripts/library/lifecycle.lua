@@ -122,7 +122,6 @@ local function bring_up(this)
   errors.site.where, errors.site.key = this.where, nil
   prepare_network(this)
   this.record = state.create(this.name, this.where)
-  state.collect_some()
   alive[this.name], this.began = this, os.time()
   this.record.facts = this.facts
   this.record:add(resources_of(this))
@@ -138,7 +137,8 @@ local function bring_up(this)
     this.process:go()
   end
   this.described = description(this)
-  this.record:describe(this.described)  -- beside the child, which has its own work
+  this.record:describe(this.described)  -- this and the next beside the child, which has its own work
+  state.collect_some()
   errors.site.key = "command"
   this.process:settle()
   this.record:publish()

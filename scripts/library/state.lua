@@ -296,12 +296,14 @@ end
 
 local SEEN, TRIED = 64, 2
 
---- What a start does for its host: of the first 64 names two are tried, whatever number of containers there is.
+--- What a start does for its host: of the first 64 names two are tried, whatever number of containers there is. Which two the clock says:
+--- math.random says the same in each process.
 function state.collect_some()
   local folder = state.folder()
   local names = sys.file.list(folder, { limit = SEEN })
-  for _ = 1, math.min(TRIED, #names - 2) do
-    local name = names[math.random(#names)]
+  local at = math.floor(sys.monotonic() * 1e6)
+  for i = 1, math.min(TRIED, #names - 2) do
+    local name = names[(at + i) % #names + 1]
     -- What can't be removed now keeps its record, for `luabox gc` to tell.
     if name:sub(1, 1) ~= "." then pcall(collect_one, folder, name) end
   end

@@ -78,6 +78,16 @@ equal "a kill leaves no obstacle: the next start, without gc" begin "$("$LUABOX"
   timeout -s KILL $((20 * slow)) "$LUABOX" run box.lua < /dev/null 2>&1 | head -1)"
 within 3 is_tidy || "$LUABOX" gc > /dev/null
 
+# What a start does for its host: whichever names there are, all are looked at in the end.
+echo 'return container { rootfs = image "box", command = { "true" }, namespaces = { net = "host" } }' > plain.lua
+for ((i = 0; i < 6; i++)); do
+  "$LUABOX" run --name "$mark-dead$i" plain.lua -- sleep 30 < /dev/null > /dev/null 2>&1 & child=$!
+  within 5 grep -qs '"process"' "$LUABOX_STATE/$mark-dead$i"; kill -9 $child; wait $child 2> /dev/null
+done
+for ((i = 0; i < 40; i++)); do compgen -G "$LUABOX_STATE/$mark-dead*" > /dev/null || break; "$LUABOX" run plain.lua; done
+equal "forty starts remove what six killed ones left, without gc" "" "$(cd "$LUABOX_STATE" && compgen -G "$mark-dead*")"
+"$LUABOX" gc > /dev/null
+
 # ---- each system call failing in turn
 
 CALLS=(mount_setattr move_mount open_tree fsopen fsconfig fsmount mount pivot_root umount2 prctl capset seccomp setresuid setresgid setgroups unshare clone3 keyctl
