@@ -174,6 +174,14 @@ void refuse_environment(std::initializer_list<const char*> names) {
       throw Error("policy", name, EPERM, "this variable can't be set under this site's policies");
 }
 
+/// Root's folder of the state, as library/state.lua has it; empty for anybody else.
+std::string state_of_root() {
+  if (::geteuid() != 0) return "";
+  const char* folder = ::secure_getenv("LUABOX_STATE");
+  if (folder == nullptr || *folder == '\0') return "/run/luabox";
+  return *folder == '/' ? folder : "";  // the helper has another working directory
+}
+
 }  // namespace
 }  // namespace policy
 
@@ -198,7 +206,7 @@ void policy::begin(const char* command) {
     site().may_allow |= has_name(file.text, "allow");
     site().may_need |= has_name(file.text, "needs");
   }
-  site().policies.emplace(std::move(files));
+  site().policies.emplace(std::move(files), state_of_root());
   gate::govern(govern);
 }
 

@@ -28,8 +28,8 @@ std::string text_field(lua_State* L, int table, const char* name) {
 
 }  // namespace
 
-Policies::Policies(std::vector<PolicyFile> files)
-    : state_(std::make_shared<PolicyState>(std::move(files))), helper_(start(state_)) {}
+Policies::Policies(std::vector<PolicyFile> files, std::string keep_in)
+    : state_(std::make_shared<PolicyState>(std::move(files), std::move(keep_in))), helper_(start(state_)) {}
 
 const std::string& Policies::summary() { return helper_.ready(kDeadline); }
 

@@ -37,7 +37,8 @@ class Refusal : public Error {
 /// A set of policies in a process of its own.
 class Policies {
  public:
-  explicit Policies(std::vector<PolicyFile> files);
+  /// `keep_in`: see PolicyState.
+  explicit Policies(std::vector<PolicyFile> files, std::string keep_in = "");
   /// JSON. Throws Error where the policies themselves are wrong.
   const std::string& summary();
   std::string ask(const std::string& question);

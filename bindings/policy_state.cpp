@@ -18,6 +18,7 @@
 #include "bindings/lua.hpp"
 #include "bindings/policy_kinds.hpp"
 #include "bindings/state.hpp"
+#include "engine/compiled_policies.hpp"
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
 
@@ -25,8 +26,9 @@ namespace luabox {
 namespace {
 
 constexpr size_t kMemory = 64U << 20U;
-constexpr size_t kShelf = 4U << 20U;       // a thousand rules
-constexpr int kInstructions = 20'000'000;  // a tenth of a second
+constexpr size_t kShelf = 4U << 20U;         // a thousand rules
+constexpr size_t kWorthKeeping = 8U << 10U;  // what is less is compiled as quickly as it is read
+constexpr int kInstructions = 20'000'000;    // a tenth of a second
 constexpr const char* kSpent = "it takes too long";
 
 // ---- memory and instructions
@@ -237,11 +239,25 @@ int now(lua_State* L) {
   return 1;
 }
 
-/// host.chunk(text, name) -> function, or nil and the problem. Text alone.
+/// What the file that is loaded was compiled to; empty where it is to be compiled, and kept. nullptr: not
+/// kept.
+std::string* code_of_file = nullptr;
+
+int add_code(lua_State*, const void* bytes, size_t size, void* code) {
+  static_cast<std::string*>(code)->append(static_cast<const char*>(bytes), size);
+  return 0;
+}
+
+/// host.chunk(text, name) -> function, or nil and the problem. Text alone: the code is luabox's own.
 int chunk(lua_State* L) {
   size_t size = 0;
   const char* text = luaL_checklstring(L, 1, &size);
-  if (luaL_loadbufferx(L, text, size, luaL_checkstring(L, 2), "t") == 0) return 1;
+  const char* name = luaL_checkstring(L, 2);
+  const bool kept = code_of_file != nullptr && !code_of_file->empty();
+  const int failed = kept ? luaL_loadbufferx(L, code_of_file->data(), code_of_file->size(), name, "b")
+                          : luaL_loadbufferx(L, text, size, name, "t");
+  if (!failed && !kept && code_of_file != nullptr) lua_dump(L, add_code, code_of_file);
+  if (!failed) return 1;
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
@@ -348,7 +364,8 @@ int load_file(lua_State* L) {
   };
   set("name", file.name);
   set("path", file.path);
-  set("text", file.text);
+  const bool kept = code_of_file != nullptr && !code_of_file->empty();
+  set("text", kept ? std::string() : file.text);
   lua_call(L, 1, 1);
   return 1;
 }
@@ -409,14 +426,23 @@ std::string PolicyState::load_files(std::string& problem) {
     problem = raised(state_);
     return "";
   }
-  for (const auto& file : files_) {
+  size_t length = 0;
+  for (const auto& file : files_) length += file.text.size();
+  const bool keeps = !keep_in_.empty() && length >= kWorthKeeping;
+  std::vector<std::string> code;
+  if (keeps) code = read_compiled(keep_in_, files_);
+  const bool compiles = code.empty();
+  code.resize(files_.size());
+  for (size_t i = 0; i < files_.size(); ++i) {
+    code_of_file = keeps ? &code[i] : nullptr;
     lua_settop(state_, 0);
     lua_pushcfunction(state_, load_file);
-    lua_pushlightuserdata(state_, const_cast<PolicyFile*>(&file));
+    lua_pushlightuserdata(state_, &files_[i]);
     if (run_limited(1, problem) && lua_isnil(state_, -1)) continue;
     if (problem.empty()) problem = raised(state_);
     return "";
   }
+  if (keeps && compiles) keep_compiled(keep_in_, files_, code);
   return call("summary", "{}");
 }
 

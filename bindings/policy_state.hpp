@@ -1,10 +1,11 @@
 // The Lua state that a site's policies run in.
 //
 // It runs in a helper process (engine/responder.hpp), forked before anything of a script runs. It has no way
-// to the kernel: no ffi, io, os, debug, package, load, coroutines, metatables; text chunks only, the JIT off
-// (count hooks never fire in compiled loops), 64 MiB of memory. A budget of instructions ends a loop; once it
-// is spent the hook fires at each instruction, so that no pcall of a policy's survives it. What can't be
-// interrupted from inside (string.find) the helper's deadline ends.
+// to the kernel: no ffi, io, os, debug, package, load, coroutines, metatables; text alone, or what luabox
+// itself compiled it to (engine/compiled_policies.hpp); the JIT off (count hooks never fire in compiled
+// loops), 64 MiB of memory. A budget of instructions ends a loop; once it is spent the hook fires at each
+// instruction, so that no pcall of a policy's survives it. What can't be interrupted from inside
+// (string.find) the helper's deadline ends.
 //
 // The rules themselves are kept and applied by scripts/policy/evaluator.lua.
 #pragma once
@@ -21,7 +22,10 @@ namespace luabox {
 
 class PolicyState {
  public:
-  explicit PolicyState(std::vector<PolicyFile> files) : files_(std::move(files)) {}
+  /// `keep_in`: the folder in which root keeps what they were compiled to (engine/compiled_policies.hpp);
+  /// empty for none.
+  explicit PolicyState(std::vector<PolicyFile> files, std::string keep_in)
+      : files_(std::move(files)), keep_in_(std::move(keep_in)) {}
   /// Loads the files. JSON: { kinds =, needs =, rules = }, or { error = }: then every question is refused.
   std::string load();
   /// JSON in, JSON out: see evaluator.lua. Never throws: { allow = false, reason = } is what a failure is.
@@ -33,6 +37,7 @@ class PolicyState {
   std::string load_files(std::string& problem);
 
   std::vector<PolicyFile> files_;
+  std::string keep_in_;
   lua_State* state_ = nullptr;
   std::string refusal_;  // where the files could not be loaded
 };

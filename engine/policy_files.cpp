@@ -69,7 +69,8 @@ std::vector<std::string> names_in(int directory, const std::string& folder) {
   return names;
 }
 
-std::string read_checked(int directory, const std::string& name, const std::string& path, PolicyOwner owner) {
+std::string read_checked(int directory, const std::string& name, const std::string& path, PolicyOwner owner,
+                         size_t limit = kLongestPolicy) {
   const Fd file = Fd::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   struct stat found;
   if (::fstat(file.get(), &found) < 0) throw Error("stat", path);
@@ -78,7 +79,7 @@ std::string read_checked(int directory, const std::string& name, const std::stri
     if (!owned(found, owner)) refuse(path, "it does not belong to root");
     if ((found.st_mode & 022U) != 0) refuse(path, "others can write to it");
   }
-  return read_all(file.get(), path, kLongestPolicy);
+  return read_all(file.get(), path, limit);
 }
 
 }  // namespace
@@ -102,17 +103,29 @@ std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner own
   return files;
 }
 
-std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner) {
+std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner, size_t limit) {
   if (::access(path.c_str(), F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   const std::string real = absolute(path);
   const size_t slash = real.rfind('/');
   try {
     const Fd directory = open_checked(slash == 0 ? "/" : real.substr(0, slash), owner);
-    return read_checked(directory.get(), real.substr(slash + 1), real, owner);
+    return read_checked(directory.get(), real.substr(slash + 1), real, owner, limit);
   } catch (const Error& error) {
     if (error.op() != "policy") throw;
     throw Error("read", error.object(), error.code(), error.hint());
   }
+}
+
+std::optional<std::string> folder_of_root(const std::string& folder) {
+  try {
+    std::string real = absolute(folder);
+    const Fd directory = open_checked(real, PolicyOwner::root);
+    struct stat found;
+    if (::fstat(directory.get(), &found) == 0 && (found.st_mode & 022U) == 0) return real;
+  } catch (const Error&) {
+    // It is not there, or not root's.
+  }
+  return std::nullopt;
 }
 
 bool has_name(std::string_view text, std::string_view word) {

@@ -28,10 +28,14 @@ enum class PolicyOwner {
 /// names the folder or file that somebody else could have written.
 std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner owner);
 
-/// The text of one file, up to 1 MiB, looked at in the same way; nullopt where there is none. Symlinks of
-/// `path` are followed first, and what they lead to is checked. Throws Error (EPERM) that names what somebody
-/// else could have written.
-std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner);
+/// The text of one file, up to `limit` bytes, looked at in the same way; nullopt where there is none.
+/// Symlinks of `path` are followed first, and what they lead to is checked. Throws Error (EPERM) that names
+/// what somebody else could have written.
+std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner, size_t limit = 1U << 20U);
+
+/// The folder's path without symlinks, where nobody but root can put a file into it, or another folder into
+/// its place.
+std::optional<std::string> folder_of_root(const std::string& folder);
 
 /// Whether nobody but root can have written the file at `path`, an absolute path without symlinks.
 bool only_root_writes(const std::string& path);

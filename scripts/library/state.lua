@@ -320,7 +320,7 @@ local function remove_unfinished(folder)
   if not sys.file.kind(folder) then return end
   with_lock(folder, function()
     for _, name in ipairs(sys.file.list(folder)) do
-      if name:find "^%.targets%-.*%.new%d+$" then sys.file.remove(folder .. "/" .. name) end
+      if name:find "^%.targets%-.*%.new%d+$" or name:find "^%.policies%.new%d+$" then sys.file.remove(folder .. "/" .. name) end
     end
   end)
 end

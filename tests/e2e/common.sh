@@ -63,7 +63,7 @@ script() { printf 'return container {\n  rootfs = "%s/rootfs",\n%s\n}\n' "$work"
 
 # leftovers: what luabox has outside its containers now: state, cgroups, mounts, firewall tables, processes, layers.
 leftovers() {
-  ls -A "$LUABOX_STATE" 2>/dev/null | grep -vE '^\.(lock|bridges|ids|pasta|failure\.json)$'
+  ls -A "$LUABOX_STATE" 2>/dev/null | grep -vE '^\.(lock|bridges|ids|pasta|failure\.json|policies)$'
   ls -A "$LUABOX_STATE/.ids" 2>/dev/null
   find "$LUABOX_STATE/.bridges" -mindepth 1 ! -name .lock 2>/dev/null
   find /sys/fs/cgroup -path '*/luabox/*' -type d 2>/dev/null | grep -F "${mark:-no-name}"

@@ -1,0 +1,25 @@
+// What a site's policies were compiled to, in a file that root keeps for the next start.
+//
+// It is code that runs with root's rights, so it is read by root only, and only from a file that nobody but
+// root can have written: the file and each folder on its way are looked at as the policies themselves are
+// (engine/policy_files.hpp). It is of one build of luabox and of one set of policies: it holds their whole
+// text, which is compared with what was read, and looked at, for this start. The text stands last, so a file
+// that was cut short is none.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/policy_files.hpp"
+
+namespace luabox {
+
+/// The code for each of `files` from FOLDER/.policies; none where there is any doubt.
+std::vector<std::string> read_compiled(const std::string& folder, const std::vector<PolicyFile>& files);
+
+/// Makes it the file of `code`, one for each of `files`. Does nothing where it can't be written, or somebody
+/// else than root could: the next start compiles them again.
+void keep_compiled(const std::string& folder, const std::vector<PolicyFile>& files,
+                   const std::vector<std::string>& code);
+
+}  // namespace luabox
