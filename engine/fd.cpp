@@ -113,10 +113,12 @@ std::string read_all(int fd, const std::string& name, size_t limit) {
       continue;
     }
     if (count < 0) throw Error("read", name);
-    if (count == 0) return text.resize(length), text;
+    if (count == 0) break;
     length += static_cast<size_t>(count);
     if (length > limit) throw Error("read", name, EFBIG);
   }
+  text.resize(length);
+  return text;
 }
 
 std::string read_file(const std::string& path, size_t limit) {
