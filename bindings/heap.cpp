@@ -13,12 +13,15 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kSize = 1 << 20;  // bytes; what is not used is never read from the disk
+constexpr size_t kPolicies = 256 << 10;
 
 /// Zeroes when the linker has made it, the heap in the finished program. The first page says where the state
 /// is.
 struct Section {
   lua_State* state;
+  Policies policies;
   alignas(kPage) std::byte memory[kSize];
+  alignas(kPage) std::byte policy_memory[kPolicies];
 };
 [[gnu::section(".luaheap")]] alignas(kPage) Section section = {};
 
@@ -74,7 +77,9 @@ lua_State* take() {
   return state;
 }
 
-void prepare(const char* file, lua_State* (*make)()) {
+const Policies& policies() { return section.policies; }
+
+void prepare(const char* file, lua_State* (*make)(), Policies (*make_policies)(std::byte*, size_t)) {
   preparing = true;
   lua_State* const state = make();
   lua_gc(state, LUA_GCCOLLECT, 0);
@@ -82,6 +87,7 @@ void prepare(const char* file, lua_State* (*make)()) {
   fill_gaps(state);
   preparing = false;
   section.state = state;
+  section.policies = make_policies(section.policy_memory, kPolicies);
   replace_file(file, {reinterpret_cast<const char*>(&section), sizeof section});
 }
 

@@ -10,9 +10,19 @@
 // opened afterwards), objects of C++.
 #pragma once
 
+#include <cstddef>
+
 struct lua_State;
 
 namespace luabox::heap {
+
+/// The state that a site's policies are loaded into (bindings/policy_state.hpp), which has an allocator of
+/// its own: it lies in the first `used` bytes of the memory that it was given to be made in.
+struct Policies {
+  lua_State* state;
+  std::byte* memory;
+  size_t used;
+};
 
 /// Whether this program has a heap; false for what the linker has just made, under sanitizers, and after
 /// take().
@@ -21,9 +31,14 @@ bool is_there();
 /// The prepared state, the collector stopped; for once. Only where is_there().
 lua_State* take();
 
-/// Writes the section, with the state that `make` returns, into `file`: for objcopy --update-section. No
-/// object of the state may own what lies outside of Lua's memory. Lua ends the program where the section is
-/// too small.
-void prepare(const char* file, lua_State* (*make)());
+/// The same for the helper of the policies, of which each is a process of its own; nullptr as its state where
+/// there is none.
+const Policies& policies();
+
+/// Writes the section, with the states that `make` and `make_policies` return, into `file`: for objcopy
+/// --update-section. No object of a state may own what lies outside of Lua's memory. Lua ends the program
+/// where the section is too small.
+void prepare(const char* file, lua_State* (*make)(),
+             Policies (*make_policies)(std::byte* memory, size_t size));
 
 }  // namespace luabox::heap

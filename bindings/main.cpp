@@ -11,6 +11,7 @@
 #include "bindings/heap.hpp"
 #include "bindings/lua.hpp"
 #include "bindings/policy.hpp"
+#include "bindings/policy_state.hpp"
 #include "bindings/state.hpp"
 #include "engine/error.hpp"
 #include "engine/exec.hpp"
@@ -62,7 +63,7 @@ int main(int argc, char** argv) {
   try {
     // What the linker has just made becomes the program that is installed (CMakeLists.txt).
     if (!luabox::heap::is_there() && argc == 3 && std::string_view(argv[1]) == "--prepare-heap")
-      return luabox::heap::prepare(argv[2], luabox::state_to_prepare), 0;
+      return luabox::heap::prepare(argv[2], luabox::state_to_prepare, luabox::prepared_policies), 0;
     luabox::enter_protected(argv, environ);
     forget_callers_variables();
     luabox::remember_command_line(argc, argv);

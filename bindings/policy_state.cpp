@@ -26,7 +26,8 @@ namespace luabox {
 namespace {
 
 constexpr size_t kMemory = 64U << 20U;
-constexpr size_t kShelf = 4U << 20U;         // a thousand rules
+constexpr size_t kShelf = 4U << 20U;  // a thousand rules
+constexpr int kStrings = 1200;
 constexpr size_t kWorthKeeping = 8U << 10U;  // what is less is compiled as quickly as it is read
 constexpr int kInstructions = 20'000'000;    // a tenth of a second
 constexpr const char* kSpent = "it takes too long";
@@ -37,17 +38,20 @@ constexpr const char* kSpent = "it takes too long";
 /// never taken back. That is quicker than malloc, and fewer pages: each costs more than what is done in it.
 class Shelf {
  public:
-  /// Without memory there is no room, and everything is malloc's.
+  void build(std::byte* memory, size_t size) {
+    begin_ = next_ = memory;
+    end_ = begin_ + size;
+  }
+  /// In new memory. Where there is none it has no room, and everything is malloc's.
   void build(size_t size) {
     void* memory =
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return;
-    begin_ = next_ = static_cast<char*>(memory);
-    end_ = begin_ + size;
+    if (memory != MAP_FAILED) build(static_cast<std::byte*>(memory), size);
   }
   /// What is allocated from here on is not to stay.
   void close() { end_ = next_; }
   bool holds(const void* block) const { return block >= begin_ && block < next_; }
+  size_t used() const { return static_cast<size_t>(next_ - begin_); }
   /// nullptr when there is no room left.
   void* take(size_t size) {
     if (rounded(size) > room()) return nullptr;
@@ -58,7 +62,7 @@ class Shelf {
   bool resize(void* block, size_t old_size, size_t size) {
     if (rounded(size) <= rounded(old_size)) return true;
     const size_t more = rounded(size) - rounded(old_size);
-    if (static_cast<char*>(block) + rounded(old_size) != next_ || more > room()) return false;
+    if (static_cast<std::byte*>(block) + rounded(old_size) != next_ || more > room()) return false;
     next_ += more;
     return true;
   }
@@ -66,21 +70,29 @@ class Shelf {
  private:
   static size_t rounded(size_t size) { return (size + 15) & ~size_t{15}; }
   size_t room() const { return static_cast<size_t>(end_ - next_); }
-  char *begin_ = nullptr, *next_ = nullptr, *end_ = nullptr;
+  std::byte *begin_ = nullptr, *next_ = nullptr, *end_ = nullptr;
 };
 
 Shelf shelf;
+bool shelf_alone = false;  // while the state is prepared
+
+bool is_prepared(const void* block) {
+  const heap::Policies& prepared = heap::policies();
+  return block >= prepared.memory && block < prepared.memory + prepared.used;
+}
+
 size_t used = 0;
 
 void* fresh_block(size_t size) {
   void* block = shelf.take(size);
-  return block != nullptr ? block : std::malloc(size);
+  return block != nullptr || shelf_alone ? block : std::malloc(size);
 }
 
 void* moved_block(void* block, size_t old_size, size_t size) {
   if (block == nullptr) return fresh_block(size);
-  if (!shelf.holds(block)) return std::realloc(block, size);
-  if (shelf.resize(block, old_size, size)) return block;
+  const bool prepared = is_prepared(block);
+  if (!prepared && !shelf.holds(block)) return std::realloc(block, size);
+  if (prepared ? size <= old_size : shelf.resize(block, old_size, size)) return block;
   void* fresh = fresh_block(size);
   if (fresh != nullptr) std::memcpy(fresh, block, old_size);
   return fresh;
@@ -89,7 +101,7 @@ void* moved_block(void* block, size_t old_size, size_t size) {
 void* allocate(void*, void* block, size_t old_size, size_t size) {
   if (block == nullptr) old_size = 0;
   if (size == 0) {
-    if (!shelf.holds(block)) std::free(block);
+    if (!is_prepared(block) && !shelf.holds(block)) std::free(block);
     used -= old_size;
     return nullptr;
   }
@@ -239,9 +251,8 @@ int now(lua_State* L) {
   return 1;
 }
 
-/// What the file that is loaded was compiled to; empty where it is to be compiled, and kept. nullptr: not
-/// kept.
-std::string* code_of_file = nullptr;
+std::string_view kept_code;           // what the file that is loaded was compiled to, where that is known
+std::string* code_to_keep = nullptr;  // where it goes else, if it is to be kept
 
 int add_code(lua_State*, const void* bytes, size_t size, void* code) {
   static_cast<std::string*>(code)->append(static_cast<const char*>(bytes), size);
@@ -253,10 +264,9 @@ int chunk(lua_State* L) {
   size_t size = 0;
   const char* text = luaL_checklstring(L, 1, &size);
   const char* name = luaL_checkstring(L, 2);
-  const bool kept = code_of_file != nullptr && !code_of_file->empty();
-  const int failed = kept ? luaL_loadbufferx(L, code_of_file->data(), code_of_file->size(), name, "b")
-                          : luaL_loadbufferx(L, text, size, name, "t");
-  if (!failed && !kept && code_of_file != nullptr) lua_dump(L, add_code, code_of_file);
+  const int failed = kept_code.empty() ? luaL_loadbufferx(L, text, size, name, "t")
+                                       : luaL_loadbufferx(L, kept_code.data(), kept_code.size(), name, "b");
+  if (!failed && code_to_keep != nullptr) lua_dump(L, add_code, code_to_keep);
   if (!failed) return 1;
   lua_pushnil(L);
   lua_insert(L, -2);
@@ -322,7 +332,7 @@ void open_some_libraries(lua_State* L) {
   }
 }
 
-/// Pushes the evaluator: a table of functions.
+/// The evaluator, a table of functions, goes into the registry.
 int open_evaluator(lua_State* L) {
   open_some_libraries(L);
   const EmbeddedScript* script = find_embedded("policy/evaluator");
@@ -333,6 +343,22 @@ int open_evaluator(lua_State* L) {
   luaL_register(L, nullptr, kHost);
   lua_call(L, 1, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, "evaluator");
+  return 0;
+}
+
+/// With everything but policies, and nothing collected: what is loaded stays. nullptr without memory.
+lua_State* new_policy_state() {
+  lua_State* const L = lua_newstate(allocate, nullptr);
+  if (L == nullptr) return nullptr;
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  lua_gc(L, LUA_GCSTOP, 0);
+  return lua_cpcall(L, open_evaluator, nullptr) == 0 ? L : nullptr;
+}
+
+/// Makes the table of strings wide enough for those of some hundred rules: to make it wider touches every
+/// string that is there, and each page of the prepared state that is touched is copied.
+int widen_strings(lua_State* L) {
+  for (int i = 0; i < kStrings; ++i) lua_pushfstring(L, "%d", i), lua_pop(L, 1);
   return 0;
 }
 
@@ -364,8 +390,7 @@ int load_file(lua_State* L) {
   };
   set("name", file.name);
   set("path", file.path);
-  const bool kept = code_of_file != nullptr && !code_of_file->empty();
-  set("text", kept ? std::string() : file.text);
+  set("text", kept_code.empty() ? file.text : std::string());
   lua_call(L, 1, 1);
   return 1;
 }
@@ -421,20 +446,15 @@ std::string PolicyState::call(const char* function, const std::string& argument)
 }
 
 std::string PolicyState::load_files(std::string& problem) {
-  if (lua_cpcall(
-          state_, [](lua_State* L) { return open_evaluator(L); }, nullptr) != 0) {
-    problem = raised(state_);
-    return "";
-  }
   size_t length = 0;
   for (const auto& file : files_) length += file.text.size();
   const bool keeps = !keep_in_.empty() && length >= kWorthKeeping;
-  std::vector<std::string> code;
-  if (keeps) code = read_compiled(keep_in_, files_);
-  const bool compiles = code.empty();
-  code.resize(files_.size());
+  CompiledPolicies known;
+  if (keeps) known = read_compiled(keep_in_, files_);
+  std::vector<std::string> fresh(keeps && known.code.empty() ? files_.size() : 0);
   for (size_t i = 0; i < files_.size(); ++i) {
-    code_of_file = keeps ? &code[i] : nullptr;
+    kept_code = known.code.empty() ? std::string_view() : known.code[i];
+    code_to_keep = fresh.empty() ? nullptr : &fresh[i];
     lua_settop(state_, 0);
     lua_pushcfunction(state_, load_file);
     lua_pushlightuserdata(state_, &files_[i]);
@@ -442,23 +462,33 @@ std::string PolicyState::load_files(std::string& problem) {
     if (problem.empty()) problem = raised(state_);
     return "";
   }
-  if (keeps && compiles) keep_compiled(keep_in_, files_, code);
+  if (!fresh.empty()) keep_compiled(keep_in_, files_, fresh);
   return call("summary", "{}");
+}
+
+heap::Policies prepared_policies(std::byte* memory, size_t size) {
+  shelf.build(memory, size);
+  shelf_alone = true;
+  lua_State* const state = new_policy_state();
+  if (state == nullptr || lua_cpcall(state, widen_strings, nullptr) != 0)
+    throw Error("prepare", "the policies", ENOMEM);
+  lua_gc(state, LUA_GCCOLLECT, 0);
+  lua_gc(state, LUA_GCSTOP, 0);
+  return {state, memory, shelf.used()};
 }
 
 std::string PolicyState::load() {
   shelf.build(kShelf);
-  state_ = lua_newstate(allocate, nullptr);
+  used = heap::policies().used;
+  state_ = heap::policies().state != nullptr ? heap::policies().state : new_policy_state();
   if (state_ == nullptr) {
     refusal_ = R"({"allow":false,"error":"no memory for the policies"})";
     return refusal_;
   }
-  luaJIT_setmode(state_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-  lua_gc(state_, LUA_GCSTOP, 0);  // what is loaded stays
   std::string problem;
   std::string summary = load_files(problem);
   if (!problem.empty()) refusal_ = summary = refused(state_, problem);
-  lua_gc(state_, LUA_GCRESTART, 0);
+  lua_gc(state_, LUA_GCRESTART, -1);  // once there is as much again: to mark a page is to copy it
   shelf.close();
   return summary;
 }

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/heap.hpp"
 #include "engine/policy_files.hpp"
 
 struct lua_State;
@@ -41,5 +42,8 @@ class PolicyState {
   lua_State* state_ = nullptr;
   std::string refusal_;  // where the files could not be loaded
 };
+
+/// For heap::prepare: a state in `memory` that has everything but policies.
+heap::Policies prepared_policies(std::byte* memory, size_t size);
 
 }  // namespace luabox

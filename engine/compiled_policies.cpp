@@ -81,9 +81,9 @@ class Rest {
     if (!skip(" ")) return std::nullopt;
     return value;
   }
-  std::optional<std::string> bytes(size_t size) {
+  std::optional<std::string_view> bytes(size_t size) {
     if (size > text_.size()) return std::nullopt;
-    std::string taken(text_.substr(0, size));
+    const std::string_view taken = text_.substr(0, size);
     text_.remove_prefix(size);
     return taken;
   }
@@ -93,10 +93,10 @@ class Rest {
   std::string_view text_;
 };
 
-std::vector<std::string> code_in(std::string_view text, const std::vector<PolicyFile>& files) {
+std::vector<std::string_view> code_in(std::string_view text, const std::vector<PolicyFile>& files) {
   Rest rest(text);
   std::vector<size_t> sizes;
-  std::vector<std::string> code;
+  std::vector<std::string_view> code;
   if (!rest.skip(title_of(files))) return {};
   for (size_t i = 0; i < files.size(); ++i) {
     const auto size = rest.number();
@@ -105,9 +105,9 @@ std::vector<std::string> code_in(std::string_view text, const std::vector<Policy
   }
   if (!rest.skip("\n")) return {};
   for (const size_t size : sizes) {
-    auto bytes = rest.bytes(size);
+    const auto bytes = rest.bytes(size);
     if (!bytes) return {};
-    code.push_back(std::move(*bytes));
+    code.push_back(*bytes);
   }
   for (const auto& file : files)
     if (!rest.skip(file.name) || !rest.skip(file.text)) return {};
@@ -117,14 +117,16 @@ std::vector<std::string> code_in(std::string_view text, const std::vector<Policy
 
 }  // namespace
 
-std::vector<std::string> read_compiled(const std::string& folder, const std::vector<PolicyFile>& files) {
-  if (::geteuid() != 0 || build_id().empty()) return {};
+CompiledPolicies read_compiled(const std::string& folder, const std::vector<PolicyFile>& files) {
+  CompiledPolicies found;
+  if (::geteuid() != 0 || build_id().empty()) return found;
   try {
-    const auto text = read_trusted(folder + kName, PolicyOwner::root, kMost);
-    return text ? code_in(*text, files) : std::vector<std::string>();
+    if (auto text = read_trusted(folder + kName, PolicyOwner::root, kMost)) found.file = std::move(*text);
   } catch (const Error&) {
-    return {};
+    return found;
   }
+  found.code = code_in(found.file, files);
+  return found;
 }
 
 void keep_compiled(const std::string& folder, const std::vector<PolicyFile>& files,

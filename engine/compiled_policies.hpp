@@ -8,14 +8,20 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/policy_files.hpp"
 
 namespace luabox {
 
-/// The code for each of `files` from FOLDER/.policies; none where there is any doubt.
-std::vector<std::string> read_compiled(const std::string& folder, const std::vector<PolicyFile>& files);
+struct CompiledPolicies {
+  std::string file;                    ///< what was read
+  std::vector<std::string_view> code;  ///< in it: one for each of the policies, in their order; or none
+};
+
+/// What FOLDER/.policies has for `files`; no code where there is any doubt.
+CompiledPolicies read_compiled(const std::string& folder, const std::vector<PolicyFile>& files);
 
 /// Makes it the file of `code`, one for each of `files`. Does nothing where it can't be written, or somebody
 /// else than root could: the next start compiles them again.

@@ -19,7 +19,7 @@ for _, kind in ipairs(KINDS) do IS_KIND[kind] = true end
 local WHOLE = { run = true, exec = true, update = true, import = true }
 local ALLOWED = { ffi = true, popen = true, execute = true, bytecode = true, debug = true, primitives = true, files = true }
 local FIELDS = { on = true, with = true, check = true, change = true, mode = true, needs = true }
-local NEEDS = { running = true }
+local NEEDS, NONE = { running = true }, {}
 
 -- What a request may have, by the field that it stands in ("" for its own): `luabox policy check` tells of what is read beyond that, which would be
 -- nil for ever. A container's are those of scripts/meta.
@@ -58,8 +58,12 @@ end
 
 local scope = {}
 
+local ACTIONS = { "check", "change" }
+local ALONE = {}  -- kind -> { kind }: the list of a rule about one is the same for all
+for _, kind in ipairs(KINDS) do ALONE[kind] = { kind } end
+
 local function kinds_of(on)
-  local list = type(on) == "table" and on or { on }
+  local list = type(on) == "table" and on or ALONE[on] or { on }
   if #list == 0 then error("a rule needs on = \"run\", or a list of kinds", 4) end
   for _, kind in ipairs(list) do
     if not IS_KIND[kind] then
@@ -95,7 +99,7 @@ local function define(name, where, definition)
   for key in pairs(definition) do
     if type(key) ~= "string" then error("rule: expected only named fields", 3) end
   end
-  for _, action in ipairs { "check", "change" } do
+  for _, action in ipairs(ACTIONS) do
     if definition[action] ~= nil and type(definition[action]) ~= "function" then error(("rule.%s: expected a function"):format(action), 3) end
   end
   if not definition.check and not definition.change then error("a rule needs a check or a change", 3) end
@@ -107,8 +111,8 @@ local function define(name, where, definition)
   check_with(rule.with, rule.on)
   if by_name[name] then error(("there is a rule '%s' already, in %s"):format(name, by_name[name].file), 3) end
   by_name[name] = rule
-  local wanted = type(definition.needs) == "table" and definition.needs or { definition.needs }
-  for _, each in ipairs(wanted) do
+  local wanted = definition.needs
+  for _, each in ipairs(type(wanted) == "table" and wanted or wanted ~= nil and { wanted } or NONE) do
     if not NEEDS[each] then error(("rule.needs: expected \"running\", got '%s'"):format(tostring(each)), 3) end
     needs[each] = true
   end

@@ -30,6 +30,18 @@ print(#made, string.format("%s %s", "a", math.floor(2.5)), tostring(io.stdout):m
 E2
 equal "what is in it is collected, grows and is used like any other heap" "999	a 2	file (	false" "$("$LUABOX" run alive.lua 2>&1)"
 
+mkdir -m 755 policies
+cat > policies/10-alive.lua <<'E2'
+rule "alive" { on = "run", check = function(c)
+  local made, seen = {}, {}
+  for i = 1, 100000 do made[i % 1000] = { tostring(i), function() return i end } end
+  for word in ("%s b"):format("a"):gmatch "%a" do seen[#seen + 1] = word end
+  return deny(#made .. " " .. table.concat(seen, ",") .. " " .. math.floor(2.5) .. " " .. tostring(pcall(error, "x")) .. " " .. tostring(under("/etc/ssl", "/etc")))
+end }
+E2
+script "command = { 'true' }"
+holds "so is the one of the policies" "999 a,b 2 false true" "$(LUABOX_POLICY=$work/policies "$LUABOX" run box.lua 2>&1)"
+
 mkdir modules
 echo 'return "from LUA_PATH"' > modules/elsewhere.lua
 echo 'print(require "elsewhere")' > path.lua

@@ -20,6 +20,11 @@ const std::vector<PolicyFile> kFiles = {{"10-a.lua", "/p/10-a.lua", "rule a"},
                                         {"20-b.lua", "/p/20-b.lua", "rule b\n"}};
 const Code kCode = {std::string("\033LJ\0a", 5), "b"};
 
+Code found_in(const std::string& folder, const std::vector<PolicyFile>& files) {
+  const CompiledPolicies found = read_compiled(folder, files);
+  return {found.code.begin(), found.code.end()};
+}
+
 void write(const std::string& file, const std::string& text) {
   const Fd opened = Fd::open(file, O_WRONLY | O_TRUNC);
   write_all(opened.get(), text, file);
@@ -31,9 +36,9 @@ TEST_CASE("what policies were compiled to is found again, by root, for the same 
   NEEDS_ROOT;
   Sandbox box;
   const std::string folder = box.dir("state");
-  CHECK(read_compiled(folder, kFiles).empty());
+  CHECK(found_in(folder, kFiles).empty());
   keep_compiled(folder, kFiles, kCode);
-  CHECK(read_compiled(folder, kFiles) == kCode);
+  CHECK(found_in(folder, kFiles) == kCode);
   struct stat found;
   REQUIRE(::stat((folder + "/.policies").c_str(), &found) == 0);
   CHECK(found.st_uid == 0);
@@ -41,21 +46,21 @@ TEST_CASE("what policies were compiled to is found again, by root, for the same 
 
   auto others = kFiles;
   others[0].text = "rule c";
-  CHECK(read_compiled(folder, others).empty());
+  CHECK(found_in(folder, others).empty());
   others = kFiles, others[1].name = "30-b.lua";
-  CHECK(read_compiled(folder, others).empty());
+  CHECK(found_in(folder, others).empty());
   others = kFiles, others.pop_back();
-  CHECK(read_compiled(folder, others).empty());
+  CHECK(found_in(folder, others).empty());
   others = kFiles, others.push_back({"30-c.lua", "", ""});
-  CHECK(read_compiled(folder, others).empty());
+  CHECK(found_in(folder, others).empty());
   // The same bytes, otherwise divided.
   others = {{"10-a.lua", "", "rule a2"}, {"0-b.lua", "", "rule b\n"}};
-  CHECK(read_compiled(folder, others).empty());
-  CHECK(read_compiled(folder, {}).empty());
+  CHECK(found_in(folder, others).empty());
+  CHECK(found_in(folder, {}).empty());
 
   keep_compiled(folder, others, kCode);
-  CHECK(read_compiled(folder, others) == kCode);
-  CHECK(read_compiled(folder, kFiles).empty());
+  CHECK(found_in(folder, others) == kCode);
+  CHECK(found_in(folder, kFiles).empty());
 }
 
 TEST_CASE("a file of compiled policies is none where somebody else than root could have written it") {
@@ -63,14 +68,14 @@ TEST_CASE("a file of compiled policies is none where somebody else than root cou
   Sandbox box;
   const std::string outer = box.dir("outer"), folder = box.dir("outer/state"), file = folder + "/.policies";
   keep_compiled(folder, kFiles, kCode);
-  REQUIRE(read_compiled(folder, kFiles) == kCode);
+  REQUIRE(found_in(folder, kFiles) == kCode);
   const auto doubtful = [&](const std::string& path, unsigned uid, unsigned mode) {
     struct stat before;
     REQUIRE(::stat(path.c_str(), &before) == 0);
     REQUIRE((::chown(path.c_str(), uid, 0) == 0 && ::chmod(path.c_str(), mode) == 0));
-    CHECK(read_compiled(folder, kFiles).empty());
+    CHECK(found_in(folder, kFiles).empty());
     REQUIRE((::chown(path.c_str(), 0, 0) == 0 && ::chmod(path.c_str(), before.st_mode & 07777U) == 0));
-    CHECK(read_compiled(folder, kFiles) == kCode);
+    CHECK(found_in(folder, kFiles) == kCode);
   };
   doubtful(file, 1000, 0600);
   doubtful(file, 0, 0620);
@@ -98,18 +103,18 @@ TEST_CASE("a file of compiled policies that is cut short, longer or another buil
   const std::string whole = read_file(file);
   for (size_t size = 0; size < whole.size(); ++size) {
     write(file, whole.substr(0, size));
-    CHECK(read_compiled(folder, kFiles).empty());
+    CHECK(found_in(folder, kFiles).empty());
     write(file, whole.substr(0, size) + std::string(whole.size() - size, '\0'));
-    CHECK(read_compiled(folder, kFiles).empty());
+    CHECK(found_in(folder, kFiles).empty());
   }
   write(file, whole + "x");
-  CHECK(read_compiled(folder, kFiles).empty());
+  CHECK(found_in(folder, kFiles).empty());
   std::string other = whole;
   ++other[std::string("luabox policies ").size()];  // the first byte of the build's number
   write(file, other);
-  CHECK(read_compiled(folder, kFiles).empty());
+  CHECK(found_in(folder, kFiles).empty());
   write(file, whole);
-  CHECK(read_compiled(folder, kFiles) == kCode);
+  CHECK(found_in(folder, kFiles) == kCode);
 }
 
 TEST_CASE("an ordinary user keeps no compiled policies") {
@@ -120,9 +125,9 @@ TEST_CASE("an ordinary user keeps no compiled policies") {
   for (const std::string& path : {std::string(box.path()), folder, folder + "/.policies"})
     REQUIRE(::chmod(path.c_str(), 0755) == 0);  // it is not that he can't
   REQUIRE(::seteuid(1000) == 0);
-  const Code found = read_compiled(folder, kFiles);
+  const Code found = found_in(folder, kFiles);
   keep_compiled(folder, kFiles, {"x", "y"});
   REQUIRE(::seteuid(0) == 0);
   CHECK(found.empty());
-  CHECK(read_compiled(folder, kFiles) == kCode);
+  CHECK(found_in(folder, kFiles) == kCode);
 }
