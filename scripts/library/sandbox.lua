@@ -17,8 +17,9 @@ end
 
 local function copied(from, names)
   local copy = {}
-  for _, name in ipairs(names and words(names) or {}) do copy[name] = from[name] end
-  if not names then
+  if names then
+    for _, name in ipairs(names) do copy[name] = from[name] end
+  else
     for name, value in pairs(from) do copy[name] = value end
   end
   return copy
@@ -142,26 +143,28 @@ end
 -- ---- files, programs, the process
 
 local READS = { r = true, rb = true }
+local STREAMS, FILES = words "write read lines type stdout stderr stdin close", set_of "input output tmpfile"
+local CLOCKS, NAMES = words "clock date difftime getenv time exit", set_of "remove rename tmpname setlocale"
 
 local function files(scope, allowed)
-  local own = copied(io, "write read lines type stdout stderr stdin close")
+  local own = copied(io, STREAMS)
   function own.open(name, mode)
     if not READS[mode or "r"] and not allowed.files then refusal("writing files", "files")() end
     return io.open(name, mode)
   end
   if allowed.files then own.input, own.output, own.tmpfile = io.input, io.output, io.tmpfile end
   if allowed.popen then own.popen = io.popen end
-  scope.io = guarded("io", own, "files", set_of "input output tmpfile")
+  scope.io = guarded("io", own, "files", FILES)
   if not allowed.popen then own.popen = refusal("io.popen", "popen") end
 
-  local system = copied(os, "clock date difftime getenv time exit")
+  local system = copied(os, CLOCKS)
   if allowed.files then system.remove, system.rename, system.tmpname = os.remove, os.rename, os.tmpname end
   system.execute = allowed.execute and os.execute or refusal("os.execute", "execute")
-  scope.os = guarded("os", system, "files", set_of "remove rename tmpname setlocale")
+  scope.os = guarded("os", system, "files", NAMES)
 end
 
-local BASE = "_VERSION assert error ipairs next pairs pcall print rawequal rawget rawset select tonumber tostring type unpack xpcall"
-local DEBUG = [[getinfo getupvalue setupvalue getregistry getmetatable setmetatable getlocal setlocal sethook gethook getfenv setfenv
+local BASE = words "_VERSION assert error ipairs next pairs pcall print rawequal rawget rawset select tonumber tostring type unpack xpcall"
+local DEBUG = set_of [[getinfo getupvalue setupvalue getregistry getmetatable setmetatable getlocal setlocal sethook gethook getfenv setfenv
   upvalueid upvaluejoin getuservalue setuservalue debug]]
 local LEFT_OUT = {
   getfenv = "debug", setfenv = "debug", newproxy = "debug", module = "debug", jit = "debug", ffi = "ffi", debug = "debug",
@@ -202,8 +205,7 @@ function sandbox.scope(vocabulary, folder, allowed)
   scope.string, scope.table, scope.math, scope.bit, scope.coroutine =
     copied(string), copied(table), copied(math), copied(bit), copied(coroutine)
   if not allowed.bytecode then scope.string.dump = refusal("string.dump", "bytecode") end
-  scope.debug = allowed.debug and debug or guarded("debug", { traceback = debug.traceback }, "debug",
-    set_of(DEBUG))
+  scope.debug = allowed.debug and debug or guarded("debug", { traceback = debug.traceback }, "debug", DEBUG)
   if allowed.debug then scope.getfenv, scope.setfenv, scope.newproxy = getfenv, setfenv, newproxy end
   loaders(scope, allowed)
   requiring(scope, allowed, folder)
