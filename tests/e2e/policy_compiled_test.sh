@@ -19,8 +19,10 @@ mkdir -m 711 "$LUABOX_STATE"
 rules "one way"
 holds "the rules hold when nothing is kept" "refused by the policy 'last' (10-site.lua:101): one way" "$(run)"
 equal "what they were compiled to is root's alone" "0 600" "$(stat -c '%u %a' "$kept")"
-before=$(stat -c %i "$kept")
-holds "they hold when it is" "refused by the policy 'last' (10-site.lua:101): one way" "$(run)"
+rm "$kept"; holds "they hold where no file may be written" "one way" "$(ulimit -f 1; run)"
+succeeds "and none is" test ! -e "$kept"; equal "nor a part of one" "" "$(ls -A "$LUABOX_STATE" | grep policies)"
+run > /dev/null; before=$(stat -c %i "$kept")
+holds "they hold when it is kept" "refused by the policy 'last' (10-site.lua:101): one way" "$(run)"
 equal "it is written once" "$before" "$(stat -c %i "$kept")"
 forge; cp -a "$kept" forged
 holds "it is what the next start uses" "(10-site.lua:101): another" "$(run)"
