@@ -94,7 +94,6 @@ void seclude(const char* name, int socket, int parent) {
   // busy machine is a millisecond away.
   if (::setpgid(0, 0) < 0) ::_exit(1);
   if (::chdir("/") < 0) ::_exit(1);
-  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error, not the end
   const rlimit no_core = {0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);

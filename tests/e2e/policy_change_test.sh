@@ -2,6 +2,7 @@
 # What a rule writes in a request: the short forms of a script, in a container, an update, an exec; what comes out is checked as a script is, and the
 # checks of the rules see it written out.
 . "$(dirname "$0")/common.sh"
+ip link set lo up  # as a host has it
 make_rootfs rootfs
 mark=e2e-change-$$
 mkdir policies data other
