@@ -49,9 +49,37 @@ local MADE_BY = { [":exec"] = { Container = "Execution", RunningContainer = "Exe
 
 local function text_at(tokens, at) return tokens[at] and tokens[at].text or "" end
 
+--- The bracket that is open around the token `at`.
+local function opening(tokens, at)
+  local depth = 0
+  repeat
+    at = at - 1
+    local token = tokens[at]
+    if token and token.kind == "symbol" and token.text:find "^[})%]]$" then depth = depth + 1 end
+    if token and token.kind == "symbol" and token.text:find "^[{(%[]$" then depth = depth - 1 end
+  until depth < 0 or not token
+  return at
+end
+
+local HOOKS = {}
+for _, field in ipairs(reference.fields_of(reference.find "luabox.Step")) do HOOKS[field.name] = true end
+
+--- Whether the token `at` is the parameter of a step: of a function that is an item of container { ... }, or of a hook.
+local function is_of_step(context, at)
+  local tokens = context.tokens
+  local word = at - 2
+  if text_at(tokens, word) ~= "function" or text_at(tokens, at - 1) ~= "(" then return false end
+  if text_at(tokens, word - 1) == "=" then return HOOKS[text_at(tokens, word - 2)] and text_at(tokens, at) == "this" end
+  local open = opening(tokens, word)
+  local called = text_at(tokens, open - 1) == "(" and open - 2 or open - 1
+  return text_at(tokens, open) == "{" and text_at(tokens, called) == "container" and context.constructors.container
+    and text_at(tokens, word - 1):find "^[,;{]$" ~= nil
+end
+
 --- The class of objects that a local holds from its first value on; "sys" for luabox.sys, and the like for the other modules.
 local function class_of(made, context)
   local tokens, at = context.tokens, made.value
+  if made.kind == "parameter" and made.sets == 0 and is_of_step(context, context.place[made.token]) then return "Container" end
   if not at or made.sets > 0 then return nil end
   local first = text_at(tokens, at)
   if first == "container" and context.constructors.container and ends_there(tokens, at + 1) then return "Container" end
@@ -119,7 +147,16 @@ local function check_cgroup(context, at)
   context.add("error", "method", key, message:format(key.text, errors.suggestion(key.text, known)))
 end
 
-local KIND = { Container = "a container", Execution = "a process in a container", RunningContainer = "a container that runs" }
+local KIND = { Container = "a container", Execution = "a process in a container", RunningContainer = "a container that runs",
+  Root = "a container's root", Process = "a process" }
+
+--- The class of what an object of `class` has in the field `name`, where it is one of luabox.sys.
+local function class_of_part(class, name)
+  for _, field in ipairs(class == "Container" and reference.fields_of(reference.find "luabox.Container") or {}) do
+    local part = field.name == name and field.type:match "^luabox%.sys%.(%a+)$"
+    if part then return KIND[part] and part end
+  end
+end
 
 --- The method behind the token `at`, of an object of that class.
 local function check_method(context, at, class)
@@ -136,8 +173,8 @@ end
 local function starts_arguments(token) return token and (token.kind == "string" or token.text == "(" or token.text == "{") end
 
 --- What stands behind an object that a local holds: a method, one that is called with ".", a key of its cgroup.
-local function check_object(context, use, class, own)
-  local tokens, at = context.tokens, use.at
+local function check_object(context, at, class, own)
+  local tokens = context.tokens
   local mark, name = text_at(tokens, at + 1), text_at(tokens, at + 2)
   if own[tokens[at].text .. "." .. name] then return end
   if mark == ":" then return check_method(context, at, class) end
@@ -146,6 +183,8 @@ local function check_object(context, use, class, own)
     context.add("error", "method", tokens[at + 2], ("'%s' is a method: it is called with ':', %s"):format(name, called))
   elseif mark == "." and name == "cgroup" and class == "Container" then
     check_cgroup(context, at + 2)
+  elseif mark == "." and class_of_part(class, name) then
+    check_object(context, at + 2, class_of_part(class, name), own)
   end
 end
 
@@ -175,7 +214,8 @@ end
 
 local function check_uses(context, found)
   local own = own_methods(context.tokens)
-  context.holder = {}
+  context.holder, context.place = {}, {}
+  for at, token in ipairs(context.tokens) do context.place[token] = at end
   for _, use in ipairs(found.uses) do context.holder[use.at] = use.of end
   for _, made in ipairs(found.locals) do made.class = class_of(made, context) end
   for _, use in ipairs(found.uses) do
@@ -183,7 +223,7 @@ local function check_uses(context, found)
     if MODULE[class] then
       check_function(context, use, class)
     elseif class then
-      check_object(context, use, class, own)
+      check_object(context, use.at, class, own)
     end
   end
 end

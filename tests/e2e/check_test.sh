@@ -105,6 +105,14 @@ finds "a method that is called with a dot" "local c = container { $box }"$'\nc.s
 finds "a key of a container's cgroup" "local c = container { $box }:start()"$'\nlocal d = container {'" $box }"$'\nd.cgroup.memroy = "1GiB"\nd.cgroup.memory = "1GiB"\nd.cgroup:feeze()\nprint(c, d.cgroup.pids)' \
   "s.lua:3:10: cgroup: unknown key 'memroy' (did you mean 'memory'?)" "s.lua:5:10: a cgroup has no method 'feeze' (did you mean 'freeze'?)"
 finds "a method behind a constructor" "container { $box }:strat()" "s.lua:1:53: a container has no method 'strat' (did you mean 'start'?)"
+finds "a method of what a step is given, however it is called, an option of one, and a dot" \
+  "local step = { enter = function(this) this.root:wrote('a', 'b') end }"$'\n'"return container { $box, step,"$'
+  function(it) it.root:mkdri("/a"); it.root:write("/a", "b", { mod = "600" }) end,
+  { attach = function(this) this.process.pid() end },
+  function(it) local f = function(this) this.root:anything() end; f(it); it:stat(); it.root:write("/a", "b") end }' \
+  "s.lua:1:49: a container's root has no method 'wrote' (did you mean 'write'?)" "s.lua:3:24: a container's root has no method 'mkdri'" \
+  "s.lua:3:64: write has no field 'mod' (did you mean 'mode'?)" "s.lua:4:42: 'pid' is a method: it is called with ':', process:pid" \
+  "s.lua:5:77: a container has no method 'stat' (did you mean 'start'?)"
 finds "a text where a table belongs" "local c = container { $box }"$'\nc:exec "ls"' 's.lua:2:8: exec: expected a table as its options, got "ls"'
 finds "a version that this is not" 'require_version "99"' "s.lua:1:17: this script was written for luabox 99, this is $("$LUABOX" -e 'print(sys.version())')"
 finds "a table that is no container" $'local function f() return { rootfs = "/" } end\nprint(f())\nreturn { rootfs = "/", command = { "/bin/sh" } }' \
