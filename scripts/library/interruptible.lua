@@ -1,9 +1,11 @@
--- interruptible.lua: string.find, match, gmatch, gsub, table.sort and os.execute as the prompt has them: an interrupt ends them.
+-- interruptible.lua: string.find, match, gmatch, gsub, table.sort and os.execute as the prompt has them: an interrupt ends them. And string.rep: a
+-- slip of the hand must not end the prompt.
 local sys = require "luabox.sys"
 
 local interruptible = {}
 
-local find, match, gmatch, gsub, sort, execute = string.find, string.match, string.gmatch, string.gsub, table.sort, os.execute
+local find, match, gmatch, gsub, rep = string.find, string.match, string.gmatch, string.gsub, string.rep
+local sort, execute = table.sort, os.execute
 local find_safely = sys.terminal.find
 
 --- What takes no more steps than this, a tenth of a second, is not worth a guard.
@@ -140,9 +142,28 @@ local function safe_execute(...)
   return status
 end
 
+-- Bytes: what a string may have without a question.
+interruptible.most_bytes = 2 ^ 24
+
+local LONGEST = 2 ^ 31 - 1  -- Lua's own takes what is more for none
+
+--- Bytes that a process can have without the kernel ending one for it.
+local function free_memory()
+  local ok, text = pcall(sys.file.read, "/proc/meminfo")
+  return (tonumber(ok and match(text, "MemAvailable:%s*(%d+)")) or math.huge) * 1024
+end
+
+local function safe_rep(text, count, ...)
+  local size = type(text) == "string" and (tonumber(count) or 0) * #text or 0
+  -- A string is made aside, and copied.
+  if size > interruptible.most_bytes and (size > LONGEST or size * 2 > free_memory()) then error("not enough memory", 2) end
+  return rep(text, count, ...)
+end
+
 --- In the place of Lua's own from now on, for everybody.
 function interruptible.install()
   string.find, string.match, string.gmatch, string.gsub = safe_find, safe_match, safe_gmatch, safe_gsub
+  string.rep = safe_rep
   table.sort, os.execute = safe_sort, safe_execute
 end
 

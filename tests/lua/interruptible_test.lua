@@ -1,12 +1,14 @@
 -- The prompt's string functions give what Lua's own give.
 local harness = require "harness"
 local test, check = harness.test, harness.check
-local own = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, execute = os.execute, sort = table.sort }
+local own = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, execute = os.execute, sort = table.sort,
+  rep = string.rep }
 local interruptible = require "luabox.interruptible"
 interruptible.install()
-local prompt = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, sort = table.sort }
+local prompt = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub, sort = table.sort, rep = string.rep }
 string.find, string.match, string.gmatch, string.gsub, os.execute, table.sort = own.find, own.match, own.gmatch, own.gsub, own.execute, own.sort
-interruptible.most_steps, interruptible.most_sorted = 0, 0  -- nothing is cheap
+string.rep = own.rep
+interruptible.most_steps, interruptible.most_sorted, interruptible.most_bytes = 0, 0, 0  -- nothing is cheap
 
 local PATTERNS = { "a", "a*", "a-b", "^a", "^(a+)(b*)", "()a()", "%w+", "[^\n]*", "(%w+)=(%w*)", "%f[%w]%w+", "%b()", "$", "", "a$",
   "(a)(b)(c)?", "%1", "[a", "%", "x*", "(.)%1", "^", "^$", "[%a_]+", "%s*$", "(%()", "a?b?", "%z", "^^", "%^", ("(a?)"):rep(33) }
@@ -83,6 +85,14 @@ test("within a sort Lua code is reached, by which an interrupt is heard", functi
     check.equal(seen, sort == prompt.sort)
   end
   jit.on()
+end)
+
+test("rep gives what Lua's own does, but for what no memory has room for", function()
+  for _, arguments in ipairs { { "ab", 3 }, { "ab", 0 }, { "ab", -1 }, { "", 1e9 }, { "ab", "2" }, { "a", 3, "," }, { 12, 2 }, { nil, 2 },
+    { "a", {} } } do
+    check.equal(outcome(prompt.rep, unpack(arguments, 1, 3)), outcome(own.rep, unpack(arguments, 1, 3)))
+  end
+  for _, count in ipairs { 2 ^ 31, 3e9, 1e15, math.huge } do check.raises("not enough memory", prompt.rep, "x", count) end
 end)
 
 test("gsub gives what Lua's own does", function()
