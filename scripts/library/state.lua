@@ -19,17 +19,29 @@ end
 -- How each kind of resource is taken away. Each works on what was recorded, made or not, whole or half.
 local removers = {}
 
---- Whether what was made at `path` is still what is there; a killed luabox may not have come to note which it was.
-local function is_still(path, made)
-  if not made then return true end
-  local ok, identity = pcall(sys.file.identity, path)
-  return ok and identity == made
+local PATIENCE = 1  -- seconds
+
+--- Raises when there are processes in a cgroup of which a luabox that was killed did not come to note which it was: its own child ends with it, so
+--- these are of another luabox, with its state in another folder, or stand still.
+local function wait_until_empty(path, parent)
+  local last = sys.monotonic() + PATIENCE
+  while true do
+    local ok, group = errors.try(sys.cgroup.open, { path }, parent)
+    if not ok or #group:processes() == 0 then return end
+    if sys.monotonic() > last then
+      errors.raise("the cgroup %s was not known to be this container's, and has processes: it stays until they end", path)
+    end
+    sys.sleep(0.005)
+  end
 end
 
 --- Not another's, which a luabox with its state in another folder made where ours had been.
 function removers.cgroup(resource)
   for _, path in ipairs(resource.paths) do
-    if is_still(path, resource.made and resource.made[path]) then sys.cgroup.remove_path(path, resource.parent) end
+    local made = resource.made and resource.made[path]
+    local ok, identity = pcall(sys.file.identity, path)
+    if ok and not made then wait_until_empty(path, resource.parent) end
+    if ok and (not made or identity == made) then sys.cgroup.remove_path(path, resource.parent) end
   end
 end
 

@@ -155,6 +155,27 @@ for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
   rm -rf rootfs/deep
 done
 
+# Killed before it noted which cgroups it made: they are taken away, but not with the processes of another that made them anew.
+if [ "$(id -u)" = 0 ]; then
+  killed_at_clone() { strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:signal=KILL:when=1 "$LUABOX" run box.lua > /dev/null 2>&1 < /dev/null; }
+  cgroups() { find /sys/fs/cgroup -path "*/luabox/$mark" -type d; }
+  script "name = '$mark'" "cgroup = { pids = 10 }" "network = 'host'" "command = { 'sleep', '100' }"
+  killed_at_clone
+  holds "killed between the cgroup and the clone: it is there" "/luabox/$mark" "$(cgroups)"
+  lacks "and not yet known" '"made"' "$(cat "$LUABOX_STATE/$mark")"
+  "$LUABOX" gc > /dev/null
+  equal "gc takes it away" "" "$(cgroups; leftovers)"
+  killed_at_clone
+  rmdir $(cgroups)
+  LUABOX_STATE=$work/second "$LUABOX" run box.lua < /dev/null & driver=$!
+  there() { LUABOX_STATE=$work/second "$LUABOX" list | grep -q "^$mark .*running"; }; within 5 there
+  holds "another's that took its place is told of" "was not known to be this container's, and has processes" "$("$LUABOX" gc 2>&1)"
+  succeeds "and lives on" there
+  LUABOX_STATE=$work/second "$LUABOX" kill "$mark" KILL; wait $driver
+  equal "once it has ended the record goes" "$mark" "$("$LUABOX" gc 2>&1)"
+  equal "and nothing is left" "" "$(cgroups; leftovers)"
+fi
+
 # ---- a script that drives, and signals
 script "name = '$mark'" "command = { 'sleep', '100' }"
 sed 's/^return/local c =/; $a c:start(); print "started"; io.stdout:flush(); c:wait()' box.lua > drive.lua
