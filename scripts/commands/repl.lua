@@ -106,10 +106,10 @@ local function compile(text, name, scope)
   return nil, errors.from(problem)
 end
 
---- Whether `value` is a process in a container that wants the prompt's terminal, and that nobody keeps.
+--- Whether `value` is a process in a container that wants the prompt's terminal, or without a prompt its streams, and that nobody keeps.
 local function wants_terminal(value, scope)
   local execution = package.loaded["luabox.execution"]
-  if not (scope.at_terminal and execution and execution.is(value) and value:at_terminal()) then return false end
+  if not (execution and execution.has_streams(value)) or scope.at_terminal and not value:at_terminal() then return false end
   for _, kept in next, scope.own do
     if rawequal(kept, value) then return false end
   end

@@ -18,13 +18,7 @@ local behind = setmetatable({}, { __mode = "k" })
 
 local METHODS = {}
 
---- A further process; with `capture` its output and exit status, else it has the terminal until its end: its exit status.
-function METHODS.exec(self, options)
-  local process = behind[self]:exec(options)
-  if options.capture then return process:output() end
-  return process:stand_by()
-end
-
+function METHODS.exec(self, options) return behind[self]:exec(options) end
 function METHODS.update(self, limits) return behind[self]:update(limits) end
 function METHODS.stats(self) return behind[self]:stats() end
 function METHODS.kill(self, signal) return behind[self]:kill(signal) end

@@ -15,22 +15,34 @@ local schema = require "luabox.schema"
 local users = require "luabox.users"
 
 ---@class luabox.Execution
----@field master userdata?  of its terminal, where it has one
 local Execution = {}
 Execution.__index = Execution
 
+-- What stands behind each: it is not within the reach of a script, which policies may govern. It leads to the container as the host has it.
+local behind = setmetatable({}, { __mode = "k" })
+
 function Execution:__tostring()
-  local status = self.child:status()
+  local this = behind[self]
+  local status = this.child:status()
   local how = status and (status.signal and "ended by signal " .. status.signal or "ended with " .. status.code) or "running"
-  return ("<execution %s, process %d, %s>"):format(self.config.command[1], self.child:pid(), how)
+  return ("<execution %s, process %d, %s>"):format(this.config.command[1], this.child:pid(), how)
 end
 
 --- Whether it has the terminal of who started it: nothing of it is to be read later.
-function Execution:at_terminal() return self.terminal ~= nil and self.terminal ~= false and self.reader == nil end
+function Execution:at_terminal()
+  local this = behind[self]
+  return this.terminal ~= nil and this.terminal ~= false and this.reader == nil
+end
 
 local execution = {}
 
-function execution.is(value) return type(value) == "table" and getmetatable(value) == Execution end
+function execution.is(value) return value ~= nil and behind[value] ~= nil end
+
+--- Whether `value` is a process in a container whose streams are those of who started it: nothing of it is to be read later.
+function execution.has_streams(value)
+  local this = value ~= nil and behind[value]
+  return this and this.reader == nil and not this.detach or false
+end
 
 local FIELDS = {
   env = schema.environment, cwd = schema.absolute, user = schema.either(schema.string, schema.integer), terminal = schema.boolean,
@@ -134,8 +146,8 @@ end
 local function prepare(container, options, where)
   local config = configuration(container, options)
   config.command = command_of(options, where)
-  local this = setmetatable({ container = container, config = config, where = where, granted = config.granted, process = container.process,
-    capture = options.capture, detach = options.detach }, Execution)
+  local this = { container = container, config = config, where = where, granted = config.granted, process = container.process,
+    capture = options.capture, detach = options.detach }
   this.terminal = program.wants_terminal(config)
   confinement.step.prepare(this)
   if options.stdin then this.stdin = sys.text_file(options.stdin) end
@@ -188,7 +200,11 @@ function execution.start(container, options)
   end
   local this = prepare(container, checked, where)
   local ok, problem = errors.try(bring_up, this)
-  if ok then return this end
+  if ok then
+    local started = setmetatable({}, Execution)
+    behind[started] = this
+    return started
+  end
   abandon(this)
   if not container:alive() then errors.raise_at(where, "the container '%s' has ended", container.name) end
   error(problem, 0)
@@ -196,30 +212,40 @@ end
 
 --- Passes signals on, and carries its terminal, until it has ended. Returns its exit status, 128 + N for a signal.
 function Execution:stand_by()
-  local signals = sys.terminal.forward_signals()
-  local ok, problem = errors.try(sys.terminal.supervise, { self.child }, signals, self.master and self.master:number())
+  local this, signals = behind[self], sys.terminal.forward_signals()
+  local ok, problem = errors.try(sys.terminal.supervise, { this.child }, signals, this.master and this.master:number())
   signals:release()  -- a script that goes on hears of its own signals again
   if not ok then error(problem, 0) end
-  return self.child:wait()
+  return this.child:wait()
 end
 
 --- Waits for its end, at most `timeout` seconds. Returns the exit status, 128 + N for a signal; nil when the time is over.
-function Execution:wait(timeout) return self.child:wait(timeout) end
+function Execution:wait(timeout)
+  local this = behind[self]
+  return this.child:wait(timeout)
+end
 
 --- The pid of the process that stands for it on the host: a signal to it reaches the command, and it ends with the command.
-function Execution:pid() return self.child:pid() end
+function Execution:pid()
+  local this = behind[self]
+  return this.child:pid()
+end
 
 --- Sends a signal to its command. Returns whether it was there.
-function Execution:kill(signal) return self.child:kill(signal or "TERM") end
+function Execution:kill(signal)
+  local this = behind[self]
+  return this.child:kill(signal or "TERM")
+end
 
 --- What it wrote, up to its end, and its exit status. With capture only; once.
 function Execution:output()
-  if not self.reader then errors.raise "there is no output to read: exec { ..., capture = true }, and once" end
-  local reader = self.reader
-  self.reader = nil
+  local this = behind[self]
+  if not this.reader then errors.raise "there is no output to read: exec { ..., capture = true }, and once" end
+  local reader = this.reader
+  this.reader = nil
   local text = reader:read()
   reader:close()
-  return text, self.child:wait()
+  return text, this.child:wait()
 end
 
 return execution

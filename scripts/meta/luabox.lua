@@ -288,9 +288,9 @@ function Execution:stand_by() end
 ---@field mounts table[]  what is mounted in it: { target =, type =, source =, options = }
 local Attachment = {}
 
----Starts a further process in it, which has the terminal until its end.
+---Starts a further process in it, as Container:exec.
 ---@param options luabox.ExecOptions
----@return integer|string status  with `capture` what it wrote, and behind it the exit status
+---@return luabox.Execution
 function Attachment:exec(options) end
 
 ---What it has used, as Container:stats.

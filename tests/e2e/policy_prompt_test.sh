@@ -35,10 +35,12 @@ sed -i 's/^rule "who".*//' policies/10-site.lua
 "$LUABOX" run held.lua < in > out 2>&1 & child=$!
 exec 9> in; within 10 grep -qs ready out
 at() { "$LUABOX" repl --container $mark -e "$1" 2>&1; }
-equal "a running container at the prompt" hello "$(at 'print((c:exec { "echo", "hello", capture = true }))' | xargs)"
+equal "a running container at the prompt" hello "$(at 'print((c:exec { "echo", "hello", capture = true }:output()))' | xargs)"
 holds "its further processes are governed" "no ls" "$(at 'c:exec { "ls" }')"
 holds "its limits are" "too much" "$(at 'c.cgroup.memory = "128MiB"')"
 holds "and c:update" "too much" "$(at 'c:update { memory = "128MiB" }')"
+equal "what joins it leads to nothing of the host's" "33554432 nil nil" "$(at 'local x = c:exec { "true" }
+  pcall(function() x.container:cgroup():write { memory = "128MiB" } end) print(c.cgroup.memory, x.container, x.process)' | xargs)"
 holds "luabox exec is" "no ls" "$("$LUABOX" exec $mark ls 2>&1)"
 holds "luabox update is" "too much" "$("$LUABOX" update $mark memory=128MiB 2>&1)"
 equal "a limit below the ceiling is set" 16777216 "$(at 'c.cgroup.memory = "16MiB"'; cat $(find /sys/fs/cgroup \( -path "*luabox/$mark/memory.limit_in_bytes" -o -path "*luabox/$mark/memory.max" \) | head -1))"

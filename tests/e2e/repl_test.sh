@@ -66,7 +66,7 @@ leaves_nothing "what was started ends with it"
 listed() { "$LUABOX" list | grep -q "^$mark .*running"; }
 within 5 listed || failed "(a container runs)"
 equal "a container of another luabox is c" "in it 99" \
-  "$("$LUABOX" repl --container $mark -e 'local text = c:exec { "/bin/sh", "-c", "echo in it", capture = true } c.cgroup.pids = 99
+  "$("$LUABOX" repl --container $mark -e 'local text = c:exec { "/bin/sh", "-c", "echo in it", capture = true }:output() c.cgroup.pids = 99
     return print((text:gsub("\n", "")) .. " " .. c.cgroup.pids)' 2>&1)"
 equal "its limit is the kernel's" 99 "$(cat /sys/fs/cgroup/{pids/,}luabox/$mark/pids.max 2>/dev/null)"
 if [ -d /sys/fs/cgroup/memory ]; then
@@ -75,6 +75,9 @@ else
   skipped "a limit that would hold nothing is refused" "cgroup v2 has one hierarchy"
 fi
 holds "what is no limit can't be set" 'c.limit can'"'"'t be set; limits are: c.cgroup' "$("$LUABOX" repl --container $mark -e 'c.limit = 1' 2>&1)"
+equal "a further process of it is as one of a container that was started here: without a prompt nobody's has its streams" "in it 5 true" \
+  "$("$LUABOX" repl --container $mark -e 'c:exec { "/bin/sh", "-c", "echo in it; exit 5" }' 2>&1 | xargs) $(
+    "$LUABOX" repl --container $mark -e 'local x = c:exec { "/bin/sleep", "9" } print(x:wait(0.01) == nil and x:kill())' 2>&1)"
 holds "help knows its methods" 'Attachment:exec(options)' "$("$LUABOX" repl --container $mark -e 'help(c.exec)' 2>&1)"
 holds "a method that is near" "there is no method 'exek' (did you mean 'exec'?)" "$("$LUABOX" repl --container $mark -e 'c:exek {}' 2>&1)"
 holds "one that is not there is told" "no container 'nosuch'" "$("$LUABOX" repl --container nosuch -e 1 2>&1)"
@@ -124,6 +127,8 @@ fresh; type "r = running '$mark'"; put 'r.cgroup.swapp'; keys Tab; appears "a li
 fresh; put 'r.'; keys Tab; appears "what an attached one has is listed" 'cgroup +config'
 fresh; type "r = running '$mark'"; type 'r.cgroup.memory = "64MiB"'; type 'r.cgroup.memory'; appears "a limit of a container that runs is set and read" '67108864'
 fresh; type 'r:exec { "/bin/sh", "-c", "echo in $(tty); cat /proc/self/status | head -1" }'; appears "a process joins it, in the terminal" '^in /dev/'
+type 'kept_two = r:exec { "/bin/sleep", "4326" }'; type 'kept_two'; appears "or runs beside the prompt" '<execution /bin/sleep, process [0-9]+, running>'
+type 'kept_two:kill() return kept_two:wait()'; appears "until it is killed" '^143$'
 fresh; type 'r.mounts[1].target'; appears "its mounts are listed" '^"/"$'
 fresh; type 'while true do end'; sleep 0.3; keys C-c; appears "Ctrl-C stops an endless loop" '\[[0-9]+\]:1: interrupted'
 fresh; type 'while true do pcall(function() while true do end end) end'; sleep 0.3; keys C-c; sleep 0.2; keys C-c
