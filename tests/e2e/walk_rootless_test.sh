@@ -111,6 +111,25 @@ if delegate; then
   holds "rootless/cgroup: memory too" "killed: memory limit" "$(delegated_run timeout $((60 * slow)) "$work/luabox" run box.lua -- sh -c 'head -c 100000000 /dev/zero | tail > /dev/null; exit 137' 2>&1 < /dev/null)"
   box "network = 'none'" "command = { 'true' }"
   lacks "rootless/cgroup: the default limit of processes is there" "no default limit" "$(delegated_run "$work/luabox" run -v box.lua 2>&1)"
+
+  # A site's rules hold for them as for root's: what a rule changes is what the kernel is told, at a start and later, by whichever way.
+  mkdir -p policies; chmod 755 policies
+  cat > policies/10-site.lua <<'P'
+rule "few" { on = { "run", "update" }, change = function(c) if c.cgroup.pids then c.cgroup.pids = math.min(c.cgroup.pids, 15) end end }
+rule "small" { on = { "run", "update" }, check = function(c) if c.cgroup.memory and c.cgroup.memory > MiB(48) then return deny "too much" end end }
+P
+  governed() { delegated_run env LUABOX_POLICY="$work/policies" "$work/luabox" "$@" 2>&1 < /dev/null; }
+  limit_of() { cat $(find "${delegated[@]}" -path "*/luabox/governed/$1.*" \( -name pids.max -o -name memory.max -o -name memory.limit_in_bytes \)); }
+  box "name = 'governed'" "network = 'none'" "cgroup = { pids = 20, memory = '64MiB' }" "command = { 'true' }"
+  holds "rootless/cgroup: under a policy a limit is refused, at its script's line" "box.lua:1: refused by the policy 'small' (10-site.lua:2): too much" "$(governed run box.lua)"
+  box "name = 'governed'" "network = 'none'" "cgroup = { pids = 20, memory = '32MiB' }" "command = { 'sh', '-c', 'echo up; exec sleep 7779' }"
+  (delegated_run env LUABOX_POLICY="$work/policies" "$work/luabox" run box.lua > "$work/governed.out" 2>&1 < /dev/null) & governing=$!
+  within 20 grep -q up "$work/governed.out" || failed "rootless/cgroup: the container starts" "$(cat "$work/governed.out")"
+  equal "rootless/cgroup: under a policy what a rule made of it is the kernel's" "15 33554432" "$(limit_of pids) $(limit_of memory)"
+  governed update governed pids=40 memory=16MiB; equal "rootless/cgroup: an update likewise" "15 16777216" "$(limit_of pids) $(limit_of memory)"
+  holds "rootless/cgroup: which it refuses" "too much" "$(governed update governed memory=64MiB)"
+  equal "rootless/cgroup: and what joins is in it" "16777216" "$(governed exec governed sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null')"
+  governed kill governed KILL; wait $governing
   equal "rootless/cgroup: nothing is left in them" "" "$(find "${delegated[@]}" -mindepth 1 -type d -path '*luabox/*')"
   for folder in "${delegated[@]}"; do find "$folder" -depth -type d -exec rmdir {} \;; done
 else
