@@ -14,7 +14,7 @@ luabox init web                        web/box.lua, and what editors need]]
 
 function init.parser()
   local parser = cli.parser("init", DESCRIPTION, EXAMPLES)
-  parser:argument("directory", "The folder; it is made if it is not there."):args "?":default ".":argname "DIR"
+  parser:argument("directory", "The folder; it is made if it is not there."):args "?":argname "DIR"
   return parser
 end
 
@@ -50,7 +50,7 @@ end
 
 function init.run(arguments)
   local options = cli.parse(init.parser(), arguments)
-  local folder = options.directory
+  local folder = options.directory or "."
   local there = sys.file.status(folder .. "/.luabox")
   if there and there.kind ~= "directory" then errors.raise("%s/.luabox is no folder: it is left as it is", folder) end
   sys.file.make_directories(folder .. "/.luabox")

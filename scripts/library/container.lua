@@ -124,7 +124,7 @@ local FIELDS = {
 local function own_step(step, where, number)
   if type(step) == "function" then return { enter = step } end
   if type(step) ~= "table" then
-    errors.raise_at(where, "container: expected a function or a step as item %d of its list, got %s", number, tostring(step))
+    errors.raise_at(where, "container: expected a function or a step as item %d of its list, got %s", number, schema.show(step))
   end
   local hooks = { namespaces = schema.string, prepare = schema.func, attach = schema.func, enter = schema.func, undo = schema.func }
   return schema.check(step, hooks, { what = "step", where = where })

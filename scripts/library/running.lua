@@ -38,7 +38,9 @@ end
 --- The container of this name that runs now. Raises when there is none, when it has ended, or when it is another user's.
 ---@return luabox.RunningContainer
 function running.find(name)
-  if type(name) ~= "string" or not name:match "^%w[%w_.-]*$" then errors.raise("'%s' can't be a container's name", tostring(name)) end
+  if type(name) ~= "string" or not name:match "^%w[%w_.-]*$" then
+    errors.raise("%s can't be a container's name", require("luabox.schema").show(name))
+  end
   check_owner(name)
   local ok, found = errors.try(state.find, name)
   if not ok and found.code ~= "ENOENT" then error(found, 0) end
@@ -98,7 +100,7 @@ function Running:update(limits)
   local where = errors.users_line(2, "update") or "update"
   if type(limits) ~= "table" then errors.raise_at(where, "update: expected a table of limits, got %s", type(limits)) end
   for key in pairs(limits) do
-    if type(key) ~= "string" then errors.raise_at(where, "update: expected names as keys, not %s", tostring(key)) end
+    if type(key) ~= "string" then errors.raise_at(where, "update: expected names as keys, not %s", require("luabox.schema").show(key)) end
   end
   local group = self:cgroup()
   if not group then errors.raise_at(where, "the container '%s' has no cgroup of its own", self.name) end

@@ -65,7 +65,9 @@ function schema.list(check)
     if type(value.kind) == "string" then return nil, ("a list, { %s { ... } }, not a %s by itself"):format(value.kind, value.kind), true end
     local result = {}
     for key, item in pairs(value) do
-      if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, ("a list; it has the key '%s'"):format(printable(tostring(key))), true end
+      if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+        return nil, ("a list; it has the key %s"):format(schema.show(tonumber(key) and tostring(key) or key)), true
+      end
       local checked, expected = check(item, ("%s[%d]"):format(path, key))
       if expected then return nil, ("%s as item %d, not %s"):format(expected, key, schema.show(item)), true end
       result[key] = checked

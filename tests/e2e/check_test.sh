@@ -169,6 +169,7 @@ holds "init writes through no symlink" ".luabox is no folder" "$("$LUABOX" init 
 equal "and leaves what it leads to" keep "$(cat victim/sys.lua)"
 
 succeeds "init makes a folder" "$LUABOX" init first
+mkdir here; (cd here; "$LUABOX" init > /dev/null 2>&1); equal "or takes this one" ".luabox .luarc.json box.lua" "$(ls -A here | xargs)"
 tar -C rootfs -cf box.tar . && "$LUABOX" image import --quiet box.tar box
 equal "with which nothing is wrong" "" "$("$LUABOX" check first/box.lua)"
 equal "the first script runs" hi "$("$LUABOX" run --name $mark first/box.lua -- echo hi 2>&1)"

@@ -34,6 +34,7 @@ script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
 tells "an unknown command" 125 "luabox: there is no command 'rnu' (did you mean 'run'?); see 'luabox help'" "$LUABOX" rnu
 tells "a name that is like none" 125 "luabox: there is no command '-x'; see 'luabox help'" "$LUABOX" -x
 tells "another tool's command" 125 "luabox: there is no command 'ps' (did you mean 'list'?); see 'luabox help'" "$LUABOX" ps
+tells "a name with a newline in it" 125 "luabox: 'a\\10b' can't be a container's name" "$LUABOX" kill $'a\nb'
 tells "nothing behind --" 125 "luabox: expected a command after --; see 'luabox help run'" "$LUABOX" run box.lua --
 tells "no name" 125 "luabox: there is no command ''; see 'luabox help'" "$LUABOX" ""
 tells "an unknown option" 125 "luabox: unknown option '--nmae' (did you mean '--name'?); see 'luabox help run'" "$LUABOX" run --nmae x box.lua
@@ -101,6 +102,8 @@ wrong "bind: expected one table: bind { \"./data\", \"/data\", readonly = true }
 wrong "tmpfs: expected one table: tmpfs { \"/tmp\", size = \"64MiB\" }" 'mounts = { tmpfs("/tmp", { size = "1MB" }) }'
 wrong "image: expected one table: image { \"golang\", readonly = true }" 'rootfs = image("box", { readonly = true })'
 wrong "container.masked: expected a list without holes; item 2 is nil" 'masked = { "/a", nil, "/b" }'
+wrong "container.masked: expected a list; it has the key a table" 'masked = { [{}] = "/a" }'
+wrong "container: expected a function or a step as item 1 of its list, got 'a\\10b'" '"a\nb"'
 wrong "container.masked: expected a list; it has the key '0'" 'masked = { [0] = "/a" }'
 wrong "container.cgroup: expected a number, a string, true or false, or a list of these for 'memory', not a table" 'cgroup = { memory = { limit = 1 } }'
 wrong "container.hostname: expected letters, digits, '.' and '-', at most 64, got 'a\\0b\\10c'" 'hostname = "a\0b\nc"'
