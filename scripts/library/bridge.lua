@@ -51,6 +51,11 @@ function bridge.new(options, ...)
     if not alias:match "^%w[%w.-]*$" then errors.raise_at(where, "bridge.aliases: '%s' is no host name", alias) end
   end
   if made.subnet6 and not made.subnet then errors.raise_at(where, "bridge: subnet6 goes with a subnet") end
+  local most = made.subnet and 96 + sys.net.prefix(made.subnet).length  -- a member has one number in both
+  if made.subnet6 and sys.net.prefix(made.subnet6).length > most then
+    errors.raise_at(schema.line_of_key(where, "subnet6"), "bridge.subnet6: %s has fewer addresses than %s; expected no longer than /%d", made.subnet6,
+      made.subnet, most)
+  end
   if made.subnet and made.address then
     local number, problem = bridges.number_of(made.address, made.subnet)
     if not number then errors.raise_at(schema.line_of_key(where, "address"), "bridge: %s", problem) end
