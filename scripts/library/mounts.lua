@@ -64,6 +64,8 @@ local function check_target(kind, target, where)
   if not schema.absolute(target) then
     errors.raise_at(where, "%s: expected an absolute path inside the container, got %s", kind, schema.show(target))
   end
+  -- What is made for it in a folder is noted by lines.
+  if target:find "\n" then errors.raise_at(where, "%s: expected a path without newlines, got %s", kind, schema.show(target)) end
   local names = {}
   for name in target:gmatch "[^/]+" do
     if name ~= "." and not (name == ".." and #names == 0) then names[#names + 1] = name end

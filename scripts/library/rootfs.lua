@@ -156,7 +156,7 @@ function rootfs.step.resources(this)
   end
   for _, path in ipairs { this.rootfs_path, unpack(root.layers or {}) } do
     if sys.file.kind(path .. "/.") ~= "directory" then
-      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", path)
+      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", schema.printable(path))
     end
   end
   if root.kind == "image" or root.overlay or root.persist or root.layers then

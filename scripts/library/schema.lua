@@ -7,13 +7,13 @@ local errors = require "luabox.errors"
 local schema = {}
 
 --- One line, whatever is in it.
-local function printable(text) return (text:gsub("%c", function(byte) return ("\\%d"):format(byte:byte()) end)) end
+function schema.printable(text) return (text:gsub("%c", function(byte) return ("\\%d"):format(byte:byte()) end)) end
 
 local MOST_SHOWN = 200
 
 --- How a value that is wrong is quoted.
 function schema.show(value)
-  if type(value) == "string" then return "'" .. printable(value:sub(1, MOST_SHOWN)) .. (#value > MOST_SHOWN and "...'" or "'") end
+  if type(value) == "string" then return "'" .. schema.printable(value:sub(1, MOST_SHOWN)) .. (#value > MOST_SHOWN and "...'" or "'") end
   if type(value) == "table" then return "a table" end
   if type(value) == "function" then return "a function" end
   return tostring(value)
@@ -148,11 +148,11 @@ function schema.environment(value)
     if type(name) ~= "string" then
       return nil, ("names and values such as { NAME = \"value\" }; %s has no name"):format(schema.show(text)), true
     elseif name == "" or name:find "[=%z]" then
-      return nil, ("names without '='; '%s' can't be one"):format(printable(name)), true
+      return nil, ("names without '='; '%s' can't be one"):format(schema.printable(name)), true
     elseif type(text) ~= "string" and type(text) ~= "number" then
-      return nil, ("a string or number as the value of %s, got %s"):format(printable(name), schema.show(text)), true
+      return nil, ("a string or number as the value of %s, got %s"):format(schema.printable(name), schema.show(text)), true
     elseif tostring(text):find "%z" then
-      return nil, ("values without NUL bytes; that of %s has one"):format(printable(name)), true
+      return nil, ("values without NUL bytes; that of %s has one"):format(schema.printable(name)), true
     end
     checked[name] = text
   end
@@ -228,7 +228,7 @@ function schema.check(values, definition, site)
         local known = {}
         for name in pairs(definition) do known[#known + 1] = name end
         table.sort(known)
-        errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, printable(key), schema.suggestion(site.what, key, known))
+        errors.raise_at(line_of_key(where, key), "%s has no field '%s'%s", site.what, schema.printable(key), schema.suggestion(site.what, key, known))
       end
       local result, expected, complete = check(value, site.what .. "." .. key)
       if expected then

@@ -104,6 +104,8 @@ wrong "image: expected one table: image { \"golang\", readonly = true }" 'rootfs
 wrong "container.masked: expected a list without holes; item 2 is nil" 'masked = { "/a", nil, "/b" }'
 wrong "container.masked: expected a list; it has the key a table" 'masked = { [{}] = "/a" }'
 wrong "container: expected a function or a step as item 1 of its list, got 'a\\10b'" '"a\nb"'
+wrong "tmpfs: expected a path without newlines, got '/x\\10y'" 'mounts = { tmpfs "/x\ny" }'
+wrong "no folder /no\\10such" 'rootfs = "/no\nsuch"'
 wrong "container.masked: expected a list; it has the key '0'" 'masked = { [0] = "/a" }'
 wrong "container.cgroup: expected a number, a string, true or false, or a list of these for 'memory', not a table" 'cgroup = { memory = { limit = 1 } }'
 wrong "container.hostname: expected letters, digits, '.' and '-', at most 64, got 'a\\0b\\10c'" 'hostname = "a\0b\nc"'
