@@ -75,6 +75,9 @@ equal "with arguments as values" "explained" "$(json '[x for x in s if x["primit
 equal "and the side" "inside" "$(json '[x for x in s if x["primitive"] == "sethostname"][0]["side"]')"
 equal "--all has the bookkeeping" True "$("$LUABOX" explain --all --json box.lua | python3 -c 'import json, sys; print("file.lock" in {x["primitive"] for x in json.load(sys.stdin)["steps"]})')"
 
+printf 'return container { rootfs = "%s/rootfs", command = { "true" }, cgroup = { pids = 5 },\n  function() error "wrong" end }\n' "$work" > wrong.lua
+equal "what a step raises is told as it is" "luabox: wrong.lua:2: wrong" "$("$LUABOX" explain wrong.lua 2>&1 > /dev/null)"
+
 rules=$("$LUABOX" explain --seccomp box.lua)
 holds "--seccomp has the rules by name" "errno:ENOSYS" "$(grep clone3 <<<"$rules"; grep -A1 ENOSYS <<<"$rules")"
 holds "--seccomp has the rule for an argument" "EAFNOSUPPORT" "$(grep socket <<<"$rules")"
