@@ -40,8 +40,8 @@ function removers.cgroup(resource)
   for _, path in ipairs(resource.paths) do
     local made = resource.made and resource.made[path]
     local ok, identity = pcall(sys.file.identity, path)
-    if ok and not made then wait_until_empty(path, resource.parent) end
-    if ok and (not made or identity == made) then sys.cgroup.remove_path(path, resource.parent) end
+    if ok and not made and resource.leftover then wait_until_empty(path, resource.parent) end
+    if not made or ok and identity == made then sys.cgroup.remove_path(path, resource.parent) end
   end
 end
 
