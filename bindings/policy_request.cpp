@@ -149,11 +149,21 @@ void add_inner_source(lua_State* L) {
   lua_replace(L, 1);
 }
 
-/// What rules about mounts look at: type, source, sources, target.
-void describe_mount(lua_State* L, std::string_view name, Changeable& changeable, std::vector<Fd>& pinned) {
-  const auto target = [L](int index) {
-    if (lua_type(L, index) == LUA_TSTRING) set_field(L, "target", lua::check<std::string>(L, index));
-  };
+/// The mounts that are of something on the host. Only their requests have sources, and what is known of the
+/// first.
+bool has_sources(std::string_view name) {
+  static constexpr std::string_view names[] = {"mount.copy_of", "mount.bind",         "mount.copy_in",
+                                               "mount.overlay", "mount.make_overlay", "mount.make",
+                                               "mount.move"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+void set_target(lua_State* L, int index) {
+  if (lua_type(L, index) == LUA_TSTRING) set_field(L, "target", lua::check<std::string>(L, index));
+}
+
+void describe_sources(lua_State* L, std::string_view name, Changeable& changeable, std::vector<Fd>& pinned) {
+  const auto target = [L](int index) { set_target(L, index); };
   const auto type = [L](std::string_view word) { set_field(L, "type", std::string(word)); };
   if (name == "mount.copy_of" || name == "mount.bind") {
     type("bind");
@@ -170,16 +180,22 @@ void describe_mount(lua_State* L, std::string_view name, Changeable& changeable,
   } else if (name == "mount.make") {
     add_file_system(L, changeable, pinned);
     target(3);
-  } else if (name == "mount:attach_at") {
-    target(2);
   } else if (name == "mount.move") {
     add_source(L, 1, pinned);
     target(2);
+  }
+}
+
+/// What rules about mounts look at: type, source, sources, target.
+void describe_mount(lua_State* L, std::string_view name, Changeable& changeable, std::vector<Fd>& pinned) {
+  if (has_sources(name)) return describe_sources(L, name, changeable, pinned);
+  if (name == "mount:attach_at") {
+    set_target(L, 2);
   } else if (name.compare(0, 11, "mount.make_") == 0) {
-    type(name.substr(11));
+    set_field(L, "type", std::string(name.substr(11)));
   } else if (name.compare(0, 6, "mount.") == 0) {
-    type(name.substr(6));
-    target(1);
+    set_field(L, "type", std::string(name.substr(6)));
+    set_target(L, 1);
   }
 }
 
@@ -346,12 +362,24 @@ bool asked_about(lua_State* L, std::string_view kind) {
   return std::any_of(found->second.begin(), found->second.end(), has);
 }
 
+/// Whether no rule can be about the primitive, for it has no sources: then its request need not be made.
+bool without_sources(std::string_view name, std::string_view kind) {
+  static constexpr std::string_view of_sources[] = {"source", "sources", "device",
+                                                    "inode",  "owner",   "directory"};
+  const auto found = site().with.find(kind);
+  if (kind != "mount" || found == site().with.end() || has_sources(name)) return false;
+  return std::all_of(found->second.begin(), found->second.end(), [](const std::string& field) {
+    return std::find(std::begin(of_sources), std::end(of_sources), field) != std::end(of_sources);
+  });
+}
+
 int govern_now(lua_State* L, const char* name, gate::Passing& passing) {
   return lua::guard(L, [&](lua_State* state) {
     const char* kind = kind_of(name);
     if (kind == nullptr || site().cleaning) return 0;
     settle(state);  // the policies are loaded beside what comes before the first that they can be asked about
     if (site().kinds.find(std::string_view(kind)) == site().kinds.end()) return 0;
+    if (without_sources(name, kind)) return 0;
     const int top = lua_gettop(state);
     const Changeable changeable = push_request(state, name, kind, passing.held);
     const int request = lua_gettop(state);
