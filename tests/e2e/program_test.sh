@@ -1,5 +1,6 @@
 #!/bin/bash
-# The prepared heap: what a start needs is loaded when the program begins, and nothing that the building machine said is in it.
+# The program as the build leaves it. The prepared heap: what a start needs is loaded when the program begins, and nothing that the building
+# machine said is in it. The layout: what a start calls lies side by side.
 . "$(dirname "$0")/common.sh"
 ! readelf -lW "$LUABOX" | grep -q INTERP || { echo "skipped: a program with sanitizers has no prepared heap"; exit 77; }
 make_rootfs rootfs
@@ -52,4 +53,7 @@ holds "the JIT is this machine's" "true" "$(echo 'print((jit.status()))' | "$LUA
 # Which would write a file of its caller's choosing with the rights of a set-uid program.
 holds "the program that is installed prepares nothing" "no command '--prepare-heap'" "$("$LUABOX" --prepare-heap "$work/heap" 2>&1)"
 equal "and writes nothing" "missing" "$([ -e heap ] && echo there || echo missing)"
+
+called=$((16#$(readelf -SW "$LUABOX" | awk '$2 == ".text.start" || $3 == ".text.start" { for (i = 3; i <= NF; ++i) if ($i == "PROGBITS") print $(i + 3) }')))
+if [ $called -gt 500000 ] && [ $called -lt 2000000 ]; then ok "what a start calls lies side by side"; else failed "what a start calls lies side by side" "$called bytes: make cmake/order.ld anew with tools/order"; fi
 exit $status
