@@ -44,7 +44,7 @@ equal "two plans of one script are the same" "$(sort <<<"$plan")" "$("$LUABOX" e
 
 # calls FILE: the system calls that change something, of what luabox did after it had entered itself (engine/self.cpp).
 calls() {
-  awk '/execve(at)?\(/ { n = NR } { line[NR] = $0 } END { for (i = n + 1; i <= NR; i++) print line[i] }' "$1" |
+  awk '/execve(at)?\(|PR_SET_MM_MAP/ { n = NR } { line[NR] = $0 } END { for (i = n + 1; i <= NR; i++) print line[i] }' "$1" |
     grep -E '^([0-9]+ +)?(mount|umount2?|open_tree|move_mount|fsopen|fsconfig|fsmount|fspick|mount_setattr|pivot_root|chroot|clone3?|fork|vfork|execve|execveat|mkdir|mkdirat|rmdir|unlink|unlinkat|rename|renameat2?|link|linkat|symlink|symlinkat|mknod|mknodat|chown|fchown|lchown|fchownat|chmod|fchmod|fchmodat|truncate|ftruncate|sethostname|setdomainname|unshare|setns|seccomp|capset|setuid|setgid|setresuid|setresgid|setgroups|keyctl|setsid|setrlimit|prlimit64|umask|personality|bpf|kill|pidfd_send_signal|pidfd_open|sendfile|setxattr)\(|open(at|at2)?\(.*(O_WRONLY|O_RDWR|O_CREAT|O_TRUNC)|sendmsg\(.*(NEW|DEL|SET)' |
     grep -vE 'prlimit64\(0, RLIMIT_[A-Z]+, NULL|open_tree\(AT_FDCWD, "/proc/self/exe"'
 }
