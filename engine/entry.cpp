@@ -21,7 +21,8 @@
 
 #include "engine/bare_call.hpp"
 
-extern "C" const Elf64_Ehdr __ehdr_start;  // the linker's: the file's header, as it is mapped
+/// Where the linker has put the beginning of the program: ld(1).
+[[gnu::visibility("hidden")]] extern const Elf64_Ehdr elf_header asm("__ehdr_start");
 
 namespace {
 
@@ -60,9 +61,9 @@ using luabox::bare::call;
 /// Maps every segment anew, out of `file`, and notes where they lie. What is there is what was there, even
 /// where it ends half-way.
 [[gnu::always_inline]] inline bool map_segments(long file, prctl_mm_map& layout) {
-  const char* const image = reinterpret_cast<const char*>(&__ehdr_start);
-  const auto* const segments = reinterpret_cast<const Elf64_Phdr*>(image + __ehdr_start.e_phoff);
-  for (unsigned i = 0; i < __ehdr_start.e_phnum; ++i) {
+  char* const program = reinterpret_cast<char*>(const_cast<Elf64_Ehdr*>(&elf_header));
+  const auto* const segments = reinterpret_cast<const Elf64_Phdr*>(program + elf_header.e_phoff);
+  for (unsigned i = 0; i < elf_header.e_phnum; ++i) {
     const Elf64_Phdr& segment = segments[i];
     if (segment.p_type != PT_LOAD) continue;
     const unsigned long start = segment.p_vaddr & ~(kPage - 1), end = segment.p_vaddr + segment.p_filesz;
@@ -74,9 +75,8 @@ using luabox::bare::call;
     if ((segment.p_flags & PF_W) == 0) continue;
     layout.start_data = segment.p_vaddr, layout.end_data = end;
     // The rest of its last page is the beginning of .bss.
-    for (volatile char* rest = reinterpret_cast<char*>(end);
-         (reinterpret_cast<unsigned long>(rest) & (kPage - 1)) != 0; ++rest)
-      *rest = 0;
+    volatile char* const rest = program + (end - static_cast<unsigned long>(address(program)));
+    for (unsigned long left = -end & (kPage - 1); left > 0; --left) rest[left - 1] = 0;
   }
   return true;
 }
