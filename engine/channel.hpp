@@ -16,7 +16,7 @@ namespace luabox {
 struct Message {
   enum class Kind : char {
     release = 'R',  ///< parent: all is attached, go on
-    ready = 'O',    ///< child: its descriptors are its own now
+    ready = 'O',    ///< child: it runs, and its descriptors are its own
     failure = 'E',  ///< child: text is an encoded set of fields (encode_fields)
     exec = 'X',     ///< child: the next thing is execve; end of file after it means success
     data = 'D',     ///< either: the caller's own, with an optional descriptor

@@ -77,10 +77,11 @@ void start_child(const CloneOptions& options, Channel& channel) {
   ::_exit(kSetupFailed);
 }
 
-/// In a child that shares its parent's descriptors: not any more, and without those that are set aside.
-void take_own_descriptors(Channel& channel) {
+/// The child's first word. One that shared its parent's descriptors does not any more, and has none of those
+/// that are set aside.
+void tell_it_runs(Channel& channel, bool shares_descriptors) {
   try {
-    leave_what_is_aside();
+    if (shares_descriptors) leave_what_is_aside();
     channel.send(Message::Kind::ready);
   } catch (const Error&) {
     ::_exit(kSetupFailed);
@@ -112,8 +113,10 @@ void refuse_to_wait_on() {
     if (::sigismember(&waiting, signal) == 1) throw Error("start", name, EINTR);
 }
 
-/// Until the child has said so, or is dead, which settle() tells: its end of the channel is open here, too.
-void wait_for_own_descriptors(Channel& channel, int pidfd) {
+/// Until the child has said so, or is dead, which settle() tells: its end of the channel may be open here,
+/// too. A new process gets its parent's processor, where it would wait until the parent sleeps, while another
+/// idles: so the parent sleeps, and wakes on the other one.
+void wait_until_it_runs(Channel& channel, int pidfd) {
   pollfd either[] = {{channel.get(), POLLIN, 0}, {pidfd, POLLIN, 0}};
   for (int ready = 0; ready <= 0;) {
     ready = ::poll(either, 2, static_cast<int>(kSetupPatience * 1000));
@@ -168,7 +171,7 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   Dumpable dumpable(options.namespaces.has(CLONE_NEWUSER) && ::geteuid() != 0);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid == 0) {
-    if (cut) take_own_descriptors(theirs);
+    tell_it_runs(theirs, cut);
     network.stay();
     ours.close();
     run_child(options, std::move(theirs), [&](Channel& channel) {
@@ -184,7 +187,7 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;
   // What is opened from here on is not the child's.
-  if (cut) wait_for_own_descriptors(process.channel_, process.pidfd());
+  wait_until_it_runs(process.channel_, process.pidfd());
   return process;
 }
 
