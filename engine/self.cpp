@@ -22,6 +22,8 @@ namespace luabox {
 namespace {
 
 constexpr const char* kSelf = "/proc/self/exe";
+constexpr int kMostTries = 50;
+constexpr useconds_t kPause = 10000;  // microseconds
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 /// A read-only view of the file that nothing else can reach; no descriptor where this process may not mount.
@@ -52,7 +54,11 @@ Fd sealed_copy() {
     left -= count;
   }
   if (::fchmod(copy.get(), 0555) < 0) throw Error("fchmod", "a sealed copy of luabox");
-  if (::fcntl(copy.get(), F_ADD_SEALS, kSeals) < 0) throw Error("fcntl", "F_ADD_SEALS");
+  // Busy: a page of it is still on some processor's list of new ones.
+  for (int tries = 0; ::fcntl(copy.get(), F_ADD_SEALS, kSeals) < 0; ++tries) {
+    if (errno != EBUSY || tries == kMostTries) throw Error("fcntl", "F_ADD_SEALS");
+    ::usleep(kPause);
+  }
   return copy;
 }
 

@@ -88,6 +88,8 @@ for fault in getpid:error=EPERM:when=9999 prctl:error=EPERM:when=1 mmap:error=EN
   equal "luabox runs from its view, where $fault" entered "$(writable $name)"
   "$LUABOX" kill $name KILL; wait $tracer
 done
+equal "an ordinary user's copy is sealed when its pages are no longer busy" "$("$LUABOX" version)" \
+  "$(setpriv --reuid 65534 --regid 65534 --clear-groups strace -qq -o /dev/null -e inject=fcntl:error=EBUSY:when=2..4 "$LUABOX" version 2>&1)"
 lacks "an image's interpreter isn't given luabox to hold" "$LUABOX" "$(with 'ls -l /proc/1/exe /proc/*/exe /proc/*/fd 2>&1')"
 
 # ---- its command against its init, and the runtime
