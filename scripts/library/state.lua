@@ -39,7 +39,8 @@ end
 function removers.cgroup(resource)
   for _, path in ipairs(resource.paths) do
     local made = resource.made and resource.made[path]
-    local ok, identity = pcall(sys.file.identity, path)
+    local ok, identity = errors.try(sys.file.identity, path)
+    if not ok and identity.code ~= "ENOENT" then error(identity, 0) end  -- whether it is there is not known: the record stays
     if ok and not made and resource.leftover then wait_until_empty(path, resource.parent) end
     if not made or ok and identity == made then sys.cgroup.remove_path(path, resource.parent) end
   end
