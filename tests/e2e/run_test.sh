@@ -253,11 +253,11 @@ EOF
   equal "and leaves nothing" "" "$(leftovers)"
 
   # A child that is born while its cgroup is being frozen makes no step, and hears nothing: the clone is held up until it is.
-  slowly() { exec strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:delay_enter=1000000 "$LUABOX" "$@"; }
+  slowly() { exec strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:delay_enter=$((slow * 1000000)) "$LUABOX" "$@"; }
   frozen_born() { # COMMAND WORD...: status and output of one that is ended by SIGTERM while its child stands still
     slowly "$@" < /dev/null > out 2>&1 & local strace=$!
-    within 5 made && sleep 0.2 && "$LUABOX" -e "require('luabox.sys').cgroup.open({ '$cgroup' }):freeze()"
-    sleep 1.5; pkill -TERM -P $strace
+    within 5 made && sleep "$(awk "BEGIN { print $slow * 0.2 }")" && "$LUABOX" -e "require('luabox.sys').cgroup.open({ '$cgroup' }):freeze()"
+    sleep "$(awk "BEGIN { print $slow * 1.5 }")"; pkill -TERM -P $strace
     ended() { ! pgrep -P $strace > /dev/null; }; within 5 ended || echo "still there"
     "$LUABOX" -e "require('luabox.sys').cgroup.open({ '$cgroup' }):thaw()" 2> /dev/null
     wait $strace; echo "$? $(cat out)"
