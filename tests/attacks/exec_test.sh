@@ -8,7 +8,7 @@ mark=own-exec-$$
 chmod 711 "$work"
 "${CC:-cc}" -O1 -static -o rootfs/bin/watcher "$here/../attacks/watcher.c" || { echo "skipped: no static C library"; exit 77; }
 runtime=
-trap 'kill -9 $runtime 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then kill -9 $runtime 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"; fi' EXIT
 luabox=("$LUABOX")
 host=$work/host; mkdir "$host"; echo classified > "$host/secret"
 sum=$(sha256sum < "$LUABOX")

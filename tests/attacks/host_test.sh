@@ -5,7 +5,7 @@
 make_rootfs rootfs
 mark=host-attack-$$
 jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then kill -9 "${jobs[@]}" 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"; fi' EXIT
 run() { timeout -s KILL 30 "$LUABOX" run "$@" < /dev/null; }
 # other COMMAND...: as another user, who is nobody here; by a shell, whose exec leaves no capability behind.
 other() { setpriv --reuid 1234 --regid 1234 --clear-groups sh -c 'exec "$@"' - "$@"; }

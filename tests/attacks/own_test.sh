@@ -4,7 +4,7 @@
 make_rootfs rootfs
 mark=own-attack-$$
 jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then kill -9 "${jobs[@]}" 2>/dev/null; cd /; rm -rf --one-file-system "$work"; fi' EXIT
 
 run() { timeout -s KILL 20 "$LUABOX" run "$@" < /dev/null; }
 # with FIELD... SHELL-TEXT: what the text prints in a container with these fields

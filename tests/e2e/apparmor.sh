@@ -8,5 +8,5 @@ mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/secur
 load_profile() {
   printf 'profile %s flags=(attach_disconnected,mediate_deleted) {\n%s\n}\n' "$1" "$2" > "$work/profile"
   apparmor_parser -K -r "$work/profile" || { failed "the profile loads"; finish; }
-  trap 'cd /; apparmor_parser -R "$work/profile" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+  trap 'if [ $BASHPID = $$ ]; then cd /; apparmor_parser -R "$work/profile" 2>/dev/null; rm -rf --one-file-system "$work"; fi' EXIT
 }

@@ -5,7 +5,8 @@ top=$(cd "$here/../.." && pwd)
 LUABOX=$(readlink -f "${LUABOX:-$top/build/luabox}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/luabox-e2e.XXXXXX")
 export LUABOX LUABOX_STATE=$work/state LUABOX_IMAGES=$work/images
-trap 'cd /; rm -rf --one-file-system "$work"' EXIT
+# A process that is killed between fork and exec is still a bash with this trap.
+trap 'if [ $BASHPID = $$ ]; then cd /; rm -rf --one-file-system "$work"; fi' EXIT
 cd "$work"
 status=0
 slow=${LUABOX_SLOW:-1}  # how much slower processes start here than on a real machine: what waits, waits so much longer

@@ -13,7 +13,7 @@ as_user "$work/luabox" image import -q box.tar box
 slice=/sys/fs/cgroup/$mark service=$slice/service app=$slice/service/app by_hand=/sys/fs/cgroup/luabox-$user_id
 mkdir -p $app
 away() { local each; for each in "$@"; do [ -d "$each" ] && find "$each" -depth -type d -exec rmdir {} \;; done; }
-trap 'cd /; away $by_hand $slice; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"' EXIT
+trap 'if [ $BASHPID = $$ ]; then cd /; away $by_hand $slice; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"; fi' EXIT
 # in_cgroup DIRECTORY COMMAND...: the user's command, started there.
 in_cgroup() { (echo $BASHPID > "$1/cgroup.procs" && shift && as_user timeout -s KILL $((60 * slow)) "$@" < /dev/null 2>&1); }
 run() { in_cgroup "${place:-$app}" "$work/luabox" run "$@"; }

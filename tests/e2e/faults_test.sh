@@ -7,7 +7,7 @@ make_rootfs rootfs
 mark=e2e-faults-$$
 RANDOM=${LUABOX_SEED:-20}
 KILLS=${LUABOX_KILLS:-40} FAULTS=${LUABOX_FAULTS:-170} LONGEST=${LUABOX_FAULT_SECONDS:-150}
-trap 'cd /; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then cd /; rm -rf --one-file-system "$work"; fi' EXIT
 ip link set lo up
 
 # An image of busybox, a volume, a pair of interfaces with rules, a cgroup with limits: everything that can be left.

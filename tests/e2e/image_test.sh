@@ -3,7 +3,7 @@
 set -u
 LUABOX=${LUABOX:-luabox}
 work=$(mktemp -d "${TMPDIR:-/tmp}/luabox-image.XXXXXX")
-trap 'umount "$work/full" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then umount "$work/full" 2>/dev/null; rm -rf "$work"; fi' EXIT
 export LUABOX_IMAGES=$work/images
 status=0
 

@@ -6,7 +6,7 @@ ip link set lo up
 # The processes that a test started: ended with it.
 jobs=()
 end_jobs() { kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; }
-trap 'end_jobs; cd /; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then end_jobs; cd /; rm -rf --one-file-system "$work"; fi' EXIT
 
 # make_outside NETWORK [NETWORK6]: "10.77.0" and "fd77:": the host is .1 and the outside, the way to everywhere, .2. Its first process is $outside.
 make_outside() {

@@ -2,7 +2,7 @@
 socket=luabox-$(basename "$0" .sh)-$$
 unset TMUX
 pane() { timeout 10 tmux -L "$socket" -f /dev/null "$@"; }
-trap 'pane kill-server 2>/dev/null; kill ${runtime:-} 2>/dev/null; cd /; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then pane kill-server 2>/dev/null; kill ${runtime:-} 2>/dev/null; cd /; rm -rf --one-file-system "$work"; fi' EXIT
 command -v tmux > /dev/null || { echo "skipped: no tmux to be the terminal"; [ $status = 0 ] && exit 77; finish; }
 
 # host_shell [VARIABLE=VALUE...]: a shell in the pane, as somebody at this host has one.

@@ -10,7 +10,7 @@ cp -a "$work/etc" "$work/own-etc"
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$work/upper,workdir=$work/etc-work" /etc
 for file in passwd group subuid subgid; do cp "$work/etc/$file" /etc/$file; done
 mkdir -p /etc/luabox/policy.d
-trap 'cd /; umount /dev/net/tun 2>/dev/null; umount /etc; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"' EXIT
+trap 'if [ $BASHPID = $$ ]; then cd /; umount /dev/net/tun 2>/dev/null; umount /etc; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"; fi' EXIT
 grant() { echo "boxer:$first_id:65536" | tee /etc/subuid > /etc/subgid; }
 policy() { cat > /etc/luabox/policy.d/10-site.lua; }
 images=$user_home/.local/share/luabox/images

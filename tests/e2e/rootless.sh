@@ -14,7 +14,7 @@ install -m 755 "$LUABOX" "$work/luabox"
 touch /etc/subuid /etc/subgid
 : > "$work/etc/subuid"; : > "$work/etc/subgid"
 for file in passwd group subuid subgid; do mount --bind "$work/etc/$file" /etc/$file; done
-trap 'cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"' EXIT
+trap 'if [ $BASHPID = $$ ]; then cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work" "/tmp/luabox-$user_id"; fi' EXIT
 ip link set lo up
 
 # The user gets 65536 further ids, or none.

@@ -5,7 +5,7 @@ mark=walk-exec-$$
 make_rootfs rootfs
 chmod 711 "$work"
 jobs=()
-trap 'kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"' EXIT
+trap 'if [ $BASHPID = $$ ]; then kill -9 "${jobs[@]}" 2>/dev/null; wait 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"; fi' EXIT
 
 # start FIELD...: a container that sleeps, of whom `luabox` runs as; first is its command's pid on the host.
 luabox=("$LUABOX")

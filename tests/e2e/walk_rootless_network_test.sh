@@ -3,7 +3,7 @@
 for program in pasta python3; do command -v $program > /dev/null || { echo "skipped: $program is not installed"; exit 77; }; done
 . "$here/internet.sh"
 clean_up() { end_jobs; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid /etc/resolv.conf /dev/net/tun 2>/dev/null; rm -rf --one-file-system "$work"; }
-trap clean_up EXIT
+trap 'if [ $BASHPID = $$ ]; then clean_up; fi' EXIT
 # Only root may open it on some hosts.
 mknod -m 666 "$work/tun" c 10 200 && mount --bind "$work/tun" /dev/net/tun 2>/dev/null || { echo "skipped: this kernel has no /dev/net/tun"; exit 77; }
 
