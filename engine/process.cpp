@@ -121,6 +121,7 @@ void wait_until_it_runs(Channel& channel, int pidfd) {
   for (int ready = 0; ready <= 0;) {
     ready = ::poll(either, 2, static_cast<int>(kSetupPatience * 1000));
     if (ready < 0 && errno != EINTR) throw Error("poll", "channel");
+    if (ready < 0) check_interrupt("wait");
     if (ready == 0) refuse_to_wait_on();
   }
   if (either[0].revents != 0) channel.receive();
