@@ -154,7 +154,8 @@ local function free_memory()
 end
 
 local function safe_rep(text, count, ...)
-  local size = type(text) == "string" and (tonumber(count) or 0) * #text or 0
+  local separator = ...
+  local size = (tonumber(count) or 0) * ((type(text) == "string" and #text or 0) + (type(separator) == "string" and #separator or 0))
   -- A string is made aside, and copied.
   if size > interruptible.most_bytes and (size > LONGEST or size * 2 > free_memory()) then error("not enough memory", 2) end
   return rep(text, count, ...)
