@@ -93,7 +93,11 @@ test("rep gives what Lua's own does, but for what no memory has room for", funct
     check.equal(outcome(prompt.rep, unpack(arguments, 1, 3)), outcome(own.rep, unpack(arguments, 1, 3)))
   end
   for _, count in ipairs { 2 ^ 31, 3e9, 1e15, math.huge } do check.raises("not enough memory", prompt.rep, "x", count) end
-  for _, text in ipairs { "", "x" } do check.raises("not enough memory", prompt.rep, text, 2 ^ 20, ("y"):rep(2 ^ 24)) end
+  -- Lua's own says no line: that error ends the prompt.
+  for _, text in ipairs { "", "x" } do
+    local _, problem = pcall(function() local made = prompt.rep(text, 2 ^ 20, ("y"):rep(2 ^ 24)) return made end)
+    check.equal(true, tostring(problem):find ":%d+: not enough memory$" ~= nil)
+  end
 end)
 
 test("gsub gives what Lua's own does", function()
