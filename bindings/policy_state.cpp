@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,9 +19,9 @@
 #include "bindings/lua.hpp"
 #include "bindings/policy_kinds.hpp"
 #include "bindings/state.hpp"
-#include "engine/compiled_policies.hpp"
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
+#include "engine/kept_policies.hpp"
 
 namespace luabox {
 namespace {
@@ -28,8 +29,9 @@ namespace {
 constexpr size_t kMemory = 64U << 20U;
 constexpr size_t kShelf = 4U << 20U;  // a thousand rules
 constexpr int kStrings = 1200;
-constexpr size_t kWorthKeeping = 8U << 10U;  // what is less is compiled as quickly as it is read
-constexpr int kInstructions = 20'000'000;    // a tenth of a second
+constexpr uintptr_t kShelfAt = 0x40'0000'0000;  // far from all that the kernel places by itself
+constexpr size_t kWorthKeeping = 8U << 10U;     // what is less is loaded as quickly as it is mapped
+constexpr int kInstructions = 20'000'000;       // a tenth of a second
 constexpr const char* kSpent = "it takes too long";
 
 // ---- memory and instructions
@@ -42,16 +44,24 @@ class Shelf {
     begin_ = next_ = memory;
     end_ = begin_ + size;
   }
-  /// In new memory. Where there is none it has no room, and everything is malloc's.
+  /// In new memory, at kShelfAt where that is free. Where there is none it has no room, and everything is
+  /// malloc's.
   void build(size_t size) {
-    void* memory =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* memory = ::mmap(std::bit_cast<void*>(kShelfAt), size, PROT_READ | PROT_WRITE,
+                          flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (memory == MAP_FAILED) memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (memory != MAP_FAILED) build(static_cast<std::byte*>(memory), size);
   }
+  /// `size` bytes of it have been put back.
+  void fill(size_t size) { next_ = begin_ + size; }
   /// What is allocated from here on is not to stay.
   void close() { end_ = next_; }
   bool holds(const void* block) const { return block >= begin_ && block < next_; }
+  bool is_at(uintptr_t address) const { return reinterpret_cast<uintptr_t>(begin_) == address; }
+  std::byte* begin() const { return begin_; }
   size_t used() const { return static_cast<size_t>(next_ - begin_); }
+  size_t size() const { return static_cast<size_t>(end_ - begin_); }
   /// nullptr when there is no room left.
   void* take(size_t size) {
     if (rounded(size) > room()) return nullptr;
@@ -82,10 +92,13 @@ bool is_prepared(const void* block) {
 }
 
 size_t used = 0;
+bool overflowed = false;  // something that was loaded is not on the shelf
 
 void* fresh_block(size_t size) {
   void* block = shelf.take(size);
-  return block != nullptr || shelf_alone ? block : std::malloc(size);
+  if (block != nullptr || shelf_alone) return block;
+  overflowed = true;
+  return std::malloc(size);
 }
 
 void* moved_block(void* block, size_t old_size, size_t size) {
@@ -118,6 +131,15 @@ void spent(lua_State* L, lua_Debug*) {
 }
 
 // ---- what the evaluator has of the world
+
+bool looked = false;  // at what may be different at the next start
+
+/// A function that looks at it.
+template <lua_CFunction function>
+int looking(lua_State* L) {
+  looked = true;
+  return function(L);
+}
 
 Fd& audit_file() {
   static Fd file;
@@ -251,23 +273,17 @@ int now(lua_State* L) {
   return 1;
 }
 
-std::string_view kept_code;           // what the file that is loaded was compiled to, where that is known
-std::string* code_to_keep = nullptr;  // where it goes else, if it is to be kept
+const PolicyFile* loading = nullptr;  // a text that crossed into the state would stay there
 
-int add_code(lua_State*, const void* bytes, size_t size, void* code) {
-  static_cast<std::string*>(code)->append(static_cast<const char*>(bytes), size);
-  return 0;
-}
-
-/// host.chunk(text, name) -> function, or nil and the problem. Text alone: the code is luabox's own.
+/// host.chunk() -> the function that the file is, or nil and the problem
 int chunk(lua_State* L) {
-  size_t size = 0;
-  const char* text = luaL_checklstring(L, 1, &size);
-  const char* name = luaL_checkstring(L, 2);
-  const int failed = kept_code.empty() ? luaL_loadbufferx(L, text, size, name, "t")
-                                       : luaL_loadbufferx(L, kept_code.data(), kept_code.size(), name, "b");
-  if (!failed && code_to_keep != nullptr) lua_dump(L, add_code, code_to_keep);
-  if (!failed) return 1;
+  const std::string& text = loading->text;
+  if (text.empty() || text[0] != LUA_SIGNATURE[0]) {
+    const std::string name = "@" + loading->name;
+    if (luaL_loadbufferx(L, text.data(), text.size(), name.c_str(), "t") == 0) return 1;
+  } else {
+    lua_pushfstring(L, "%s is bytecode, expected a policy in text", loading->name.c_str());
+  }
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
@@ -307,14 +323,14 @@ int where(lua_State* L) {
 constexpr luaL_Reg kHost[] = {{"suggestion", suggestion},
                               {"kind_of", kind_of_primitive},
                               {"where", where},
-                              {"audit_to", audit_to},
-                              {"audit", audit},
+                              {"audit_to", looking<audit_to>},
+                              {"audit", looking<audit>},
                               {"encode", encode},
-                              {"resolve", resolve},
-                              {"uid", uid},
-                              {"origin", origin},
-                              {"user", user},
-                              {"time", now},
+                              {"resolve", looking<resolve>},
+                              {"uid", looking<uid>},
+                              {"origin", looking<origin>},
+                              {"user", looking<user>},
+                              {"time", looking<now>},
                               {"chunk", chunk},
                               {"set_scope", set_scope},
                               {nullptr, nullptr}};
@@ -377,20 +393,11 @@ int run(lua_State* L) {
   });
 }
 
-/// function(file): calls evaluator.load { name =, path =, text = }, returns its problem or nil. A file is not
-/// a request: it crosses as it is, not as JSON.
+/// function(): calls evaluator.load(name) for the file that is `loading`, returns its problem or nil.
 int load_file(lua_State* L) {
-  const auto& file = *static_cast<const PolicyFile*>(lua_touserdata(L, 1));
   lua_getfield(L, LUA_REGISTRYINDEX, "evaluator");
   lua_getfield(L, -1, "load");
-  lua_createtable(L, 0, 3);
-  const auto set = [L](const char* name, const std::string& text) {
-    lua_pushlstring(L, text.data(), text.size());
-    lua_setfield(L, -2, name);
-  };
-  set("name", file.name);
-  set("path", file.path);
-  set("text", kept_code.empty() ? file.text : std::string());
+  lua_pushlstring(L, loading->name.data(), loading->name.size());
   lua_call(L, 1, 1);
   return 1;
 }
@@ -445,25 +452,44 @@ std::string PolicyState::call(const char* function, const std::string& argument)
   return refused(state_, why);
 }
 
-std::string PolicyState::load_files(std::string& problem) {
-  size_t length = 0;
-  for (const auto& file : files_) length += file.text.size();
-  const bool keeps = !keep_in_.empty() && length >= kWorthKeeping;
-  CompiledPolicies known;
-  if (keeps) known = read_compiled(keep_in_, files_);
-  std::vector<std::string> fresh(keeps && known.code.empty() ? files_.size() : 0);
-  for (size_t i = 0; i < files_.size(); ++i) {
-    kept_code = known.code.empty() ? std::string_view() : known.code[i];
-    code_to_keep = fresh.empty() ? nullptr : &fresh[i];
+/// What stands first on the shelf: where the rest of what is kept can be found again.
+struct Roots {
+  lua_State* state;
+  size_t shelf, used;  // bytes of the shelf, of all memory
+};
+
+/// What of the shelf and of the prepared state there is now.
+std::vector<KeptMemory> loaded_memory(size_t of_shelf) {
+  const heap::Policies& prepared = heap::policies();
+  return {{prepared.memory, prepared.used}, {shelf.begin(), of_shelf}};
+}
+
+bool PolicyState::restore() {
+  if (!restore_policies(keep_in_, files_, loaded_memory(shelf.size()))) return false;
+  const auto& roots = *reinterpret_cast<const Roots*>(shelf.begin());
+  state_ = roots.state;
+  shelf.fill(roots.shelf);
+  used = roots.used;
+  return true;
+}
+
+/// Only where the next start would come to the same.
+void PolicyState::keep() {
+  if (looked || overflowed) return;
+  *reinterpret_cast<Roots*>(shelf.begin()) = {state_, shelf.used(), used};
+  keep_policies(keep_in_, files_, loaded_memory(shelf.used()));
+}
+
+void PolicyState::load_files(std::string& problem) {
+  for (const auto& file : files_) {
+    loading = &file;
     lua_settop(state_, 0);
     lua_pushcfunction(state_, load_file);
-    lua_pushlightuserdata(state_, &files_[i]);
-    if (run_limited(1, problem) && lua_isnil(state_, -1)) continue;
+    if (run_limited(0, problem) && lua_isnil(state_, -1)) continue;
     if (problem.empty()) problem = raised(state_);
-    return "";
+    return;
   }
-  if (!fresh.empty()) keep_compiled(keep_in_, files_, fresh);
-  return call("summary", "{}");
+  lua_settop(state_, 0);
 }
 
 heap::Policies prepared_policies(std::byte* memory, size_t size) {
@@ -477,17 +503,31 @@ heap::Policies prepared_policies(std::byte* memory, size_t size) {
   return {state, memory, shelf.used()};
 }
 
-std::string PolicyState::load() {
+/// From what was kept, or from their texts.
+std::string PolicyState::load_into_state() {
+  size_t length = 0;
+  for (const auto& file : files_) length += file.text.size();
   shelf.build(kShelf);
+  const bool keeps = !keep_in_.empty() && length >= kWorthKeeping && shelf.is_at(kShelfAt);
+  if (keeps && restore()) return "";
+  if (keeps) shelf.take(sizeof(Roots));
   used = heap::policies().used;
   state_ = heap::policies().state != nullptr ? heap::policies().state : new_policy_state();
+  std::string problem;
+  if (state_ == nullptr) return "no memory for the policies";
+  load_files(problem);
+  if (keeps && problem.empty()) keep();
+  return problem;
+}
+
+std::string PolicyState::load() {
+  const std::string problem = load_into_state();
   if (state_ == nullptr) {
-    refusal_ = R"({"allow":false,"error":"no memory for the policies"})";
+    refusal_ = R"({"allow":false,"error":")" + problem + R"("})";
     return refusal_;
   }
-  std::string problem;
-  std::string summary = load_files(problem);
-  if (!problem.empty()) refusal_ = summary = refused(state_, problem);
+  std::string summary = problem.empty() ? call("summary", "{}") : refused(state_, problem);
+  if (!problem.empty()) refusal_ = summary;
   lua_gc(state_, LUA_GCRESTART, -1);  // once there is as much again: to mark a page is to copy it
   shelf.close();
   return summary;

@@ -1,11 +1,10 @@
 // The Lua state that a site's policies run in.
 //
 // It runs in a helper process (engine/responder.hpp), forked before anything of a script runs. It has no way
-// to the kernel: no ffi, io, os, debug, package, load, coroutines, metatables; text alone, or what luabox
-// itself compiled it to (engine/compiled_policies.hpp); the JIT off (count hooks never fire in compiled
-// loops), 64 MiB of memory. A budget of instructions ends a loop; once it is spent the hook fires at each
-// instruction, so that no pcall of a policy's survives it. What can't be interrupted from inside
-// (string.find) the helper's deadline ends.
+// to the kernel: no ffi, io, os, debug, package, load, coroutines, metatables; text alone; the JIT off (count
+// hooks never fire in compiled loops), 64 MiB of memory. A budget of instructions ends a loop; once it is
+// spent the hook fires at each instruction, so that no pcall of a policy's survives it. What can't be
+// interrupted from inside (string.find) the helper's deadline ends.
 //
 // The rules themselves are kept and applied by scripts/policy/evaluator.lua.
 #pragma once
@@ -23,8 +22,8 @@ namespace luabox {
 
 class PolicyState {
  public:
-  /// `keep_in`: the folder in which root keeps what they were compiled to (engine/compiled_policies.hpp);
-  /// empty for none.
+  /// `keep_in`: the folder in which root keeps what they were loaded to (engine/kept_policies.hpp); empty for
+  /// none.
   explicit PolicyState(std::vector<PolicyFile> files, std::string keep_in)
       : files_(std::move(files)), keep_in_(std::move(keep_in)) {}
   /// Loads the files. JSON: { kinds =, needs =, rules = }, or { error = }: then every question is refused.
@@ -35,7 +34,10 @@ class PolicyState {
  private:
   std::string call(const char* function, const std::string& argument);
   bool run_limited(int arguments, std::string& why);
-  std::string load_files(std::string& problem);
+  std::string load_into_state();
+  void load_files(std::string& problem);
+  bool restore();
+  void keep();
 
   std::vector<PolicyFile> files_;
   std::string keep_in_;

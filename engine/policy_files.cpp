@@ -69,9 +69,8 @@ std::vector<std::string> names_in(int directory, const std::string& folder) {
   return names;
 }
 
-std::string read_checked(int directory, const std::string& name, const std::string& path, PolicyOwner owner,
-                         size_t limit = kLongestPolicy) {
-  const Fd file = Fd::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+Fd open_file(int directory, const std::string& name, const std::string& path, PolicyOwner owner) {
+  Fd file = Fd::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   struct stat found;
   if (::fstat(file.get(), &found) < 0) throw Error("stat", path);
   if (!S_ISREG(found.st_mode)) refuse(path, "it is no regular file");
@@ -79,7 +78,7 @@ std::string read_checked(int directory, const std::string& name, const std::stri
     if (!owned(found, owner)) refuse(path, "it does not belong to root");
     if ((found.st_mode & 022U) != 0) refuse(path, "others can write to it");
   }
-  return read_all(file.get(), path, limit);
+  return file;
 }
 
 }  // namespace
@@ -98,22 +97,29 @@ std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner own
   for (const auto& name : names_in(directory.get(), real)) {
     std::string path = real;
     path.append("/").append(name);
-    files.push_back({name, path, read_checked(directory.get(), name, path, owner)});
+    const Fd file = open_file(directory.get(), name, path, owner);
+    files.push_back({name, path, read_all(file.get(), path, kLongestPolicy)});
   }
   return files;
 }
 
-std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner, size_t limit) {
+std::optional<Fd> open_trusted(const std::string& path, PolicyOwner owner) {
   if (::access(path.c_str(), F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
   const std::string real = absolute(path);
   const size_t slash = real.rfind('/');
   try {
     const Fd directory = open_checked(slash == 0 ? "/" : real.substr(0, slash), owner);
-    return read_checked(directory.get(), real.substr(slash + 1), real, owner, limit);
+    return open_file(directory.get(), real.substr(slash + 1), real, owner);
   } catch (const Error& error) {
     if (error.op() != "policy") throw;
     throw Error("read", error.object(), error.code(), error.hint());
   }
+}
+
+std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner, size_t limit) {
+  const auto file = open_trusted(path, owner);
+  if (!file) return std::nullopt;
+  return read_all(file->get(), path, limit);
 }
 
 std::optional<std::string> folder_of_root(const std::string& folder) {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/fd.hpp"
+
 namespace luabox {
 
 struct PolicyFile {
@@ -28,9 +30,11 @@ enum class PolicyOwner {
 /// names the folder or file that somebody else could have written.
 std::vector<PolicyFile> read_policies(const std::string& folder, PolicyOwner owner);
 
-/// The text of one file, up to `limit` bytes, looked at in the same way; nullopt where there is none.
-/// Symlinks of `path` are followed first, and what they lead to is checked. Throws Error (EPERM) that names
-/// what somebody else could have written.
+/// One file, open for reading, looked at in the same way; nullopt where there is none. Symlinks of `path` are
+/// followed first, and what they lead to is checked. Throws Error (EPERM) that names what somebody else could
+/// have written.
+std::optional<Fd> open_trusted(const std::string& path, PolicyOwner owner);
+/// Its text, up to `limit` bytes.
 std::optional<std::string> read_trusted(const std::string& path, PolicyOwner owner, size_t limit = 1U << 20U);
 
 /// The folder's path without symlinks, where nobody but root can put a file into it, or another folder into

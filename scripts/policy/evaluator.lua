@@ -232,16 +232,14 @@ local strict = {
   __metatable = "policy",
 }
 
---- Runs a file { name =, path =, text = }; returns what is wrong with it, or nothing.
-function evaluator.load(policy)
-  if policy.text:sub(1, 1) == "\27" then return policy.name .. " is bytecode, expected a policy in text" end
-  file = policy.name
-  evaluator.at_work = policy.name
-  local chunk, problem = host.chunk(policy.text, "@" .. policy.name)
+--- Runs the file `name`, which the host reads; returns what is wrong with it, or nothing.
+function evaluator.load(name)
+  file, evaluator.at_work = name, name
+  local chunk, problem = host.chunk()
   if not chunk then return problem end
   host.set_scope(chunk, setmetatable({}, strict))
   local ok, raised = pcall(chunk)
-  if not ok then return tostring(raised):find(policy.name, 1, true) and tostring(raised) or policy.name .. ": " .. tostring(raised) end
+  if not ok then return tostring(raised):find(name, 1, true) and tostring(raised) or name .. ": " .. tostring(raised) end
   evaluator.at_work = nil
 end
 

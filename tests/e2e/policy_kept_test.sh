@@ -12,13 +12,13 @@ rules() {
   { for n in $(seq 100); do echo "rule 'rule $n' { on = 'run', check = function(c) if c.hostname == 'forbidden-$n' then return deny 'no' end end }"; done
     echo "rule 'last' { on = 'run', check = function(c) return deny '$1' end }"; } > policies/10-site.lua
 }
-# Another word in the code, of the same length: who reads it was told so by what is kept. The text stands last and is not touched.
+# Another word in the state, of the same length: who reads it was told so by what is kept. The text stands last and is not touched.
 forge() { sed -i '0,/one way/s//another/' "$kept"; }
 mkdir -m 711 "$LUABOX_STATE"
 
 rules "one way"
 holds "the rules hold when nothing is kept" "refused by the policy 'last' (10-site.lua:101): one way" "$(run)"
-equal "what they were compiled to is root's alone" "0 600" "$(stat -c '%u %a' "$kept")"
+equal "what they were loaded to is root's alone" "0 600" "$(stat -c '%u %a' "$kept")"
 rm "$kept"; holds "they hold where no file may be written" "one way" "$(ulimit -f 1; run)"
 succeeds "and none is" test ! -e "$kept"; equal "nor a part of one" "" "$(ls -A "$LUABOX_STATE" | grep policies)"
 run > /dev/null; before=$(stat -c %i "$kept")
@@ -48,9 +48,31 @@ echo 'rule "broken' >> policies/10-site.lua
 holds "a policy that is wrong is told of, and refuses" "10-site.lua:102" "$(run)"
 printf '\033LJ' > policies/10-site.lua; seq 5000 >> policies/10-site.lua
 holds "bytecode is no policy" "10-site.lua is bytecode, expected a policy in text" "$(run)"
-rm "$kept"; echo "rule 'few' { on = 'run', check = function() return deny 'few' end }" > policies/10-site.lua
+
+# more TEXT: a hundred rules and TEXT. twice: what the start from the texts says, and the one from what was kept.
+more() { rules "one way"; sed -i '$d' policies/10-site.lua; echo "$1" >> policies/10-site.lua; rm -f "$kept"; }
+twice() { run | tail -1; run | tail -1; }
+more "local n = 0 rule 'count' { on = 'run', check = function() n = n + 1 return deny('start ' .. n) end }"
+equal "what a rule did in one start is not in the next" 2 "$(twice | grep -c 'start 1$')"
+more "rule 'loop' { on = 'run', check = function() while true do pcall(function() while true do end end) end end }"
+equal "what is kept has no more instructions" 2 "$(twice | grep -c 'it takes too long')"
+more "rule 'hunger' { on = 'run', check = function() local t = {} while true do t[#t + 1] = ('x'):rep(1e6 + #t) end end }"
+equal "and no more memory" 2 "$(twice | grep -c 'not enough memory')"
+more "rule 'who' { on = 'run', check = function(c) return deny('asked by ' .. c.caller.name .. ' in ' .. c.time.year) end }"
+run > /dev/null; sed 's/^root:/chef:/' /etc/passwd > passwd; mount --bind passwd /etc/passwd
+holds "who a user is was not kept" "asked by chef in 2" "$(run)"; umount /etc/passwd
+succeeds "(the rest was)" test -e "$kept"
+ln -s "$PWD/policies" link
+more "local there = under('$PWD/link', '$PWD/policies') rule 'place' { on = 'run', check = function() return deny(tostring(there)) end }"
+holds "what a policy looks at when it is loaded" "true" "$(run)"
+succeeds "is not kept" test ! -e "$kept"; ln -sfn / link
+holds "but looked at again" "false" "$(run)"
+more "local large = ('x'):rep(6e6) rule 'large' { on = 'run', check = function() return deny('large ' .. #large) end }"
+equal "a policy of some megabytes" 2 "$(twice | grep -c 'large 6000000$')"
+succeeds "is loaded each time" test ! -e "$kept"
+rm -f "$kept"; echo "rule 'few' { on = 'run', check = function() return deny 'few' end }" > policies/10-site.lua
 holds "few rules" few "$(run)"
-succeeds "are compiled as quickly as they are read" test ! -e "$kept"
+succeeds "are loaded as quickly as they are mapped" test ! -e "$kept"
 touch "$kept.new4711"; "$LUABOX" gc > /dev/null; succeeds "gc removes what was not written whole" test ! -e "$kept.new4711"
 leaves_nothing "nothing is left behind"
 finish
