@@ -149,18 +149,61 @@ sock_filter jump(unsigned test, uint32_t k, size_t if_true, size_t if_false) {
 
 void append(Code& code, const Code& more) { code.insert(code.end(), more.begin(), more.end()); }
 
-/// `then` where `A test k`, else `otherwise`. Neither runs on into what follows it.
-Code branch(unsigned test, uint32_t k, const Code& then, const Code& otherwise) {
-  constexpr size_t kFarthest = 255;
-  Code code;
-  if (otherwise.size() <= kFarthest)
-    code = {jump(test, k, otherwise.size(), 0)};
-  else
-    code = {jump(test, k, 0, 1), statement(BPF_JMP | BPF_JA, otherwise.size())};
-  append(code, otherwise);
-  append(code, then);
-  return code;
+bool same_code(const Code& a, const Code& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(sock_filter)) == 0;
 }
+
+/// A program, written from its end to its start, so that each jump knows how far ahead its target is. The
+/// kernel checks, translates and compiles each instruction whenever the program is loaded: an answer that
+/// many ranges have is written once for all that reach it.
+class Assembler {
+ public:
+  /// Where an instruction is: how many there are from it to the program's end.
+  using Label = size_t;
+
+  /// `code`, which does not run on into what follows it.
+  Label place(const Code& code) {
+    constexpr size_t kNear = 128;  // as much may still be written before the jump
+    for (auto known = placed_.rbegin(); known != placed_.rend() && here() - known->second <= kNear; ++known)
+      if (same_code(known->first, code)) return known->second;
+    reversed_.insert(reversed_.end(), code.rbegin(), code.rend());
+    placed_.emplace_back(code, here());
+    return here();
+  }
+
+  /// To `then` where `A test k`, else to `otherwise`.
+  Label branch(unsigned test, uint32_t k, Label then, Label otherwise) {
+    then = within_reach(then);
+    otherwise = within_reach(otherwise);
+    return put(jump(test, k, here() - then, here() - otherwise));
+  }
+
+  /// Before what was written last, into which it runs on.
+  Label put(sock_filter instruction) {
+    reversed_.push_back(instruction);
+    return here();
+  }
+
+  /// What is written next runs on to `target`.
+  void go_on_at(Label target) {
+    if (target != here()) put(statement(BPF_JMP | BPF_JA, here() - target));
+  }
+
+  [[nodiscard]] Code code() const { return {reversed_.rbegin(), reversed_.rend()}; }
+
+ private:
+  [[nodiscard]] Label here() const { return reversed_.size(); }
+
+  /// A conditional jump has eight bits for how far it goes; the way to `target` may lead over another one.
+  Label within_reach(Label target) {
+    constexpr size_t kFarthest = 255 - 1;  // the other way out may need an instruction, too
+    if (here() - target <= kFarthest) return target;
+    return put(statement(BPF_JMP | BPF_JA, here() - target));
+  }
+
+  Code reversed_;
+  std::vector<std::pair<Code, Label>> placed_;
+};
 
 /// One half of an argument into A, masked.
 Code load_half(unsigned index, size_t half, uint32_t mask) {
@@ -236,14 +279,28 @@ void add_abi(Ranges& ranges, const Ruleset& ruleset, const Abi& abi) {
     set_number(ranges, number, decide(rules, ruleset.default_action));
 }
 
-Code search(std::span<const std::pair<uint32_t, Code>> ranges) {
-  if (ranges.size() == 1) return ranges.front().second;
-  const size_t middle = ranges.size() / 2;
-  return branch(BPF_JGE, ranges[middle].first, search(ranges.subspan(middle)), search(ranges.first(middle)));
+using Range = std::pair<uint32_t, Code>;
+
+/// Where to halve the ranges, so that about as many numbers lie on either side: what the kernel knows to be
+/// allowed it finds out by asking the program about each number once. The widest are numbers that nothing
+/// has.
+size_t middle_of(std::span<const Range> ranges) {
+  constexpr uint32_t kWidest = 64;
+  size_t whole = 0;
+  std::vector<size_t> before;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    before.push_back(whole);
+    whole += i + 1 < ranges.size() ? std::min(ranges[i + 1].first - ranges[i].first, kWidest) : 1;
+  }
+  const auto above = std::upper_bound(before.begin() + 1, before.end(), whole / 2);
+  return std::max<size_t>(1, static_cast<size_t>(above - before.begin()) - 1);
 }
 
-bool same_code(const Code& a, const Code& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(sock_filter)) == 0;
+Assembler::Label search(Assembler& program, std::span<const Range> ranges) {
+  if (ranges.size() == 1) return program.place(ranges.front().second);
+  const size_t middle = middle_of(ranges);
+  const auto upper = search(program, ranges.subspan(middle)), lower = search(program, ranges.first(middle));
+  return program.branch(BPF_JGE, ranges[middle].first, upper, lower);
 }
 
 Action newer_action(const Ruleset& ruleset) {
@@ -265,20 +322,20 @@ void add_x32_ranges(Ranges& ranges, const Ruleset& ruleset, const std::vector<co
 }
 
 /// The program for one AUDIT_ARCH, which the ABIs of `abis` that have it share.
-Code program_for(uint32_t audit, const Ruleset& ruleset, const std::vector<const Abi*>& abis) {
+Assembler::Label add_program(Assembler& program, uint32_t audit, const Ruleset& ruleset,
+                             const std::vector<const Abi*>& abis) {
   const Code normal = {answer(ruleset.default_action)}, newer = {answer(newer_action(ruleset))};
   Ranges ranges = {{0, normal}, {kNewest + 1, newer}};
   if (audit == AUDIT_ARCH_X86_64) add_x32_ranges(ranges, ruleset, abis);
   for (const Abi* abi : abis)
     if (abi->audit == audit) add_abi(ranges, ruleset, *abi);
 
-  std::vector<std::pair<uint32_t, Code>> distinct;
+  std::vector<Range> distinct;
   for (auto& range : ranges)
     if (distinct.empty() || !same_code(distinct.back().second, range.second))
       distinct.emplace_back(std::move(range));
-  Code code = {load_word(offsetof(seccomp_data, nr))};
-  append(code, search(distinct));
-  return code;
+  program.go_on_at(search(program, distinct));
+  return program.put(load_word(offsetof(seccomp_data, nr)));
 }
 
 void validate(const Ruleset& ruleset) {
@@ -403,10 +460,14 @@ Filter compile(const Ruleset& ruleset) {
   for (const Abi* abi : abis)
     if (std::count(audits.begin(), audits.end(), abi->audit) == 0) audits.push_back(abi->audit);
 
-  Code code = {answer(Action::kill)};
-  for (auto audit = audits.rbegin(); audit != audits.rend(); ++audit)
-    code = branch(BPF_JEQ, *audit, program_for(*audit, ruleset, abis), code);
-  code.insert(code.begin(), load_word(offsetof(seccomp_data, arch)));
+  Assembler program;
+  auto otherwise = program.place({answer(Action::kill)});
+  for (auto audit = audits.rbegin(); audit != audits.rend(); ++audit) {
+    const auto own = add_program(program, *audit, ruleset, abis);
+    otherwise = program.branch(BPF_JEQ, *audit, own, otherwise);
+  }
+  program.put(load_word(offsetof(seccomp_data, arch)));
+  Code code = program.code();
   if (code.size() > BPF_MAXINSNS)
     throw Error::invalid("seccomp", std::to_string(code.size()) + " instructions",
                          "the kernel takes at most 4096");
