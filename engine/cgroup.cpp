@@ -196,9 +196,9 @@ Cgroup Cgroup::create(const std::string& name, const CgroupOptions& options,
   for (const auto& controller : options.controllers) hierarchy_of(*host, controller);
   const auto above = inherited(*host, place.parent);
   Cgroup made(std::move(place.name), std::move(place.parent), std::move(host));
-  if (made.host_->is_pure_v2()) made.make(made.host_->hierarchies()[0]);
+  if (made.host().is_pure_v2()) made.make(made.host().hierarchies()[0]);
   for (const auto* hierarchy : above)
-    if (made.parts_.empty() || made.parts_[0].hierarchy != hierarchy) made.make(*hierarchy);
+    if (!made.part_in(*hierarchy)) made.make(*hierarchy);
   for (const auto& controller : options.controllers) made.need(controller);
   made.complete_ = true;
   return made;
@@ -219,11 +219,29 @@ void Cgroup::whole() const {
   if (removed_) throw Error("cgroup", parent_ + "/" + name_, ENOENT, "it was removed");
 }
 
-const Cgroup::Part* Cgroup::part(const std::string& controller) const {
-  const auto* hierarchy = host_->find(controller);
+const CgroupHost& Cgroup::host() const {
+  if (!host_) host_ = CgroupHost::local();
+  return *host_;
+}
+
+const CgroupHierarchy& Cgroup::hierarchy_with(const std::string& path) const {
+  const CgroupHierarchy* its = nullptr;
+  for (const auto& hierarchy : host().hierarchies())
+    if (path.starts_with(hierarchy.mount + "/") && (!its || its->mount.size() < hierarchy.mount.size()))
+      its = &hierarchy;
+  if (!its) throw Error::invalid("open cgroup", path, "it is in no hierarchy of this host");
+  return *its;
+}
+
+const Cgroup::Part* Cgroup::part_in(const CgroupHierarchy& hierarchy) const {
   for (const auto& part : parts_)
-    if (part.hierarchy == hierarchy) return &part;
+    if (&hierarchy_with(part.path) == &hierarchy) return &part;
   return nullptr;
+}
+
+const Cgroup::Part* Cgroup::part(const std::string& controller) const {
+  const auto* hierarchy = host().find(controller);
+  return hierarchy ? part_in(*hierarchy) : nullptr;
 }
 
 std::string Cgroup::path_in(const CgroupHierarchy& hierarchy) const {
@@ -232,7 +250,7 @@ std::string Cgroup::path_in(const CgroupHierarchy& hierarchy) const {
 
 /// A name is one cgroup's in all hierarchies.
 void Cgroup::claim() const {
-  for (const auto& hierarchy : host_->hierarchies())
+  for (const auto& hierarchy : host().hierarchies())
     if (is_there(path_in(hierarchy)))
       throw Error("mkdir", path_in(hierarchy), EEXIST, "cgroup " + parent_ + "/" + name_ + " exists already");
 }
@@ -260,11 +278,9 @@ bool Cgroup::made_from_below(const CgroupHierarchy& hierarchy) const {
 /// Takes over what the cgroups below it made of it.
 void Cgroup::own_all() {
   if (parts_.empty()) return;
-  for (const auto& hierarchy : host_->hierarchies()) {
-    const bool known = std::any_of(parts_.begin(), parts_.end(),
-                                   [&](const Part& part) { return part.hierarchy == &hierarchy; });
-    if (!known && is_there(path_in(hierarchy))) parts_.push_back({&hierarchy, path_in(hierarchy)});
-  }
+  for (const auto& hierarchy : host().hierarchies())
+    if (!part_in(hierarchy) && is_there(path_in(hierarchy)))
+      parts_.push_back({hierarchy.version, path_in(hierarchy)});
 }
 
 void Cgroup::make(const CgroupHierarchy& hierarchy) {
@@ -272,7 +288,7 @@ void Cgroup::make(const CgroupHierarchy& hierarchy) {
   if (parts_.empty()) {
     claim();
   } else if (made_from_below(hierarchy)) {
-    parts_.push_back({&hierarchy, path});
+    parts_.push_back({hierarchy.version, path});
     return;
   }
   const auto& controllers = hierarchy.controllers;
@@ -291,7 +307,7 @@ void Cgroup::make(const CgroupHierarchy& hierarchy) {
   if (made < 0 && errno == EEXIST)
     throw Error("mkdir", path, EEXIST, "cgroup " + parent_ + "/" + name_ + " exists already");
   if (made < 0) throw Error("mkdir", path, errno, mkdir_hint(hierarchy, errno));
-  parts_.push_back({&hierarchy, path});
+  parts_.push_back({hierarchy.version, path});
   if (!cpuset) return;
   std::string above = hierarchy.base;
   for (const auto& component : components(parent_)) inherit_cpuset(above += "/" + component);
@@ -312,14 +328,14 @@ void Cgroup::delegate(const CgroupHierarchy& hierarchy, const std::string& contr
 }
 
 void Cgroup::need(const std::string& controller) {
-  const CgroupHierarchy& hierarchy = hierarchy_of(*host_, controller);
+  const CgroupHierarchy& hierarchy = hierarchy_of(host(), controller);
   if (!part(controller)) make(hierarchy);
   if (hierarchy.version == 2) delegate(hierarchy, controller);
 }
 
 void Cgroup::write(const CgroupValues& values) {
   whole();
-  const auto steps = plan_cgroup(*host_, values, reader());
+  const auto steps = plan_cgroup(host(), values, reader());
   for (const auto& step : steps) need(step.controller);
   apply(steps);
 }
@@ -347,7 +363,7 @@ void Cgroup::apply(const std::vector<CgroupStep>& steps) {
 }
 
 std::vector<CgroupWrite> Cgroup::plan(const CgroupValues& values) const {
-  return with_paths(*host_, parent_ + "/" + name_, plan_cgroup(*host_, values, reader()));
+  return with_paths(host(), parent_ + "/" + name_, plan_cgroup(host(), values, reader()));
 }
 
 std::optional<std::string> Cgroup::file(const std::string& controller, const std::string& name) const {
@@ -361,7 +377,7 @@ CgroupReader Cgroup::reader() const {
 
 std::string Cgroup::read(const std::string& key) const {
   whole();
-  return read_cgroup_key(*host_, key, [this](const std::string& controller, const std::string& name) {
+  return read_cgroup_key(host(), key, [this](const std::string& controller, const std::string& name) {
     auto text = file(controller, name);
     if (const Part* found = part(controller); found && !text)
       throw Error("read", found->path + "/" + name, ENOENT, "this kernel has no such file");
@@ -377,7 +393,7 @@ void Cgroup::add(pid_t pid) {
     try {
       write_file(part.path + "/cgroup.procs", std::to_string(pid));
     } catch (const Error& error) {
-      if (part.hierarchy->version != 2 || (error.code() != EACCES && error.code() != EPERM)) throw;
+      if (part.version != 2 || (error.code() != EACCES && error.code() != EPERM)) throw;
       throw Error(error.op(), error.object(), error.code(), cgroup_entry_hint(part.path));
     }
   }
@@ -388,7 +404,7 @@ CgroupEntry Cgroup::join_descriptors() const {
   if (killed_) throw Error("enter cgroup", parent_ + "/" + name_, EPERM, "it was killed; make another");
   CgroupEntry entry;
   for (const auto& part : parts_) {
-    if (part.hierarchy->version == 2)
+    if (part.version == 2)
       entry.v2_directory = Fd::open(part.path, O_RDONLY | O_DIRECTORY);
     else
       entry.tasks.push_back(Fd::open(part.path + "/tasks", O_WRONLY));
@@ -404,7 +420,7 @@ std::vector<std::string> Cgroup::paths() const {
 
 std::vector<CgroupHierarchy> Cgroup::hierarchies() const {
   std::vector<CgroupHierarchy> list;
-  for (const auto& part : parts_) list.push_back(*part.hierarchy);
+  for (const auto& part : parts_) list.push_back(hierarchy_with(part.path));
   return list;
 }
 
@@ -428,7 +444,7 @@ const Cgroup::Part& Cgroup::freezer() const {
 
 void Cgroup::freeze() {
   const Part& part = freezer();
-  const bool v2 = part.hierarchy->version == 2;
+  const bool v2 = part.version == 2;
   for (Patience patience(kStopTimeout);;) {
     // The v1 freezer may stay FREEZING for ever; asking again ends that (seen with 6.1 and 6.12).
     write_file(part.path + (v2 ? "/cgroup.freeze" : "/freezer.state"), v2 ? "1" : "FROZEN");
@@ -443,18 +459,19 @@ void Cgroup::freeze() {
 
 void Cgroup::thaw() {
   const Part& part = freezer();
-  const bool v2 = part.hierarchy->version == 2;
+  const bool v2 = part.version == 2;
   write_file(part.path + (v2 ? "/cgroup.freeze" : "/freezer.state"), v2 ? "0" : "THAWED");
 }
 
 bool Cgroup::frozen() const {
   whole();
-  const auto* freezer = host_->find("freezer");
-  return std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
-    if (part.hierarchy->version == 2)
+  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) {
+    if (part.version == 2)
       return read_file(part.path + "/cgroup.freeze").starts_with('1') ||
              field(read_file(part.path + "/cgroup.events"), "frozen") == 1U;
-    return part.hierarchy == freezer && !has_word(read_file(part.path + "/freezer.state"), "THAWED");
+    // Of version 1 the freezer's hierarchy alone has the file.
+    const auto state = optional_file(part.path + "/freezer.state");
+    return state && !has_word(*state, "THAWED");
   });
 }
 
@@ -499,38 +516,40 @@ std::vector<std::string> planned_cgroup_paths(const CgroupHost& host, const std:
 
 namespace {
 
-/// Opens a directory of a cgroup file system without following a symbolic link anywhere; nothing when it is
-/// gone.
-Fd open_cgroup_directory(const std::string& path) {
+/// A directory of a cgroup file system, opened without following a symbolic link anywhere; no descriptor when
+/// it is gone.
+struct CgroupDirectory {
+  Fd descriptor;
+  int version = 0;
+};
+
+CgroupDirectory open_cgroup_directory(const std::string& path) {
   open_how how = {};
   how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS;
-  Fd directory(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
-  if (!directory && errno == ENOENT) return directory;
-  if (!directory)
-    throw Error("remove cgroup", path, errno, errno == ELOOP ? "a cgroup's path has no symbolic links" : "");
+  CgroupDirectory directory{
+      Fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)))};
+  if (!directory.descriptor && errno == ENOENT) return directory;
+  if (!directory.descriptor)
+    throw Error("open cgroup", path, errno, errno == ELOOP ? "a cgroup's path has no symbolic links" : "");
   struct statfs about = {};
-  if (::fstatfs(directory.get(), &about) < 0) throw Error("fstatfs", path);
+  if (::fstatfs(directory.descriptor.get(), &about) < 0) throw Error("fstatfs", path);
   if (about.f_type != CGROUP_SUPER_MAGIC && about.f_type != CGROUP2_SUPER_MAGIC)
-    throw Error::invalid("remove cgroup", path, "is not on a cgroup file system");
+    throw Error::invalid("open cgroup", path, "is not on a cgroup file system");
+  directory.version = about.f_type == CGROUP_SUPER_MAGIC ? 1 : 2;
   return directory;
 }
 
 }  // namespace
 
-Cgroup Cgroup::open(const std::vector<std::string>& paths, const std::string& parent,
-                    std::shared_ptr<const CgroupHost> host) {
+Cgroup Cgroup::open(const std::vector<std::string>& paths, const std::string& parent) {
   const std::string first = paths.empty() ? "" : paths.front();
-  Cgroup found(first.substr(first.rfind('/') + 1), parent, std::move(host));
+  Cgroup found(first.substr(first.rfind('/') + 1), parent, nullptr);
   found.keep();
   for (const auto& path : paths) {
-    const CgroupHierarchy* its = nullptr;
-    for (const auto& hierarchy : found.host_->hierarchies())
-      if (path.starts_with(hierarchy.mount + "/") && (!its || its->mount.size() < hierarchy.mount.size()))
-        its = &hierarchy;
-    if (!its) throw Error::invalid("open cgroup", path, "it is in no hierarchy of this host");
-    if (!open_cgroup_directory(path)) throw Error("open cgroup", path, ENOENT, "it is gone");
-    found.parts_.push_back({its, path});
+    const auto directory = open_cgroup_directory(path);
+    if (!directory.descriptor) throw Error("open cgroup", path, ENOENT, "it is gone");
+    found.parts_.push_back({directory.version, path});
   }
   return found;
 }
@@ -545,7 +564,8 @@ void remove_cgroup_path(const std::string& path, const std::string& parent) {
     throw Error::invalid("remove cgroup", path, "expected HIERARCHY/" + parent + "/NAME");
   // The hierarchy itself must be one too: a hierarchy that is mounted at ".../luabox" is not a parent of
   // ours.
-  if (!open_cgroup_directory(above.substr(0, above.size() - end.size())) || !open_cgroup_directory(path))
+  if (!open_cgroup_directory(above.substr(0, above.size() - end.size())).descriptor ||
+      !open_cgroup_directory(path).descriptor)
     return;
   // The common end: its processes are gone and it has no cgroups in it.
   if (::rmdir(path.c_str()) == 0) return;

@@ -82,8 +82,7 @@ class Cgroup {
 
   /// One that is there already, by the directories that paths() gave; it stays when this value goes. Throws
   /// ENOENT when one of them is gone, EINVAL for what is no cgroup directory.
-  static Cgroup open(const std::vector<std::string>& paths, const std::string& parent = "luabox",
-                     std::shared_ptr<const CgroupHost> host = CgroupHost::local());
+  static Cgroup open(const std::vector<std::string>& paths, const std::string& parent = "luabox");
 
   Cgroup(Cgroup&&) = default;
   Cgroup& operator=(Cgroup&&) = delete;
@@ -141,7 +140,7 @@ class Cgroup {
 
  private:
   struct Part {
-    const CgroupHierarchy* hierarchy;
+    int version;  ///< of its hierarchy
     std::string path;
   };
   Cgroup(std::string name, std::string parent, std::shared_ptr<const CgroupHost> host)
@@ -151,6 +150,9 @@ class Cgroup {
   void make(const CgroupHierarchy& hierarchy);
   void delegate(const CgroupHierarchy& hierarchy, const std::string& controller);
   void apply(const std::vector<CgroupStep>& steps);
+  const CgroupHost& host() const;
+  const CgroupHierarchy& hierarchy_with(const std::string& path) const;
+  const Part* part_in(const CgroupHierarchy& hierarchy) const;
   const Part* part(const std::string& controller) const;
   std::optional<std::string> file(const std::string& controller, const std::string& name) const;
   CgroupReader reader() const;
@@ -162,7 +164,7 @@ class Cgroup {
   void own_all();
 
   std::string name_, parent_;
-  std::shared_ptr<const CgroupHost> host_;
+  mutable std::shared_ptr<const CgroupHost> host_;  ///< read when it is first asked for
   std::vector<Part> parts_;
   std::set<std::string> delegated_;
   bool owned_ = true;

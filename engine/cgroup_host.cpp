@@ -87,15 +87,19 @@ std::vector<std::string> below(const std::string& root, const std::string& path)
   return parts;
 }
 
-std::string base_of(const std::string& point, const std::vector<std::string>& own,
-                    const CgroupHost::Probe& probe) {
+struct Base {
+  std::string directory;
+  bool writable;
+};
+
+Base base_of(const std::string& point, const std::vector<std::string>& own, const CgroupHost::Probe& probe) {
   std::string directory = point;
-  if (probe.writable(directory)) return directory;
+  if (probe.writable(directory)) return {directory, true};
   for (const auto& component : own) {
     directory += "/" + component;
-    if (probe.writable(directory)) return directory;
+    if (probe.writable(directory)) return {directory, true};
   }
-  return directory;  // making something there fails, and tells why
+  return {directory, false};  // making something there fails, and tells why
 }
 
 bool may_write(const std::string& directory) {
@@ -135,10 +139,10 @@ CgroupHost CgroupHost::parse(std::string_view mountinfo, std::string_view self, 
             return other.version == mount.version && (mount.version == 2 || other.controllers == names);
           });
       if (!same || known) continue;
-      const std::string base = base_of(mount.point, below(mount.root, path), probe);
-      found.push_back({mount.version, mount.point, base,
-                       mount.version == 2 ? split(probe.v2_controllers(base), ' ') : controllers,
-                       probe.writable(base)});
+      const Base base = base_of(mount.point, below(mount.root, path), probe);
+      found.push_back({mount.version, mount.point, base.directory,
+                       mount.version == 2 ? split(probe.v2_controllers(base.directory), ' ') : controllers,
+                       base.writable});
     }
   }
   return CgroupHost(std::move(found));

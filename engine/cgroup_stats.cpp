@@ -16,14 +16,14 @@ using namespace cgroups;
 std::optional<uint64_t> Cgroup::oom_kills() const {
   const Part* memory = part("memory");
   if (!memory) return std::nullopt;
-  return field(file("memory", memory->hierarchy->version == 1 ? "memory.oom_control" : "memory.events"),
+  return field(file("memory", memory->version == 1 ? "memory.oom_control" : "memory.events"),
                "oom_kill");
 }
 
 Fd Cgroup::oom_eventfd() const {
   const Part* memory = part("memory");
   if (!memory) throw Error("watch memory of cgroup", parent_ + "/" + name_, ENOENT, "it has no memory part");
-  if (memory->hierarchy->version == 2) {
+  if (memory->version == 2) {
     Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!watch) throw Error("inotify_init1");
     const std::string events = memory->path + "/memory.events";
@@ -128,7 +128,7 @@ CgroupStats Cgroup::stats() const {
   const Files files = reader();
   const auto version = [&](const char* controller) {
     const Part* found = part(controller);
-    return found ? found->hierarchy->version : 0;
+    return found ? found->version : 0;
   };
   CgroupStats stats;
   if (version("cpuacct") == 1 || version("cpu") == 1)
