@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdio>
 #include <lua.hpp>
-#include <unordered_map>
 #include <vector>
 
 #include "bindings/state.hpp"
@@ -118,14 +117,6 @@ std::string failure_of(lua_State* L) {
 void tell_began(lua_State* L, Event& event) {
   for (const Watcher& watcher : watchers)
     if (watcher.began) watcher.began(L, event);
-}
-
-/// "mount.attach", for the function that runs: a start that nobody watches makes none of these.
-const char* full_name(lua_State* L, const lua::Entry& entry) {
-  static std::unordered_map<const lua::Entry*, std::string> names;
-  const auto [found, fresh] = names.try_emplace(&entry);
-  if (fresh) found->second.append(lua_tostring(L, lua_upvalueindex(2))).append(entry.name);
-  return found->second.c_str();
 }
 
 const lua::Entry* to_call = nullptr;
@@ -279,8 +270,6 @@ int passage_of(lua_State* L) {
   const auto& entry = *static_cast<const lua::Entry*>(lua_touserdata(L, -1));
   constexpr const char* words[] = {"open", "reads", "changes"};
   lua_pop(L, 1);
-  lua_pushstring(L, entry.name);
-  lua_concat(L, 2);
   lua_pushstring(L, words[entry.passage.kind]);
   return 2;
 }
@@ -322,7 +311,7 @@ int pass(lua_State* L) {
   called_last = entry.name;
   if (!hooked) [[likely]]
     return entry.function.call(L);
-  const char* name = full_name(L, entry);
+  const char* name = lua_tostring(L, lua_upvalueindex(2));
   if (pretending) return foreseen(L, entry, name);
   if (entry.passage.kind == Passage::open) return entry.function.call(L);
   return governor == nullptr ? called(L, entry, name) : governed(L, entry, name);

@@ -73,7 +73,7 @@ void rest();
 /// The name of the primitive called last, without its module: "attach". A literal.
 const char* current();
 
-/// The lua_CFunction behind every registered primitive. Upvalues: the Entry, what comes before its name.
+/// The lua_CFunction behind every registered primitive. Upvalues: the Entry, its full name.
 int pass(lua_State* L);
 
 }  // namespace luabox::gate

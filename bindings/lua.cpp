@@ -135,20 +135,14 @@ void undo_everything() {
   }
 }
 
-void push_gated(lua_State* L, const Entry* entry) {
-  lua_pushlightuserdata(L, const_cast<Entry*>(entry));
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, gate::pass, 2);
-}
-
 void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count) {
   lua_createtable(L, 0, static_cast<int>(count));
-  lua_pushstring(L, prefix);
   for (size_t i = 0; i < count; ++i) {
-    push_gated(L, &entries[i]);
-    lua_setfield(L, -3, entries[i].name);
+    lua_pushlightuserdata(L, const_cast<Entry*>(&entries[i]));
+    lua_pushfstring(L, "%s%s", prefix, entries[i].name);
+    lua_pushcclosure(L, gate::pass, 2);
+    lua_setfield(L, -2, entries[i].name);
   }
-  lua_pop(L, 1);
 }
 
 bool push_metatable(lua_State* L, const char* name) {

@@ -57,9 +57,6 @@ inline constexpr gate::Passage reads = gate::Passage::reads;
 /// Pushes a new table with `entries`; `prefix` ("mount.") is how the gate names them.
 void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count);
 
-/// Pushes the function that calls `entry` through the gate; the text at the top, which stays, is its prefix.
-void push_gated(lua_State* L, const Entry* entry);
-
 // ---- errors
 
 /// A value of the wrong kind; `where` says which: "argument 2", "option 'source'".
@@ -383,9 +380,8 @@ template <HasClass T>
 struct Value<T> {
   static bool is(lua_State* L, int index) {
     if (lua_touserdata(L, index) == nullptr || !lua_getmetatable(L, index)) return false;
-    metatable(L);
-    const bool same = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
+    const bool same = lua_topointer(L, -1) == known_in(L).table;
+    lua_pop(L, 1);
     return same;
   }
   static Box<T>& box(lua_State* L, int index) {
@@ -435,7 +431,24 @@ struct Value<T> {
     undo(lua_touserdata(L, 1));
     return 0;
   }
-  static void metatable(lua_State* L) {
+  /// The metatable by its address and its number in the registry: to find it by its name takes longer than
+  /// most methods. It lives as long as its state, of which there are few.
+  struct Known {
+    const void* registry = nullptr;
+    const void* table = nullptr;
+    int reference = LUA_NOREF;
+  };
+  static const Known& known_in(lua_State* L) {
+    static Known known;
+    const void* registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    if (known.registry == registry) return known;
+    make_metatable(L);
+    const void* table = lua_topointer(L, -1);
+    known = {registry, table, luaL_ref(L, LUA_REGISTRYINDEX)};
+    return known;
+  }
+  static void metatable(lua_State* L) { lua_rawgeti(L, LUA_REGISTRYINDEX, known_in(L).reference); }
+  static void make_metatable(lua_State* L) {
     if (!push_metatable(L, Class<T>::name)) return;
     push_functions(L, (std::string(Class<T>::name) + ":").c_str(), Class<T>::methods,
                    std::size(Class<T>::methods));

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <lua.hpp>
 #include <string>
+#include <string_view>
 
 #include "bindings/lua.hpp"
 #include "engine/error.hpp"
@@ -49,7 +50,7 @@ void notice_child() {
   track = cloning;
 }
 
-bool is(const gate::Event& event, const char* name) { return std::strcmp(event.primitive, name) == 0; }
+bool is(const gate::Event& event, std::string_view name) { return event.primitive == name; }
 
 void keep(const gate::Event& event, uint32_t made, double duration) {
   const std::array<std::string_view, kTexts> texts = {event.primitive, event.arguments, event.result,
@@ -73,9 +74,33 @@ void keep(const gate::Event& event, uint32_t made, double duration) {
   reinterpret_cast<std::atomic<uint32_t>*>(to)->store(kMagic, std::memory_order_release);
 }
 
-/// The user's line that asked for the hook with that number; 0 for no hook. To look for it takes longer than
+/// In Lua's registry: the table in which the library says what it works on (errors.lua), and its fields.
+struct Site {
+  int table = LUA_NOREF, start = 0, where = 0, key = 0;
+};
+Site site;
+
+int reference_to(lua_State* L, const char* text) {
+  lua_pushstring(L, text);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void find_site(lua_State* L) {
+  luaL_getmetatable(L, "luabox.site");
+  if (!lua_istable(L, -1)) return lua_pop(L, 1);
+  site = {luaL_ref(L, LUA_REGISTRYINDEX), reference_to(L, "start"), reference_to(L, "where"),
+          reference_to(L, "key")};
+}
+
+/// Pushes a field of the table that is at the top but `below`.
+void push_field(lua_State* L, int name, int below) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, name);
+  lua_rawget(L, -2 - below);
+}
+
+/// The user's line that asked for the start with that number; 0 for none. To look for it takes longer than
 /// everything else about an event.
-const std::string& line_of_hook(lua_State* L, double number) {
+const std::string& line_of_start(lua_State* L, double number) {
   static double known = 0;
   static std::string line;
   if (number == 0 || number != known) line = lua::users_line(L);
@@ -83,23 +108,23 @@ const std::string& line_of_hook(lua_State* L, double number) {
   return line;
 }
 
-/// The line that asks: the user's own frame, or what the library says that it is working on (errors.lua).
+/// The line that asks: the user's own frame, or what the library says that it is working on.
 void find_place(lua_State* L, gate::Event& event) {
-  luaL_getmetatable(L, "luabox.site");
-  if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+  if (site.table == LUA_NOREF) {
     event.where = lua::users_line(L);
     return;
   }
-  lua_getfield(L, -1, "hook");
-  lua_getfield(L, -2, "where");
-  lua_getfield(L, -3, "key");
-  event.where = line_of_hook(L, lua_tonumber(L, -3));
+  lua_rawgeti(L, LUA_REGISTRYINDEX, site.table);
+  push_field(L, site.start, 0);
+  event.where = line_of_start(L, lua_tonumber(L, -1));
   if (event.where.empty()) {
+    push_field(L, site.where, 1);
+    push_field(L, site.key, 2);
     if (lua_isstring(L, -2)) event.where = lua_tostring(L, -2);
     if (lua_isstring(L, -1)) event.key = lua_tostring(L, -1);
+    lua_pop(L, 2);
   }
-  lua_pop(L, 4);
+  lua_pop(L, 2);
 }
 
 void began(lua_State* L, gate::Event& event) {
@@ -164,6 +189,7 @@ int begin(lua_State* L) {
   static_assert(sizeof(Shared) % 8 == 0);
   shared = new (memory) Shared{};
   generation = lua::generation;
+  find_site(L);
   gate::watch({began, ended});
   return 0;
 }

@@ -18,8 +18,9 @@ local errors = {}
 local class = debug.getregistry()["luabox.error"] or {}
 debug.getregistry()["luabox.error"] = class
 
---- What the library is working on: { where =, key =, hook = }, the line of a value in the script, and the field of it. A trace and a plan say so
---- for what no frame of the script's asks for. `hook` numbers a hook of the library's while it runs: whose line called it is the same all the while.
+--- What the library is working on: { where =, key =, start = }, the line of a value in the script, and the field of it. A trace and a plan say so
+--- for what no frame of the script's asks for. `start` numbers a start while the library is at it, and no step of the script's: the line that
+--- called it is the same all the while.
 errors.site = debug.getregistry()["luabox.site"] or {}
 debug.getregistry()["luabox.site"] = errors.site
 

@@ -17,15 +17,17 @@ local lifecycle = {}
 -- Started and not yet destroyed, by their names: what a script forgot is ended with it.
 local alive = {}
 
-local hooks = 0
+-- Counts the starts.
+local starts = 0
 
 --- Calls a step's hook; `key` is the field of the container that the step stands for: the library's own steps have one.
 local function call(this, step, hook, ...)
   local site = errors.site
-  hooks = hooks + 1
-  site.where, site.key, site.hook = this.where, step.key, step.key and hooks or nil
+  local start = site.start
+  site.where, site.key = this.where, step.key
+  if not step.key then site.start = nil end
   local result = step[hook](this, ...)
-  site.hook = nil
+  site.start = start
   return result
 end
 
@@ -173,9 +175,13 @@ end
 --- Starts the container; it runs its command when this returns. Raises what any step raised, here or inside, and leaves nothing.
 function lifecycle.start(this)
   this.undos, this.described = {}, nil
+  starts = starts + 1
+  local site = errors.site
+  local around = site.start  -- a step of a script's may start another one
+  site.start = starts
   local ok, problem = errors.try(bring_up, this)
+  site.start = around
   if ok then return this end
-  errors.site.hook = nil
   problem = explain(this, problem)
   if this.process then
     lifecycle.signal(this.process, this.group, "KILL")
