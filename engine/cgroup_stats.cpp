@@ -16,8 +16,7 @@ using namespace cgroups;
 std::optional<uint64_t> Cgroup::oom_kills() const {
   const Part* memory = part("memory");
   if (!memory) return std::nullopt;
-  return field(file("memory", memory->version == 1 ? "memory.oom_control" : "memory.events"),
-               "oom_kill");
+  return field(file("memory", memory->version == 1 ? "memory.oom_control" : "memory.events"), "oom_kill");
 }
 
 Fd Cgroup::oom_eventfd() const {
