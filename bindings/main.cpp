@@ -60,6 +60,9 @@ int main(int argc, char** argv) {
   // A file that may not grow (RLIMIT_FSIZE) is an error, EFBIG, as a disk that is full. A command gets its
   // default back.
   ::signal(SIGXFSZ, SIG_IGN);
+  // Who starts it may ignore that his children end, which goes on past an exec: of luabox's own, no status
+  // would be left.
+  ::signal(SIGCHLD, SIG_DFL);
   try {
     // What the linker has just made becomes the program that is installed (CMakeLists.txt).
     if (!luabox::heap::is_there() && argc == 3 && std::string_view(argv[1]) == "--prepare-heap")

@@ -40,6 +40,9 @@ sigset_t forwarded() {
 class Stream {
  public:
   Stream(int from, int to) : from_(from), to_(to) {}
+  /// `name` is for errors: what can't be written there must not be lost.
+  Stream(int from, int to, const char* name)
+      : from_(from), to_(to), name_(name), hangs_up_(::isatty(to) == 1) {}
 
   pollfd wants_input() const { return {open_ && pending_.size() < kMostBuffered ? from_ : -1, POLLIN, 0}; }
   pollfd wants_output() const { return {pending_.empty() ? -1 : to_, POLLOUT, 0}; }
@@ -59,7 +62,7 @@ class Stream {
     if (count >= 0)
       pending_.erase(0, static_cast<size_t>(count));
     else if (errno != EINTR && errno != EAGAIN)
-      pending_.clear(), open_ = false;  // the reader is gone: what follows has nowhere to go
+      lose();
   }
   /// At the end: all that is still to be read without waiting, then all that is still to be written. Nobody
   /// is left to pass a signal on to: one that means to end us ends the waiting for a reader that doesn't
@@ -71,6 +74,15 @@ class Stream {
   }
 
  private:
+  /// errno says why what is pending can't be written.
+  void lose() {
+    const bool hung_up = hangs_up_ && errno == EIO;
+    if (name_ != nullptr && !hung_up) throw Error("write", name_);
+    pending_.clear();
+    // A terminal that hung up is told by SIGHUP. Who minds that not writes on: he must not wait for a reader.
+    if (!hung_up) open_ = false;
+  }
+
   void flush(const ForwardedSignals& signals) {
     while (!pending_.empty()) {
       pollfd ready[] = {{to_, POLLOUT, 0}, {signals.get(), POLLIN, 0}};
@@ -81,6 +93,8 @@ class Stream {
   }
 
   int from_, to_;
+  const char* name_ = nullptr;
+  bool hangs_up_ = false;
   bool open_ = true;
   std::string pending_;
 };
@@ -147,7 +161,7 @@ void supervise(const std::vector<Process*>& processes, const ForwardedSignals& s
   // blocks.
   if (terminal >= 0 && ::fcntl(terminal, F_SETFL, ::fcntl(terminal, F_GETFL) | O_NONBLOCK) < 0)
     throw Error("fcntl", "terminal");
-  Stream in(terminal >= 0 ? 0 : -1, terminal), out(terminal, 1);
+  Stream in(terminal >= 0 ? 0 : -1, terminal), out(terminal, 1, "standard output");
   for (;;) {
     if (person && !raw && in_foreground()) raw = std::make_unique<RawMode>(0);
     auto ready = watched(processes, signals, in, out);

@@ -135,12 +135,18 @@ for command in version help "explain box.lua" "list --json" "-e 1" "check empty.
   [ "$command" = "check empty.lua box.lua" ] && printf 'x = 1\n' > empty.lua
   tells "a full output: $command" 125 "luabox: standard output: No space left on device" shell "\"\$LUABOX\" $command > /dev/full"
 done
+script "name = '$mark'" "terminal = true" "command = { 'seq', '200000' }"
+tells "a full output: a container's terminal" 125 "luabox: write standard output: No space left on device" shell 'timeout 20 "$LUABOX" run box.lua > /dev/full'
+tells "a reader that has gone, of whom no signal tells" 125 "luabox: write standard output: Broken pipe" \
+  shell 'set -o pipefail; timeout 20 env --ignore-signal=PIPE "$LUABOX" run box.lua | head -c 0'
+script "name = '$mark'" "command = { '/bin/echo', 'hi' }"
 tells "standard output closed" 125 "luabox: standard output: Bad file descriptor" shell '"$LUABOX" version >&-'
 tells "standard error full" 125 "" shell '"$LUABOX" nosuch 2> /dev/full'
 tells "a reader that has gone" 141 "" shell 'set -o pipefail; "$LUABOX" -e "for i = 1, 1e5 do print(i) end" | head -c 0'
 
 # ---- the environment
 tells "no environment at all" 0 hi env -i LUABOX_STATE="$LUABOX_STATE" "$LUABOX" run box.lua
+tells "a caller who ignores the end of his children" 7 hi env --ignore-signal=CHLD "$LUABOX" run box.lua -- /bin/sh -c 'echo hi; exit 7'
 tells "LC_ALL=C" 0 '"日本"' env LC_ALL=C "$LUABOX" -e '"日本"'
 tells "a state where no folder can be" 125 "luabox: mkdir /proc/none: No such file or directory" env LUABOX_STATE=/proc/none "$LUABOX" run box.lua
 tells "a state that is no folder" 125 "luabox: open /dev/null/.lock: Not a directory" env LUABOX_STATE=/dev/null "$LUABOX" run box.lua
