@@ -79,12 +79,22 @@ function images.path(name)
   return require_image(images.folder(), name) .. "/rootfs"
 end
 
+local Opened = {}
+Opened.__index = Opened
+
+--- Raises where another image has the name by now, which `--replace` put there: a container's files would come from one that nobody's lock keeps.
+function Opened:confirm()
+  if sys.file.identity(self.folder) == self.identity then return end
+  errors.raise("image '%s' was replaced while this container started: start it again", self.name)
+end
+
 --- An image for a container: it can't be removed until `lock` is released.
----@return { path: string, lock: any }
+---@return { name: string, folder: string, path: string, identity: string, lock: luabox.SharedLock }
 function images.open(name)
   return with_lock(function(folder)
     local path = require_image(folder, name)
-    return { path = path .. "/rootfs", lock = require("luabox.shared_lock").take(path) }
+    local lock = require("luabox.shared_lock").take(path)
+    return setmetatable({ name = name, folder = path, path = path .. "/rootfs", identity = sys.file.identity(path), lock = lock }, Opened)
   end)
 end
 
