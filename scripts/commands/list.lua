@@ -15,19 +15,26 @@ function list.parser()
   return parser
 end
 
-function list.run(arguments)
-  local options = cli.parse(list.parser(), arguments)
-  local containers = state.list()
-  if options.json then
-    print(require("luabox.sys").json.encode(containers, { indent = 2 }))
-    return
-  end
+local function show(containers)
   print(("%-32s %-8s %-8s %s"):format("NAME", "STATE", "PID", "COMMAND"))
   for _, each in ipairs(containers) do
     local process, config = each.record.process, each.record.config or {}
     print(("%-32s %-8s %-8s %s"):format(each.name, not each.alive and "dead" or process and "running" or "starting", process and process.pid or "-",
       table.concat(config.command or {}, " "):gsub("%c", "?"):sub(1, 60)))
   end
+end
+
+function list.run(arguments)
+  local options = cli.parse(list.parser(), arguments)
+  local sys = require "luabox.sys"
+  local containers, problems = state.list()
+  if options.json then
+    print(sys.json.encode(containers, { indent = 2 }))
+  else
+    show(containers)
+  end
+  for _, problem in ipairs(problems) do sys.log.error(tostring(problem)) end
+  return #problems == 0 and 0 or 1
 end
 
 return list

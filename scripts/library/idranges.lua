@@ -55,18 +55,22 @@ end
 --- The resource that stands for the range of a container to come.
 function idranges.resource(this) return { kind = "ids", name = this.name } end
 
---- Gives back what the container `name` has.
+local function unfinished(name) return ("%s/new-%s"):format(folder(), name) end
+
+--- Gives back what the container `name` has, and what a luabox left that was killed while it took it.
 function idranges.release(name)
   local path = folder()
+  sys.file.remove(unfinished(name))
   for _, file in ipairs(sys.file.list(path)) do
-    local ok, owner = pcall(sys.file.read, path .. "/" .. file)
-    if ok and owner == name then sys.file.remove(path .. "/" .. file) end
+    local ok, owner = errors.try(sys.file.read, path .. "/" .. file)
+    if not ok and owner.code ~= "ENOENT" then error(owner, 0) end  -- whose it is is not known: the record stays
+    if owner == name then sys.file.remove(path .. "/" .. file) end
   end
 end
 
 local function take(first, name)
-  local new = ("%s/new-%s"):format(folder(), name)
-  sys.file.write(new, name, { mode = 384 })
+  local new = unfinished(name)
+  sys.file.write(new, name, { mode = 384, create = true })
   local ok, problem = errors.try(sys.file.rename, new, ("%s/%.0f"):format(folder(), first), { replace = "no" })
   if ok then return true end
   sys.file.remove(new)
@@ -120,6 +124,7 @@ function idranges.prepare_root(this)
   for i, path in ipairs { unpack(config.rootfs.layers or {}) } do this.mapped.lower[i] = mapped(path, files, false, mounts.held(this, path)) end
   table.insert(this.mapped.lower, mapped(this.rootfs_path, files, this.layer == nil, mounts.held(this, this.rootfs_path)))
   if this.layer then this.mapped.layer = mapped(this.layer.path, namespace, false, this.layer.kept and mounts.held(this, this.layer.path)) end
+  if this.image then this.image:confirm() end
   this.mapped.place = state.folder()
   this.mapped.etc = this.mapped.place .. "/etc"
 end

@@ -87,19 +87,32 @@ local function remove_if_empty(root, path)
   if root:kind(path, {}) == "directory" or root:kind(path, {}) == "file" and root:read(path, { limit = 1 }) == "" then root:remove(path) end
 end
 
+-- What says nothing about a target, and may be over by the next try.
+local PASSING = { EIO = true, EINTR = true, ENOMEM = true, EMFILE = true, ENFILE = true }
+
+--- Removes the targets that the journal tells of, last first. What a container made of them stays: it is not to keep its own record here.
+local function remove_targets(rootfs, journal)
+  local root, paths, left = sys.mount.root(rootfs), {}, nil
+  for path in sys.file.read(journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
+  for i = #paths, 1, -1 do
+    local ok, problem = errors.try(remove_if_empty, root, paths[i])
+    if not ok and PASSING[problem.code] then left = left or problem end
+  end
+  if left then error(left, 0) end
+  sys.file.remove(journal)
+end
+
 --- Mount targets that were made in a user's own rootfs folder, by whichever of the containers that share it: last first, and only while
 --- nothing was put into them. Not while another container runs on the folder: to remove a mount point takes the mount away from everybody;
 --- the last that leaves removes them.
 function removers.targets(resource)
   local lock = sys.file.kind(resource.rootfs) and sys.file.lock(resource.rootfs)
   if not lock then return end
-  if sys.file.kind(resource.journal) then
-    local root, paths = sys.mount.root(resource.rootfs), {}
-    for path in sys.file.read(resource.journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
-    for i = #paths, 1, -1 do pcall(remove_if_empty, root, paths[i]) end
-    sys.file.remove(resource.journal)
-  end
+  local ok, problem = errors.try(function()
+    if sys.file.kind(resource.journal) then remove_targets(resource.rootfs, resource.journal) end
+  end)
   lock:release()
+  if not ok then error(problem, 0) end
 end
 
 --- Rules of a site's are about what is made: to take it away again is never refused.
@@ -382,14 +395,14 @@ function state.holder(kind, name)
   end
 end
 
---- The containers, as find gives them.
+--- The containers, as find gives them, and why the kernel did not give others' records. What is no record is passed over.
 function state.list()
-  local containers = {}
+  local containers, problems = {}, {}
   for _, name in ipairs(sys.file.list(state.folder())) do
-    local ok, found = pcall(state.find, name)
-    if ok then containers[#containers + 1] = found end
+    local ok, found = errors.try(state.find, name)
+    if ok then containers[#containers + 1] = found elseif found.errno and found.code ~= "EINVAL" then problems[#problems + 1] = found end
   end
-  return containers
+  return containers, problems
 end
 
 return state

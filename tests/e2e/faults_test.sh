@@ -88,6 +88,36 @@ for ((i = 0; i < 40; i++)); do compgen -G "$LUABOX_STATE/$mark-dead*" > /dev/nul
 equal "forty starts remove what six killed ones left, without gc" "" "$(cd "$LUABOX_STATE" && compgen -G "$mark-dead*")"
 "$LUABOX" gc > /dev/null
 
+# ---- what takes away fails, or is killed, at one place
+
+# at PLACE FAULT COMMAND...: with the fault in the calls on this file or folder alone. Its status is $got, what it says $output.
+at() {
+  output=$(timeout -s KILL $((20 * slow)) strace -f -qq -o trace -P "$1" -e inject="$2" "${@:3}" 2>&1 < /dev/null | grep -v '^strace: Requested path'; exit "${PIPESTATUS[0]}"); got=$?
+  grep -qE 'INJECTED|killed by SIGKILL' trace || failed "(there is a call to fail: $2 on $1)" "$output"
+}
+chmod 711 "$work"  # a root of other ids passes through
+mkdir folder && cp -a rootfs/. folder/
+printf 'return container { name = "%s", rootfs = "%s/folder", mounts = { bind { "%s/volume", "/made/for/it" } }, command = { "true" } }\n' "$mark" "$work" "$work" > folder.lua
+printf 'return container { name = "%s", rootfs = image "box", users = "auto", command = { "true" } }\n' "$mark" > users.lua
+printf 'return container { name = "%s", rootfs = image "box", command = { "echo", "begin" }, { prepare = function() os.execute [[%s]] end } }\n' \
+  "$mark" "$LUABOX image import --replace -q rootfs.tar box" > replaced.lua
+at "$work/folder/made/for" unlinkat:error=EIO "$LUABOX" run folder.lua
+equal "a mount target that can't be removed is told" "125 luabox: remove $work/folder/made/for/it: Input/output error" "$got $output"
+equal "and removed by gc" "$mark no" "$("$LUABOX" gc) $([ -e folder/made ] && echo yes || echo no)"
+at "$LUABOX_STATE/.ids" openat:error=EIO:when=1 "$LUABOX" run users.lua
+equal "ids that can't be looked up are told" "125 luabox: open $LUABOX_STATE/.ids: Input/output error" "$got $output"
+"$LUABOX" gc > /dev/null; equal "and given back by gc" "" "$(ls -A "$LUABOX_STATE/.ids")"
+at "$LUABOX_STATE/.ids/new-$mark" write:signal=KILL "$LUABOX" run users.lua
+"$LUABOX" gc > /dev/null; equal "gc removes the note of a luabox that was killed while it took ids" "" "$(ls -A "$LUABOX_STATE/.ids")"
+"$LUABOX" run box.lua -- sleep 30 < /dev/null > /dev/null 2>&1 & child=$!
+within 5 grep -qs '"process"' "$LUABOX_STATE/$mark"
+at "$LUABOX_STATE/$mark" openat:error=EIO "$LUABOX" list
+equal "a container whose record can't be read is told of by list" "1 1" "$got $(grep -c "$LUABOX_STATE/$mark: Input/output error" <<< "$output")"
+kill $child; wait $child
+equal "an image that is replaced while a container starts is not half of its root" "luabox: replaced.lua:1: image 'box' was replaced while this container started: start it again" \
+  "$("$LUABOX" run replaced.lua 2>&1)"
+within 3 is_tidy || failed "(all that is gone)" "$(remains)"
+
 # ---- each system call failing in turn
 
 CALLS=(mount_setattr move_mount open_tree fsopen fsconfig fsmount mount pivot_root umount2 prctl capset seccomp setresuid setresgid setgroups unshare clone3 keyctl
