@@ -13,7 +13,6 @@
 #include <cstring>
 #include <lua.hpp>
 #include <map>
-#include <sstream>
 
 #include "bindings/json.hpp"
 #include "bindings/lua.hpp"
@@ -22,6 +21,7 @@
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
 #include "engine/kept_policies.hpp"
+#include "engine/mount_lines.hpp"
 
 namespace luabox {
 namespace {
@@ -179,46 +179,31 @@ int resolve(lua_State* L) {
   return 1;
 }
 
-/// A line of mountinfo: proc(5).
-struct MountLine {
-  std::string device, root, point;
-};
-
-/// As they are while one question is answered.
-std::vector<MountLine>& mount_lines() {
+/// The mounts as they are while one question is answered.
+std::vector<MountLine>& mounts_now() {
   static std::vector<MountLine> lines;
   return lines;
 }
 
-void read_mount_lines() {
-  std::istringstream text(read_file("/proc/self/mountinfo"));
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream fields(line);
-    std::string id, parent;
-    MountLine mount;
-    fields >> id >> parent >> mount.device >> mount.root >> mount.point;
-    mount_lines().push_back(std::move(mount));
-  }
-}
-
-bool lies_in(const std::string& path, const std::string& folder) {
-  return folder == "/" || path == folder || path.compare(0, folder.size() + 1, folder + "/") == 0;
+bool lies_in(std::string_view path, std::string_view folder) {
+  return folder == "/" || (path.substr(0, folder.size()) == folder &&
+                           (path.size() == folder.size() || path[folder.size()] == '/'));
 }
 
 /// host.origin(path) -> where a path without symlinks lies in its file system, "8:1/etc/ssl": the same for
 /// each mount of it.
 int origin(lua_State* L) {
   return lua::guard(L, [](lua_State* state) {
-    const std::string path = luaL_checkstring(state, 1);
-    if (mount_lines().empty()) read_mount_lines();
+    const std::string_view path = luaL_checkstring(state, 1);
+    if (mounts_now().empty()) mounts_now() = mount_lines(read_file("/proc/self/mountinfo"));
     const MountLine* deepest = nullptr;
-    for (const auto& mount : mount_lines())
+    for (const auto& mount : mounts_now())
       if (lies_in(path, mount.point) && (deepest == nullptr || mount.point.size() >= deepest->point.size()))
         deepest = &mount;
     if (deepest == nullptr) return 0;
-    const std::string rest = deepest->point == "/" ? path : path.substr(deepest->point.size());
-    std::string text =
-        deepest->device + (deepest->root == "/" ? "" : deepest->root) + (rest == "/" ? "" : rest);
+    const std::string_view rest = deepest->point == "/" ? path : path.substr(deepest->point.size());
+    std::string text = deepest->device + (deepest->root == "/" ? "" : deepest->root);
+    if (rest != "/") text += rest;
     lua::push(state, text);
     return 1;
   });
@@ -535,7 +520,7 @@ std::string PolicyState::load() {
 
 std::string PolicyState::answer(const std::string& question) {
   if (!refusal_.empty()) return refusal_;
-  mount_lines().clear();
+  mounts_now().clear();
   return call("answer", question);
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
+#include "engine/mount_lines.hpp"
 
 namespace luabox {
 namespace {
@@ -23,36 +24,19 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-/// mountinfo writes blank, tab, newline and backslash as \040 and so on. See proc_pid_mountinfo(5).
-std::string unescape(std::string_view text) {
-  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
-        octal(text[i + 3])) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
 struct CgroupMount {
   int version = 0;
   std::string root, point;
   std::vector<std::string> options;
 };
 
-/// "36 31 0:33 ROOT POINT rw,relatime [optional ...] - cgroup SOURCE rw,devices"
-bool parse_mount(const std::string& line, CgroupMount& mount) {
-  const size_t dash = line.find(" - cgroup");
+/// Of "rw,relatime [optional ...] - cgroup SOURCE rw,devices".
+bool parse_mount(const MountLine& line, CgroupMount& mount) {
+  const size_t dash = line.rest.find(" - cgroup");
   if (dash == std::string::npos) return false;
-  const auto before = split(std::string_view(line).substr(0, dash), ' ');
-  const auto after = split(std::string_view(line).substr(dash + 3), ' ');
-  if (before.size() < 6 || after.size() < 3 || (after[0] != "cgroup" && after[0] != "cgroup2")) return false;
-  mount = {after[0] == "cgroup" ? 1 : 2, unescape(before[3]), unescape(before[4]), split(after[2], ',')};
+  const auto after = split(std::string_view(line.rest).substr(dash + 3), ' ');
+  if (after.size() < 3 || (after[0] != "cgroup" && after[0] != "cgroup2")) return false;
+  mount = {after[0] == "cgroup" ? 1 : 2, line.root, line.point, split(after[2], ',')};
   return true;
 }
 
@@ -125,7 +109,7 @@ std::string_view v2_controller(std::string_view controller) {
 CgroupHost CgroupHost::parse(std::string_view mountinfo, std::string_view self, const Probe& probe) {
   const auto memberships = parse_memberships(self);
   std::vector<CgroupHierarchy> found;
-  for (const auto& line : split(mountinfo, '\n')) {
+  for (const auto& line : mount_lines(mountinfo)) {
     CgroupMount mount;
     if (!parse_mount(line, mount)) continue;
     for (const auto& [controllers, path] : memberships) {

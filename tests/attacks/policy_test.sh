@@ -143,6 +143,9 @@ attempt "an overlay of it" <<< "return container { rootfs = ROOT, mounts = { ove
 mkdir alias; mount --bind /etc alias
 attempt "a bind of another mount of it" <<< "return container { rootfs = ROOT, mounts = { bind { ROOT .. '/../alias', '/mnt' } }, command = { $show } }"
 umount alias
+mkdir "an alias"; mount --bind /etc "an alias"  # mountinfo has another name for a blank
+attempt "a bind of one whose name has a blank in it" <<< "return container { rootfs = ROOT, mounts = { bind { ROOT .. '/../an alias', '/mnt' } }, command = { $show } }"
+umount "an alias"
 
 # The source is swapped all the time; whatever wins, it is never /etc.
 mkdir safe; printf 'nothing' > safe/passwd; ln -sfn safe race
