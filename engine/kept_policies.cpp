@@ -150,8 +150,8 @@ std::vector<Piece> pieces_in(std::string_view text, const std::vector<PolicyFile
 void put_back(int fd, const Piece& piece, KeptMemory memory) {
   if (piece.size == 0) return;
   const int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_FIXED;
-  if (::mmap(memory.data(), piece.size, protection, flags, fd, static_cast<off_t>(piece.offset)) ==
-      MAP_FAILED)
+  const auto offset = static_cast<off_t>(piece.offset);
+  if (::mmap(memory.data(), piece.size, protection, flags, fd, offset) == MAP_FAILED)
     throw Error("mmap", "what the policies were loaded to");
 }
 

@@ -27,9 +27,10 @@ bool owned(const struct stat& found, PolicyOwner owner) {
 }
 
 /// Nobody else may have put something in the place of what lies in this directory.
-void check_directory(int fd, const std::string& path, PolicyOwner owner) {
+void check_directory(const std::string& path, PolicyOwner owner) {
   struct stat found;
-  if (::fstat(fd, &found) < 0) throw Error("stat", path);
+  if (::lstat(path.c_str(), &found) < 0) throw Error("stat", path);
+  if (!S_ISDIR(found.st_mode)) throw Error("open", path, ENOTDIR);
   if (owner == PolicyOwner::any) return;
   if (!owned(found, owner)) refuse(path, "it does not belong to root");
   if ((found.st_mode & 022U) != 0 && (found.st_mode & S_ISVTX) == 0) refuse(path, "others can write to it");
@@ -41,17 +42,15 @@ std::string absolute(const std::string& path) {
   return resolved.get();
 }
 
-/// Every directory from "/" on, each checked; the last.
+/// The directory at a path without symlinks. Each on its way is checked, from "/" on: nobody else can rename
+/// what lies in one that was, so the names that follow lead where they led. See inode(7) for the sticky bit.
 Fd open_checked(const std::string& folder, PolicyOwner owner) {
-  Fd at = Fd::open("/", O_PATH | O_DIRECTORY);
-  check_directory(at.get(), "/", owner);
-  for (size_t start = 1; start < folder.size();) {
-    const size_t end = std::min(folder.find('/', start), folder.size());
-    at = Fd::open_at(at.get(), folder.substr(start, end - start), O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    check_directory(at.get(), folder.substr(0, end), owner);
-    start = end + 1;
+  check_directory("/", owner);
+  for (size_t end = 0; end < folder.size();) {
+    end = std::min(folder.find('/', end + 1), folder.size());
+    check_directory(folder.substr(0, end), owner);
   }
-  return at;
+  return Fd::open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
 std::vector<std::string> names_in(int directory, const std::string& folder) {

@@ -1,8 +1,9 @@
 // The files of a site's policies, read so that nobody but their owner can have written them.
 //
-// A folder of policies is opened component by component, without symlinks, and every directory on the way
+// A folder of policies is looked at component by component, without symlinks, and every directory on the way
 // must belong to root and be writable by nobody else (a sticky one such as /tmp may be: nobody can replace
-// root's names in it). So must each file. What is read is what was checked: one descriptor, no name twice.
+// root's names in it). So must each file. What is read is what was checked: a file's descriptor, and the
+// names of directories that nobody else can give to others.
 #pragma once
 
 #include <optional>
