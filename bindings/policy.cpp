@@ -45,8 +45,7 @@ int allowed(lua_State* L) {
   lua_newtable(L);
   if (!site().may_allow) return 1;
   lua_newtable(L);
-  add_facts(L);
-  ask(L, *site().policies, {.operation = "allowed", .kind = ""});
+  ask(L, *site().policies, {.operation = "allowed", .kind = "", .facts = facts(L)});
   settle(L);
   raise_refusal(L, lua_gettop(L));
   lua_getfield(L, -1, "words");
@@ -64,9 +63,12 @@ int decide(lua_State* L) {
   if (parent_channel() != nullptr && !site().asks_in_child)
     throw Refusal("", "", "a container can't be started inside of another's start");
   push_plain(L, 2);
-  add_facts(L);
   ask(L, *site().policies,
-      {.operation = "decide", .kind = kind, .explain = site().explaining, .stage = Question::Stage::staged});
+      {.operation = "decide",
+       .kind = kind,
+       .explain = site().explaining,
+       .stage = Question::Stage::staged,
+       .facts = facts(L)});
   settle(L);
   const int answer = lua_gettop(L);
   lua_getfield(L, answer, "again");
@@ -90,11 +92,13 @@ int explain(lua_State* L) {
 /// policy.read_script(path) -> text. It is this file that rules are told of, whatever the path leads to
 /// later.
 lua::Bytes read_script(const std::string& path) {
-  const Fd file = Fd::open(path, O_RDONLY);
-  const Place place = Place::at(fd_path(file.get()));
+  Fd file = Fd::open(path, O_RDONLY);
+  std::string text = read_all(file.get(), path);
+  const Place place = Place::of(std::move(file), path);
   site().script = Site::Script{place.path, std::to_string(place.device), std::to_string(place.inode),
                                static_cast<int>(place.owner), only_root_writes(place.path)};
-  return {read_all(file.get(), path)};
+  site().facts.clear();
+  return {std::move(text)};
 }
 
 /// policy.place(path) -> { path =, device =, inode =, owner =, directory = }, nil when nothing is there

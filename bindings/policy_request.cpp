@@ -247,7 +247,6 @@ Changeable push_request(lua_State* L, std::string_view name, std::string_view ki
   if (kind == "setns") describe_setns(L, pinned);
   if (kind == "device") set_field(L, "path", lua::check<std::string>(L, 2));
   add_root(L);
-  add_facts(L);
   return changeable;
 }
 
@@ -354,6 +353,7 @@ bool asked_about(lua_State* L, std::string_view kind) {
   const auto found = site().with.find(kind);
   if (found == site().with.end()) return true;
   const auto has = [L](const std::string& field) {
+    if (is_fact(field)) return true;
     lua_getfield(L, -1, field.c_str());
     const bool there = !lua_isnil(L, -1);
     lua_pop(L, 1);
@@ -392,6 +392,7 @@ int govern_now(lua_State* L, const char* name, gate::Passing& passing) {
         {.operation = "decide",
          .kind = kind,
          .explain = site().explaining,
+         .facts = facts(state),
          .changeable = changeable.fields(),
          .fixed = changeable.fixed});
     const int answer = lua_gettop(state);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <tuple>
+
 #include "bindings/gate.hpp"
 #include "bindings/json.hpp"
 #include "bindings/policy_state.hpp"
@@ -81,22 +83,40 @@ void push_caller(lua_State* L) {
   if (login_id) set_field(L, "login", static_cast<double>(*login_id));
 }
 
-void add_facts(lua_State* L) {
+namespace {
+
+void push_script(lua_State* L) {
+  lua_createtable(L, 0, 5);
+  const auto& script = site().script;
+  set_field(L, "path", script ? script->path : std::string());
+  set_field(L, "trusted", script && script->trusted);
+  if (!script) return;
+  set_field(L, "device", script->device);
+  set_field(L, "inode", script->inode);
+  set_field(L, "owner", script->owner);
+}
+
+}  // namespace
+
+const std::string& facts(lua_State* L) {
+  static std::tuple<pid_t, uid_t, gid_t> made_by;
+  const std::tuple now(::getpid(), ::getuid(), ::getgid());
+  std::string& text = site().facts;
+  if (!text.empty() && now == made_by) return text;
+  made_by = now;
+  lua_createtable(L, 0, 3);
   push_caller(L);
   lua_setfield(L, -2, "caller");
   set_field(L, "pid", static_cast<int>(::getpid()));
-  lua_createtable(L, 0, 5);
-  if (!site().script) {
-    set_field(L, "path", std::string());
-    set_field(L, "trusted", false);
-    return lua_setfield(L, -2, "script");
-  }
-  set_field(L, "path", site().script->path);
-  set_field(L, "device", site().script->device);
-  set_field(L, "inode", site().script->inode);
-  set_field(L, "owner", site().script->owner);
-  set_field(L, "trusted", site().script->trusted);
+  push_script(L);
   lua_setfield(L, -2, "script");
+  text = json_of(L, lua_gettop(L));
+  lua_pop(L, 1);
+  return text;
+}
+
+bool is_fact(std::string_view field) {
+  return field == "caller" || field == "pid" || field == "script" || field == "time";
 }
 
 void set_place(lua_State* L, const Place& place) {
@@ -158,12 +178,13 @@ void ask(lua_State* L, Policies& policies, const Question& question) {
   }
   set_field(L, "op", std::string(question.operation));
   set_field(L, "kind", question.kind);
-  set_field(L, "explain", question.explain);
-  set_field(L, "dry", question.explain);
-  set_field(L, "staged", staged);
-  set_field(L, "changeable", question.changeable);
-  set_field(L, "fixed", question.fixed);
-  const std::string text = json_of(L, lua_gettop(L));
+  for (const auto& [name, holds] :
+       {std::pair("explain", question.explain), {"dry", question.explain}, {"staged", staged}})
+    if (holds) set_field(L, name, true);
+  if (!question.changeable.empty()) set_field(L, "changeable", question.changeable);
+  if (!question.fixed.empty()) set_field(L, "fixed", question.fixed);
+  std::string text(question.facts);
+  text.append("\n").append(json_of(L, lua_gettop(L)));
   lua_pop(L, 1);
   push_json(L, policies.ask(text));
   if (!lua_istable(L, -1)) throw Refusal("", "", "the answer makes no sense");

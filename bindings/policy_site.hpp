@@ -66,6 +66,7 @@ struct Site {
     bool trusted = false;
   };
   std::optional<Script> script;
+  std::string facts;  ///< what facts() has made; empty where it is to be made again
 };
 Site& site();
 
@@ -88,8 +89,11 @@ void set_field(lua_State* L, const char* name, T&& value) {
 void set_place(lua_State* L, const Place& place);
 /// Pushes { uid =, gid =, login = }.
 void push_caller(lua_State* L);
-/// Adds caller, script and pid, whatever the request says itself.
-void add_facts(lua_State* L);
+/// Caller, script and pid as JSON: the evaluator puts them into a request, whatever that says itself. Made
+/// once, for they are the same for all that a process asks.
+const std::string& facts(lua_State* L);
+/// Whether each request has this field, though it does not stand in what is sent of it.
+bool is_fact(std::string_view field);
 /// Pushes the value as JSON can hold it: a process as its number, other objects by their names, functions as
 /// a word. Tables raw: a metatable of the script's tells a policy nothing.
 void push_plain(lua_State* L, int index, int depth = 0);
@@ -102,10 +106,12 @@ struct Question {
   bool explain = false;  ///< every rule is told of, and nothing is written down
   /// staged: below the request lies the report of its changes, nil as long as these are to be asked for.
   enum class Stage { whole, staged } stage = Stage::whole;
+  std::string_view facts = {};               ///< see facts()
   std::vector<std::string> changeable = {};  ///< of a primitive: the fields that a rule may change
   std::vector<std::string> fixed = {};       ///< and what in these it may not: "options.lower"
 };
-/// Pops the request and pushes the answer. Garbage is a refusal.
+/// Pops the request and pushes the answer. Garbage is a refusal. What is sent is two lines, facts and
+/// question: the policies read the first when it is another than the last time.
 void ask(lua_State* L, Policies& policies, const Question& question);
 /// Throws what the answer refuses.
 void raise_refusal(lua_State* L, int answer);

@@ -363,16 +363,36 @@ int widen_strings(lua_State* L) {
   return 0;
 }
 
-/// function(name, text): calls evaluator[name](decoded text, or text), returns JSON.
+std::string_view text_at(lua_State* L, int index) {
+  size_t size = 0;
+  const char* text = lua_tolstring(L, index, &size);
+  return {text, size};
+}
+
+/// Pushes what the text at `index` says, or said the last time; nil for an empty one.
+void push_facts(lua_State* L, int index) {
+  if (text_at(L, index).empty()) return lua_pushnil(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, "facts' text");
+  const bool known = lua_rawequal(L, -1, index) != 0;
+  lua_pop(L, 1);
+  if (!known) {
+    push_json(L, text_at(L, index));
+    lua_setfield(L, LUA_REGISTRYINDEX, "facts");
+    lua_pushvalue(L, index);
+    lua_setfield(L, LUA_REGISTRYINDEX, "facts' text");
+  }
+  lua_getfield(L, LUA_REGISTRYINDEX, "facts");
+}
+
+/// function(name, text, facts): calls evaluator[name](decoded text, decoded facts), returns JSON.
 int run(lua_State* L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "evaluator");
   lua_pushvalue(L, 1);
   lua_rawget(L, -2);
   return lua::guard(L, [](lua_State* state) {
-    size_t size = 0;
-    const char* text = lua_tolstring(state, 2, &size);
-    push_json(state, std::string_view(text, size));
-    lua_call(state, 1, 1);
+    push_json(state, text_at(state, 2));
+    push_facts(state, 3);
+    lua_call(state, 2, 1);
     lua::push(state, json_of(state, lua_gettop(state)));
     return 1;
   });
@@ -427,13 +447,14 @@ bool PolicyState::run_limited(int arguments, std::string& why) {
   return false;
 }
 
-std::string PolicyState::call(const char* function, const std::string& argument) {
+std::string PolicyState::call(const char* function, std::string_view argument, std::string_view facts) {
   lua_settop(state_, 0);
   lua_pushcfunction(state_, run);
   lua_pushstring(state_, function);
   lua_pushlstring(state_, argument.data(), argument.size());
+  lua_pushlstring(state_, facts.data(), facts.size());
   std::string why;
-  if (run_limited(2, why)) return lua_tostring(state_, -1);
+  if (run_limited(3, why)) return lua_tostring(state_, -1);
   return refused(state_, why);
 }
 
@@ -521,7 +542,9 @@ std::string PolicyState::load() {
 std::string PolicyState::answer(const std::string& question) {
   if (!refusal_.empty()) return refusal_;
   mounts_now().clear();
-  return call("answer", question);
+  const std::string_view text = question;
+  const size_t end = text.find('\n');
+  return call("answer", text.substr(end + 1), text.substr(0, end == std::string::npos ? 0 : end));
 }
 
 }  // namespace luabox

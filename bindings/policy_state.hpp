@@ -28,11 +28,12 @@ class PolicyState {
       : files_(std::move(files)), keep_in_(std::move(keep_in)) {}
   /// Loads the files. JSON: { kinds =, needs =, rules = }, or { error = }: then every question is refused.
   std::string load();
-  /// JSON in, JSON out: see evaluator.lua. Never throws: { allow = false, reason = } is what a failure is.
+  /// JSON in, a line of facts (empty for none) and one with the question, and JSON out: see evaluator.lua.
+  /// Never throws: { allow = false, reason = } is what a failure is.
   std::string answer(const std::string& question);
 
  private:
-  std::string call(const char* function, const std::string& argument);
+  std::string call(const char* function, std::string_view argument, std::string_view facts = {});
   bool run_limited(int arguments, std::string& why);
   std::string load_into_state();
   void load_files(std::string& problem);

@@ -488,7 +488,9 @@ local function allowed(request)
   return { allow = true, words = words }
 end
 
-function evaluator.answer(question)
+--- `facts` are what the asker says of himself: caller, script, pid. What the request says of them does not count.
+function evaluator.answer(question, facts)
+  for name, fact in pairs(facts or NONE) do question.request[name] = copied(fact) end
   if audited and not evaluator.live and not question.dry then
     host.audit_to(audited)
     evaluator.live = true

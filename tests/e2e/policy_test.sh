@@ -106,6 +106,11 @@ S
 refuses "a script has no primitives of its own" "allow { \"primitives\" }" direct.lua
 echo 'allow { "primitives" }' >> policies/10-site.lua
 refuses "a script that uses primitives is governed, in the child too" "no /etc" direct.lua
+for fact in caller script pid time; do
+  refused "a rule about requests that have '$fact' is about all" "rule 'all' { on = 'mount', with = '$fact', check = function(r) return deny(type(r.$fact)) end }" "refused by the policy 'all'"
+done
+script "command = { 'echo', 'ran' }" "user = '1000:1000'"
+refused "who asks is told as it is then" 'rule "mounts" { on = "mount", check = function() end } rule "who" { on = "program", check = function(r) return deny(r.caller.uid .. ":" .. r.caller.gid .. " in " .. r.pid .. " of " .. r.script.path) end }' "1000:1000 in 1 of $work/box.lua"
 script "command = { 'echo', 'ran' }"
 refused "capabilities are seen when they are set" 'rule "caps" { on = "capability", check = function(r) if has(r.capabilities, "kill") then return deny "no kill" end end }' "no kill"
 refused "devices" 'rule "nodes" { on = "device", check = function(r) return deny(r.path) end }' "refused by the policy 'nodes'"
