@@ -112,7 +112,8 @@ struct Options<WriteOptions> {
 };
 template <>
 struct Options<ReadOptions> {
-  static constexpr auto fields = std::tuple(field("limit", &ReadOptions::limit));
+  static constexpr auto fields =
+      std::tuple(field("limit", &ReadOptions::limit), field("stored", &ReadOptions::stored));
 };
 template <>
 struct Options<NodeOptions> {

@@ -1,8 +1,10 @@
 #include "engine/root.hpp"
 
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,6 +107,16 @@ std::string link_target(int symlink, const std::string& name) {
   const ssize_t length = ::readlinkat(symlink, "", target, sizeof target);
   if (length < 0) throw Error("readlink", name);
   return {target, static_cast<size_t>(length)};
+}
+
+/// A file of these looks like any other, and reading it may do something: /proc/kmsg forgets what it gave.
+void require_stored(int file, const std::string& name) {
+  struct statfs system;
+  if (::fstatfs(file, &system) < 0) throw Error("fstatfs", name);
+  for (const long made_up : {PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
+                             CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC})
+    if (system.f_type == made_up)
+      throw Error::invalid("read", name, "it is the kernel's own, expected a file of the image's");
 }
 
 /// Opens what an O_PATH descriptor holds: nobody can put a device in its place meanwhile.
@@ -355,7 +367,9 @@ void Root::write(const std::string& path, std::string_view text, const WriteOpti
 }
 
 std::string Root::read(const std::string& path, const ReadOptions& options) const {
-  const Fd file = reopen(resolve(path), O_RDONLY, label(path));
+  const Fd found = resolve(path);
+  if (options.stored) require_stored(found.get(), label(path));
+  const Fd file = reopen(found, O_RDONLY, label(path));
   return read_all(file.get(), label(path), options.limit);
 }
 

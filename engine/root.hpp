@@ -42,6 +42,7 @@ struct WriteOptions {
 };
 struct ReadOptions {
   size_t limit = 16U << 20U;  ///< a longer file is EFBIG
+  bool stored = false;        ///< EINVAL for what the kernel makes up as it is read
 };
 
 enum class NodeType { character, block, fifo };

@@ -97,7 +97,7 @@ end
 --- Who `config.user` is, by the image's own passwd and group files, which are hostile input: { uid, gid, groups, home }.
 function users.lookup(this)
   local function text(path)
-    return this.root:kind(path) == "file" and this.root:read(path) or ""
+    return this.root:kind(path) == "file" and this.root:read(path, { stored = true }) or ""
   end
   local who = tostring(this.config.user or "0")
   local found = at_line_of(this, "user", sys.user.lookup, text "/etc/passwd", text "/etc/group", who)

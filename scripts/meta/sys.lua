@@ -591,6 +591,7 @@ function Root:list(path) end
 
 ---@class luabox.sys.ReadOptions
 ---@field limit? integer  bytes
+---@field stored? boolean  true: what the kernel makes up as it is read, in /proc and the like, is refused unread
 
 ---@param path string
 ---@param options? luabox.sys.ReadOptions

@@ -102,6 +102,10 @@ trap_in() { start "$1; touch /tmp/ready; while :; do sleep 1000; done"; within 5
 done_with() { stop; rm -f rootfs/tmp/ready rootfs/trap; cp passwd.saved rootfs/etc/passwd; }
 cp rootfs/etc/passwd passwd.saved
 trap_in 'rm /etc/passwd; mkfifo /etc/passwd'; less "a fifo as passwd doesn't hold it up" "$(seconds inside true)" 5; confined "a fifo as passwd" "$closed"; rm rootfs/etc/passwd; done_with
+for file in passwd group; do
+  cp rootfs/etc/$file saved; trap_in "rm /etc/$file; ln -s /proc/kmsg /etc/$file"  # who reads that takes it from the host's own reader
+  holds "a link to the kernel's log as $file is not read" "read /etc/$file: it is the kernel's own" "$(timeout 5 "$LUABOX" exec "$mark" true 2>&1)"; rm rootfs/etc/$file; done_with; cp saved rootfs/etc/$file
+done
 trap_in 'rm /etc/passwd; ln -s /proc/1/environ /etc/passwd'; lacks "a link to an init's environment as passwd shows nothing" LUABOX "$(inside id; timeout 5 "$LUABOX" exec -u user "$mark" id 2>&1)"; rm rootfs/etc/passwd; done_with
 trap_in 'echo "user:x:4294967295:-1::/:/bin/sh" > /etc/passwd'; lacks "a passwd line without sense makes nobody root" uid=0 "$(timeout 5 "$LUABOX" exec -u user "$mark" id 2>&1)"; done_with
 for target in "$host" /proc/1/root /proc/self/cwd /proc/self/fd/3 ../../../../../.."$host"; do

@@ -129,6 +129,10 @@ TEST_CASE("a fifo or a device in place of a file is refused, and nobody waits") 
   CHECK(code_of([&] { root.list("fifo"); }) == ENOTDIR);
   CHECK(code_of([&] { Root::open("/dev").read("zero", {}); }) == EINVAL);
   CHECK(code_of([&] { root.read("/", {}); }) == EISDIR);
+  const Root proc = Root::open("/proc");
+  CHECK(proc.read("self/comm", {}) != "");
+  CHECK_THAT(message_of([&] { proc.read("self/comm", {.stored = true}); }),
+             Catch::Contains("the kernel's own"));
   ::alarm(0);
 }
 
