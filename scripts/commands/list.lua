@@ -20,7 +20,7 @@ local function show(containers)
   for _, each in ipairs(containers) do
     local process, config = each.record.process, each.record.config or {}
     print(("%-32s %-8s %-8s %s"):format(each.name, not each.alive and "dead" or process and "running" or "starting", process and process.pid or "-",
-      table.concat(config.command or {}, " "):gsub("%c", "?"):sub(1, 60)))
+      table.concat(config.command or {}, " "):gsub("\194[\128-\159]", "?"):gsub("%c", "?"):sub(1, 60)))
   end
 end
 

@@ -29,10 +29,10 @@ local function time(us)
 end
 
 local function text_of(event)
-  local args = event.args or {}
+  local args = event.args
   local text = ("%s(%s)"):format(event.name, args.arguments or "")
   if args.failure then text = text .. ": " .. args.failure end
-  return (text:gsub("%c", " ")), args.where and " " .. args.where or ""
+  return text, args.where and " " .. args.where or ""
 end
 
 local function slowest(events, names, count)

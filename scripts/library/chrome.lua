@@ -87,6 +87,25 @@ end
 
 -- ---- a trace that was written, for people
 
+--- A text of a file that anybody may have written, or of what an image's file is called: no terminal obeys it.
+local function plain(text)
+  return type(text) == "string" and text:gsub("\194[\128-\159]", "?"):gsub("%c", " ") or nil
+end
+
+--- An event with what is shown of it; nil where it is none.
+local function complete(event)
+  if type(event) ~= "table" or event.ph ~= "X" or type(event.ts) ~= "number" or type(event.dur) ~= "number" then return nil end
+  local args = type(event.args) == "table" and event.args or {}
+  return { ts = event.ts, dur = event.dur, pid = event.pid, name = plain(event.name) or "?",
+    args = { arguments = plain(args.arguments), failure = plain(args.failure), where = plain(args.where) } }
+end
+
+--- The name of a track; nil where this is none.
+local function track_name(event)
+  if type(event) ~= "table" or event.ph ~= "M" or event.name ~= "thread_name" or type(event.args) ~= "table" then return nil end
+  return plain(event.args.name)
+end
+
 --- The complete events of `file`; raises when it is no trace of luabox's.
 function chrome.read(file)
   local open, problem = io.open(file, "rb")
@@ -98,8 +117,9 @@ function chrome.read(file)
   if type(data) ~= "table" or type(data.traceEvents) ~= "table" then errors.raise("%s is no trace: it has no traceEvents", file) end
   local events, names = {}, {}
   for _, event in ipairs(data.traceEvents) do
-    if type(event) == "table" and event.ph == "X" and type(event.ts) == "number" and type(event.dur) == "number" then events[#events + 1] = event end
-    if type(event) == "table" and event.ph == "M" and event.name == "thread_name" then names[event.pid] = event.args.name end
+    events[#events + 1] = complete(event)
+    local name = track_name(event)
+    if name and event.pid then names[event.pid] = name end
   end
   if #events == 0 then errors.raise("%s holds no events", file) end
   table.sort(events, function(a, b) return a.ts < b.ts end)

@@ -47,6 +47,9 @@ done
 tells "a log where no folder is" 125 "luabox: open none/log: No such file or directory" "$LUABOX" run --log-file none/log box.lua
 tells "a folder as the log" 125 "luabox: open rootfs: Is a directory" "$LUABOX" run --log-file rootfs box.lua
 tells "what is no trace" 125 "luabox: box.lua is no trace, which 'luabox run --trace' writes: it is no JSON" "$LUABOX" trace box.lua
+printf '{"traceEvents":[{"ph":"M","name":"thread_name"},{"ph":"M","name":"thread_name","pid":1,"args":{"name":"\\u001b]0;x\\u0007"}},
+  {"ph":"X","ts":1,"dur":5,"pid":1,"name":"a\\u001b[2J","args":{"arguments":{},"failure":"\\u009b2J","where":"\\u001b[8m"}},{"ph":"X","ts":2,"dur":1,"name":7,"args":5}]}' > evil.json
+equal "a trace of somebody else's is shown without a terminal's codes" "0 0" "$("$LUABOX" trace evil.json > shown 2>&1; echo "$? $(tr -d '\11\12\40-\176' < shown | wc -c)")"
 for command in run exec explain check repl image "image import" "image rm" policy kill stats trace init gc list help version check-host; do
   wide=$("$LUABOX" help $command | awk 'length > 80')
   equal "the help of $command fits 80 columns" "" "$wide"
