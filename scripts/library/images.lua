@@ -36,14 +36,18 @@ local function with_lock(body)
   return result
 end
 
+local function is_name(name) return type(name) == "string" and #name <= 128 and name:find "^[a-z0-9][a-z0-9._-]*$" ~= nil end
+
 local function check_name(name)
-  if type(name) == "string" and #name <= 128 and name:find "^[a-z0-9][a-z0-9._-]*$" then return name end
+  if is_name(name) then return name end
   errors.raise("%s is no name for an image: at most 128 of a-z, 0-9, '.', '_' and '-', with a letter or digit first",
     type(name) == "string" and "'" .. name:gsub("%c", "?") .. "'" or tostring(name))
 end
 
+--- What is known of an image; nil where nothing is.
 local function read_facts(folder, name)
-  local ok, facts = pcall(function() return sys.json.decode(sys.file.read(folder .. "/" .. name .. "/image.json")) end)
+  local path = folder .. "/" .. name .. "/image.json"
+  local ok, facts = pcall(sys.json.decode, sys.file.kind(path) == "file" and sys.file.read(path) or "")
   return ok and type(facts) == "table" and facts or nil
 end
 
@@ -52,7 +56,7 @@ end
 function images.list()
   local folder, found = images.folder(), {}
   for _, name in ipairs(sys.file.list(folder)) do
-    local facts = name:sub(1, 1) ~= "." and read_facts(folder, name)
+    local facts = is_name(name) and read_facts(folder, name)
     if facts then
       facts.name = name
       found[#found + 1] = facts

@@ -87,16 +87,17 @@ local function remove_if_empty(root, path)
   if root:kind(path, {}) == "directory" or root:kind(path, {}) == "file" and root:read(path, { limit = 1 }) == "" then root:remove(path) end
 end
 
--- What says nothing about a target, and may be over by the next try.
-local PASSING = { EIO = true, EINTR = true, ENOMEM = true, EMFILE = true, ENFILE = true }
+-- What a container may have made of a target, or of the way to it. Anything else may be over by the next try.
+local ITS_OWN = { ENOENT = true, ENOTDIR = true, EISDIR = true, ENOTEMPTY = true, EEXIST = true, EINVAL = true, ELOOP = true, EXDEV = true,
+  EBUSY = true, EACCES = true, EPERM = true }
 
---- Removes the targets that the journal tells of, last first. What a container made of them stays: it is not to keep its own record here.
+--- Removes the targets that the journal tells of, last first. What a container made its own stays: it is not to keep its record here by that.
 local function remove_targets(rootfs, journal)
   local root, paths, left = sys.mount.root(rootfs), {}, nil
   for path in sys.file.read(journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
   for i = #paths, 1, -1 do
     local ok, problem = errors.try(remove_if_empty, root, paths[i])
-    if not ok and PASSING[problem.code] then left = left or problem end
+    if not ok and not ITS_OWN[problem.code] then left = left or problem end
   end
   if left then error(left, 0) end
   sys.file.remove(journal)

@@ -114,6 +114,8 @@ within 5 grep -qs '"process"' "$LUABOX_STATE/$mark"
 at "$LUABOX_STATE/$mark" openat:error=EIO "$LUABOX" list
 equal "a container whose record can't be read is told of by list" "1 1" "$got $(grep -c "$LUABOX_STATE/$mark: Input/output error" <<< "$output")"
 kill $child; wait $child
+at "$LUABOX_IMAGES/box/image.json" openat:error=EIO "$LUABOX" image ls
+equal "an image of which nothing can be read is told of by ls" "125 1" "$got $(grep -c "image.json: Input/output error" <<< "$output")"
 equal "an image that is replaced while a container starts is not half of its root" "luabox: replaced.lua:1: image 'box' was replaced while this container started: start it again" \
   "$("$LUABOX" run replaced.lua 2>&1)"
 within 3 is_tidy || failed "(all that is gone)" "$(remains)"
