@@ -27,7 +27,7 @@ namespace luabox {
 namespace {
 
 constexpr size_t kMemory = 64U << 20U;
-constexpr size_t kShelf = 4U << 20U;  // a thousand rules
+constexpr size_t kShelf = 16U << 20U;  // some thousand rules
 constexpr int kStrings = 1200;
 constexpr uintptr_t kShelfAt = 0x40'0000'0000;  // far from all that the kernel places by itself
 constexpr size_t kWorthKeeping = 8U << 10U;     // what is less is loaded as quickly as it is mapped

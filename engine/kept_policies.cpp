@@ -24,7 +24,7 @@ namespace luabox {
 namespace {
 
 constexpr const char* kName = "/.policies";
-constexpr size_t kMost = 16U << 20U;
+constexpr size_t kMost = 32U << 20U;
 
 size_t page() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
 size_t in_pages(size_t size) { return (size + page() - 1) / page() * page(); }

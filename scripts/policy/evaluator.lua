@@ -120,6 +120,7 @@ local function define(name, where, definition)
   for _, kind in ipairs(rule.on) do
     by_kind[kind] = by_kind[kind] or { changes = {}, checks = {}, with = {} }
     by_kind[kind].with[rule.with or "any"] = true
+    by_kind[kind].narrow = by_kind[kind].narrow or rule.with ~= nil
     if rule.change then by_kind[kind].changes[#by_kind[kind].changes + 1] = rule end
     if rule.check then by_kind[kind].checks[#by_kind[kind].checks + 1] = rule end
   end
@@ -375,8 +376,9 @@ local function not_to_change(question, changes)
   end
 end
 
---- Those of the rules that are about the request.
-local function about(request, list)
+--- Those of the rules that are about the request; all, where none of them asks for a field.
+local function about(request, list, narrow)
+  if not narrow then return list end
   local result = {}
   for _, rule in ipairs(list) do
     if not rule.with or request[rule.with] ~= nil then result[#result + 1] = rule end
@@ -442,7 +444,7 @@ local function decide(question)
   local request, kind, report = question.request, question.kind, question.report or {}
   local ruled = by_kind[kind] or { changes = {}, checks = {} }
   complete(request)
-  local changes, checks = about(request, ruled.changes), about(request, ruled.checks)
+  local changes, checks = about(request, ruled.changes, ruled.narrow), about(request, ruled.checks, ruled.narrow)
   local result, changed, text = request, false, nil
   if not question.report then result, changed, text = change_all(question, changes, report, question.explain or audited) end
   if question.staged and changed and not first_refusal(report) then return { allow = true, again = true, request = text, report = report } end

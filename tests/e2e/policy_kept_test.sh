@@ -67,8 +67,8 @@ more "local there = under('$PWD/link', '$PWD/policies') rule 'place' { on = 'run
 holds "what a policy looks at when it is loaded" "true" "$(run)"
 succeeds "is not kept" test ! -e "$kept"; ln -sfn / link
 holds "but looked at again" "false" "$(run)"
-more "local large = ('x'):rep(6e6) rule 'large' { on = 'run', check = function() return deny('large ' .. #large) end }"
-equal "a policy of some megabytes" 2 "$(twice | grep -c 'large 6000000$')"
+more "local large = ('x'):rep(18e6) rule 'large' { on = 'run', check = function() return deny('large ' .. #large) end }"
+equal "a policy of some megabytes" 2 "$(twice | grep -c 'large 18000000$')"
 succeeds "is loaded each time" test ! -e "$kept"
 rm -f "$kept"; echo "rule 'few' { on = 'run', check = function() return deny 'few' end }" > policies/10-site.lua
 holds "few rules" few "$(run)"
