@@ -29,9 +29,9 @@ namespace {
 constexpr size_t kMemory = 64U << 20U;
 constexpr size_t kShelf = 16U << 20U;  // some thousand rules
 constexpr int kStrings = 1200;
-constexpr uintptr_t kShelfAt = 0x40'0000'0000;  // far from all that the kernel places by itself
-constexpr size_t kWorthKeeping = 8U << 10U;     // what is less is loaded as quickly as it is mapped
-constexpr int kInstructions = 20'000'000;       // a tenth of a second
+constexpr uintptr_t kShelfAt = 0x2000'0000'0000;  // where neither the kernel nor a sanitizer has anything
+constexpr size_t kWorthKeeping = 8U << 10U;       // what is less is loaded as quickly as it is mapped
+constexpr int kInstructions = 20'000'000;         // a tenth of a second
 constexpr const char* kSpent = "it takes too long";
 
 // ---- memory and instructions
