@@ -7,12 +7,17 @@
 //
 //   memory.limit_in_bytes       memory.max        bytes; -1 is max
 //   memory.memsw.limit_in_bytes memory.swap.max   memory and swap together; swap alone
-//   memory.soft_limit_in_bytes  memory.low        both protect what is below them when memory is short; v1
-//   does so less strictly memory.swappiness           memory.swap.max   only 0, "don't swap", has a meaning
-//   on both cpu.cfs_quota_us, _period_us cpu.max          microseconds of every period cpu.shares 2..262144
-//   cpu.weight 1..10000     10^((l^2 + 125 l)/612 - 7/34) with l = log2(shares), rounded up: 2 is 1, 1024
-//                                                       is 100, 262144 is 10000. What runc 1.3.2 and
-//                                                       crun 1.23 write; older ones wrote 39 for 1024.
+//   memory.soft_limit_in_bytes  memory.low        both protect what is below them when memory is short
+//
+//   memory.swappiness           memory.swap.max   only 0, "don't swap", has a meaning on both
+//
+//   cpu.cfs_quota_us, _period_us   cpu.max        microseconds of every period
+//
+//   cpu.shares 2..262144        cpu.weight 1..10000
+//
+//       10^((l^2 + 125 l)/612 - 7/34) with l = log2(shares), rounded up: 2 is 1, 1024 is 100, 262144 is
+//       10000. What runc 1.3.2 and crun 1.23 write; older ones wrote 39 for 1024.
+//
 //   blkio.weight 10..1000       io.weight 1..10000      1 + (weight - 10) * 9999 / 990
 //   blkio.throttle.*_device     io.max            "MAJOR:MINOR amount"
 //   freezer.state               cgroup.freeze
@@ -45,11 +50,11 @@ namespace luabox {
 using CgroupValue = std::variant<bool, double, std::string, std::vector<std::string>>;
 using CgroupValues = std::map<std::string, CgroupValue>;
 
-/// One write(2).
 /// In the place of a file's name: on v2 the rules of `devices`, a line each, become a program
 /// (engine/device_filter.hpp).
 inline constexpr const char* kDeviceProgram = "(device program)";
 
+/// One write(2).
 struct CgroupStep {
   std::string controller;  ///< as CgroupHost::find knows it
   std::string file;        ///< "memory.max"
