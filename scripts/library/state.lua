@@ -238,13 +238,14 @@ local function take_away(folder, path, lock)
   end)
 end
 
---- What the record `path` lists; nothing of an empty one, of a luabox that was killed before it wrote. Raises where it is no record, which begins as
---- add_line begins it: whatever else lies in the folder of the state, because LUABOX_STATE names the wrong one, is not luabox's to remove.
+--- What the record `path` lists; nothing of one that is empty, or ends with its first byte, of a luabox that was killed before it wrote or had no
+--- room. Raises where it is no record, which begins as add_line begins it: whatever else lies in the folder of the state, because LUABOX_STATE names
+--- the wrong one, is not luabox's to remove.
 local function read_resources(path, name)
   check_own(path)
   local text = sys.file.kind(path) == "file" and sys.file.read(path)
   local record = text and text:sub(1, 2) == "\n{" and read(path)
-  if text ~= "" and (not text or text:sub(1, 2) ~= "\n{" or record and record.name ~= name) then
+  if text ~= "" and text ~= "\n" and (not text or text:sub(1, 2) ~= "\n{" or record and record.name ~= name) then
     errors.raise("%s is no container's: it is left as it is", path)
   end
   return record and record.resources or {}

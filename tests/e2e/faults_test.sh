@@ -109,6 +109,8 @@ equal "ids that can't be looked up are told" "125 luabox: open $LUABOX_STATE/.id
 "$LUABOX" gc > /dev/null; equal "and given back by gc" "" "$(ls -A "$LUABOX_STATE/.ids")"
 at "$LUABOX_STATE/.ids/new-$mark" write:signal=KILL "$LUABOX" run users.lua
 "$LUABOX" gc > /dev/null; equal "gc removes the note of a luabox that was killed while it took ids" "" "$(ls -A "$LUABOX_STATE/.ids")"
+printf '\n' > "$LUABOX_STATE/torn"
+equal "a record that ends with its first byte is removed by gc" "torn" "$("$LUABOX" gc 2>&1)"
 "$LUABOX" run box.lua -- sleep 30 < /dev/null > /dev/null 2>&1 & child=$!
 within 5 grep -qs '"process"' "$LUABOX_STATE/$mark"
 at "$LUABOX_STATE/$mark" openat:error=EIO "$LUABOX" list
