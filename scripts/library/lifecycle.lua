@@ -65,6 +65,16 @@ local function resources_of(this)
   return resources
 end
 
+--- A script's own hook, such as one that limits its time, is not to end what puts away half way.
+local function undisturbed(f, ...)
+  local hook, mask, count = debug.gethook()
+  if type(hook) ~= "function" then return f(...) end
+  debug.sethook()
+  local result = f(...)
+  debug.sethook(hook, mask, count)
+  return result
+end
+
 --- Runs every undo, last first, then removes the resources. Returns the errors.
 local function undo_all(this)
   local problems = {}
@@ -172,6 +182,18 @@ function lifecycle.signal(process, cgroup, signal)
   return there
 end
 
+--- Ends what a failed start has begun. Returns what is told of it.
+local function give_up(this, problem)
+  problem = explain(this, problem)
+  if this.process then
+    lifecycle.signal(this.process, this.group, "KILL")
+    errors.try(this.process.wait, this.process)
+    this.process = nil
+  end
+  undo_all(this)
+  return problem
+end
+
 --- Starts the container; it runs its command when this returns. Raises what any step raised, here or inside, and leaves nothing.
 function lifecycle.start(this)
   this.undos, this.described = {}, nil
@@ -182,14 +204,7 @@ function lifecycle.start(this)
   local ok, problem = errors.try(bring_up, this)
   site.start = around
   if ok then return this end
-  problem = explain(this, problem)
-  if this.process then
-    lifecycle.signal(this.process, this.group, "KILL")
-    errors.try(this.process.wait, this.process)
-    this.process = nil
-  end
-  undo_all(this)
-  error(problem, 0)
+  error(undisturbed(give_up, this, problem), 0)
 end
 
 --- Ends whatever still runs, and removes everything that the container had outside itself. Raises the first error, after all were tried.
@@ -198,7 +213,7 @@ function lifecycle.destroy(this)
     lifecycle.signal(this.process, this.group, "KILL")
     this.process:wait()
   end
-  local problems = undo_all(this)
+  local problems = undisturbed(undo_all, this)
   if problems[1] then error(problems[1], 0) end
 end
 

@@ -120,6 +120,8 @@ at "$LUABOX_IMAGES/box/image.json" openat:error=EIO "$LUABOX" image ls
 equal "an image of which nothing can be read is told of by ls" "125 1" "$got $(grep -c "image.json: Input/output error" <<< "$output")"
 equal "an image that is replaced while a container starts is not half of its root" "luabox: replaced.lua:1: image 'box' was replaced while this container started: start it again" \
   "$("$LUABOX" run replaced.lua 2>&1)"
+printf 'return container { name = "%s", rootfs = image "box", command = { "true" }, { attach = function() debug.sethook(function() error "too long" end, "", 100) end } }\n' "$mark" > hook.lua
+equal "a script that limits its own time ends no removal by that" "luabox: hook.lua:1: too long, and nothing left" "$("$LUABOX" run hook.lua 2>&1), and nothing left$(leftovers)"
 within 3 is_tidy || failed "(all that is gone)" "$(remains)"
 
 # ---- each system call failing in turn
