@@ -104,20 +104,29 @@ struct lua::Options<ImportResult> {
 
 namespace {
 
+/// A fifo that nobody writes to yet is no place to stand still at, where signals are held back for the import
+/// to look at.
+Fd open_source(const std::string& path, bool signals_are_held) {
+  if (!signals_are_held) return Fd::open(path, O_RDONLY);
+  Fd file = Fd::open(path, O_RDONLY | O_NONBLOCK);
+  if (::fcntl(file.get(), F_SETFL, 0) < 0) throw Error("fcntl", path);
+  return file;
+}
+
 /// archive.import(source, directory, options) -> result; the source is a path, "-" for standard input, or a
 /// descriptor.
 int import(lua_State* L) {
   lua::no_more_arguments(L, 3);
+  const auto request = lua::argument<ImportRequest>(L, 3);
   Fd file;
   ArchiveSource source{STDIN_FILENO, "standard input"};
   if (lua_isuserdata(L, 1)) {
     source = {lua::argument<Fd>(L, 1).get(), "archive"};
   } else if (const auto path = lua::argument<std::string>(L, 1); path != "-") {
-    file = Fd::open(path, O_RDONLY);
+    file = open_source(path, request.signals != nullptr);
     source = {file.get(), path};
   }
   const Fd directory = Fd::open(lua::argument<std::string>(L, 2), O_RDONLY | O_DIRECTORY);
-  const auto request = lua::argument<ImportRequest>(L, 3);
   const ImportOptions options{request.devices, request.owner, request.max_bytes, request.signals,
                               request.sync};
   std::function<void(const ImportProgress&)> progress;

@@ -67,6 +67,14 @@ end
 
 local PRIVATE = { mode = 448 }  -- 0700: what is set-uid in a container is nothing for the host's users
 
+--- Two overlays that write to one folder are undefined behaviour, which the kernel only warns of.
+local function lock_kept(this, folder)
+  local lock = sys.file.lock(folder)
+  if lock then return lock end
+  errors.raise_at(this.config.rootfs.where or this.where, "another container that runs keeps its changes in %s: persist is one container's at a time",
+    this.layer.path)
+end
+
 local function prepare_layer(this)
   if not this.layer.kept then
     this.layer.lock = require("luabox.images").make_layer(this.layer.path)
@@ -75,6 +83,7 @@ local function prepare_layer(this)
     if this.agreed then require("luabox.policy").made(this, this.layer.path, this.told_persist) end
   end
   local folder = this.layer.kept and mounts.held(this, this.layer.path) or this.layer.path
+  if this.layer.kept then this.layer.lock = lock_kept(this, folder) end
   for _, name in ipairs { "upper", "work" } do sys.file.make_directories(folder .. "/" .. name) end
 end
 

@@ -332,7 +332,7 @@ function container(options) end
 ---@field readonly? boolean  the root is read-only
 ---@field devices? boolean  device nodes in it work
 ---@field overlay? boolean  below an overlay that goes with the container; an image always is
----@field persist? string  a folder that keeps what is changed, and is found again by the next start
+---@field persist? string  a folder that keeps what is changed, one container's at a time, and is found again by the next start
 ---@field layers? string[]  folders, read-only, on top of it, the first the topmost
 
 ---@class luabox.ImageOptions : luabox.RootfsOptions

@@ -120,6 +120,18 @@ at "$LUABOX_IMAGES/box/image.json" openat:error=EIO "$LUABOX" image ls
 equal "an image of which nothing can be read is told of by ls" "125 1" "$got $(grep -c "image.json: Input/output error" <<< "$output")"
 equal "an image that is replaced while a container starts is not half of its root" "luabox: replaced.lua:1: image 'box' was replaced while this container started: start it again" \
   "$("$LUABOX" run replaced.lua 2>&1)"
+mkfifo pipe
+timeout -k $((10 * slow)) 1 "$LUABOX" image import pipe piped > told.out 2>&1; got=$?
+equal "an import from a pipe to which nobody writes ends of a signal" "124 luabox: interrupted: nothing was imported" "$got $(cat told.out)"
+{ sleep 0.5; cat rootfs.tar; } > pipe & writer=$!
+equal "and waits for who writes" "piped" "$(timeout $((20 * slow)) "$LUABOX" image import pipe piped | cut -d: -f1)"; wait $writer; "$LUABOX" image rm piped
+printf 'return container { rootfs = image { "box", persist = "%s/kept" }, command = { "sh", "-c", "sleep 2; echo done" } }\n' "$work" > kept.lua
+"$LUABOX" run --name "$mark" kept.lua < /dev/null > first.out 2>&1 & child=$!
+within 5 grep -qs '"process"' "$LUABOX_STATE/$mark"
+equal "a folder of changes is one container's at a time" "luabox: kept.lua:1: another container that runs keeps its changes in $work/kept: persist is one container's at a time" \
+  "$(timeout $((20 * slow)) "$LUABOX" run --name "$mark-2" kept.lua 2>&1)"
+wait $child; equal "(the first one has it)" "0 done" "$? $(cat first.out)"
+equal "and then the next one's" "begin" "$("$LUABOX" run --name "$mark" kept.lua -- echo begin 2>&1)"; rm -rf kept
 printf 'return container { name = "%s", rootfs = image "box", command = { "true" }, { attach = function() debug.sethook(function() error "too long" end, "", 100) end } }\n' "$mark" > hook.lua
 equal "a script that limits its own time ends no removal by that" "luabox: hook.lua:1: too long, and nothing left" "$("$LUABOX" run hook.lua 2>&1), and nothing left$(leftovers)"
 within 3 is_tidy || failed "(all that is gone)" "$(remains)"
