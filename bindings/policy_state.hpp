@@ -37,6 +37,7 @@ class PolicyState {
   bool run_limited(int arguments, std::string& why);
   std::string load_into_state();
   void load_files(std::string& problem);
+  void warm_up();
   bool restore();
   void keep();
 
