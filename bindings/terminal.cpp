@@ -64,6 +64,7 @@ constexpr int kRounds = 3;
 /// undoing is left in peace.
 void raise_interrupt(lua_State* L, lua_Debug* at) {
   hook_reached = 1;
+  if (interrupts_are_held()) return;
   const bool again = interrupts() > 1 || rounds >= kRounds;
   if (again)
     lua_sethook(L, raise_interrupt, LUA_MASKCOUNT, 1);
@@ -144,6 +145,22 @@ int release_interrupts(lua_State* L) {
   deadline = 0;
   lua::Value<Interrupts>::use_up(L, 1, "release");
   return 0;
+}
+
+/// terminal.undisturbed(f, ...) -> what f returns. An interrupt waits until it has ended, and so does a
+/// script's own hook. The third interrupt does not wait.
+int undisturbed(lua_State* L) {
+  if (!lua_isfunction(L, 1)) throw lua::expected(L, 1, "a function").inside("argument 1");
+  const lua_Hook hook = lua_gethook(L);
+  const int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  const bool outer = hold_interrupts(true);
+  lua_sethook(L, nullptr, 0, 0);
+  const int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  hold_interrupts(outer);
+  // Not in the place of the one that an interrupt has set meanwhile.
+  if (lua_gethook(L) == nullptr) lua_sethook(L, hook, mask, count);
+  if (status != 0) return lua_error(L);
+  return lua_gettop(L);
 }
 
 // ---- the line editor
@@ -237,9 +254,10 @@ int open_terminal(lua_State* L) {
       {"forward_signals", lua::fn<&forward_signals>},  // terminal.forward_signals() -> signals
       {"supervise", lua::fn<&supervise_all>},  // terminal.supervise({ process, ... }, signals, master)
       {"interrupts", lua::fn<&catch_interrupts>,
-       false},                                     // terminal.interrupts(seconds) -> interrupts:clear()
-      {"find", {patterns::find, nullptr}, false},  // terminal.find(text, pattern, init, plain)
-      {"editor", lua::fn<&make_editor>, false}};   // terminal.editor() -> editor:read, editor:remember
+       false},                                        // terminal.interrupts(seconds) -> interrupts:clear()
+      {"undisturbed", lua::fn<&undisturbed>, false},  // terminal.undisturbed(f, ...) -> what f returns
+      {"find", {patterns::find, nullptr}, false},     // terminal.find(text, pattern, init, plain)
+      {"editor", lua::fn<&make_editor>, false}};      // terminal.editor() -> editor:read, editor:remember
   return lua::module(L, "terminal.", functions);
 }
 

@@ -1,6 +1,7 @@
 #include "engine/interrupt.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "engine/error.hpp"
 
@@ -11,7 +12,8 @@ constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
 volatile sig_atomic_t last = 0;
 volatile sig_atomic_t count = 0;
-bool thrown = false;
+constexpr int kPatience = 3;
+bool thrown = false, held = false;
 void (*told)(int) = nullptr;
 
 void note(int signal) {
@@ -63,8 +65,11 @@ void forget_interrupts() {
   thrown = false;
 }
 
+bool hold_interrupts(bool now) { return std::exchange(held, now); }
+bool interrupts_are_held() { return held && interrupts() < kPatience; }
+
 void check_interrupt(const char* op) {
-  if (interrupted() == 0) return;
+  if (interrupted() == 0 || interrupts_are_held()) return;
   thrown = true;
   throw Error(op, "", EINTR);
 }

@@ -38,6 +38,11 @@ bool interrupt_was_thrown();
 void note_interrupt_thrown();
 void forget_interrupts();
 
+/// While they are held, check_interrupt() lets the first two pass: what puts away is not to be cut short.
+/// Returns whether they were before.
+bool hold_interrupts(bool held);
+bool interrupts_are_held();
+
 /// After a wait that a signal cut short: throws Error{`op`, EINTR} when it is to end, returns when it is to
 /// go on.
 void check_interrupt(const char* op);

@@ -65,16 +65,6 @@ local function resources_of(this)
   return resources
 end
 
---- A script's own hook, such as one that limits its time, is not to end what puts away half way.
-local function undisturbed(f, ...)
-  local hook, mask, count = debug.gethook()
-  if type(hook) ~= "function" then return f(...) end
-  debug.sethook()
-  local result = f(...)
-  debug.sethook(hook, mask, count)
-  return result
-end
-
 --- Runs every undo, last first, then removes the resources. Returns the errors.
 local function undo_all(this)
   local problems = {}
@@ -184,6 +174,7 @@ end
 
 --- Ends what a failed start has begun. Returns what is told of it.
 local function give_up(this, problem)
+  if problem.code == "EINTR" then collectgarbage() end  -- a lock that it came upon just when it was taken
   problem = explain(this, problem)
   if this.process then
     lifecycle.signal(this.process, this.group, "KILL")
@@ -204,7 +195,7 @@ function lifecycle.start(this)
   local ok, problem = errors.try(bring_up, this)
   site.start = around
   if ok then return this end
-  error(undisturbed(give_up, this, problem), 0)
+  error(sys.terminal.undisturbed(give_up, this, problem), 0)
 end
 
 --- Ends whatever still runs, and removes everything that the container had outside itself. Raises the first error, after all were tried.
@@ -213,15 +204,18 @@ function lifecycle.destroy(this)
     lifecycle.signal(this.process, this.group, "KILL")
     this.process:wait()
   end
-  local problems = undisturbed(undo_all, this)
+  local problems = sys.terminal.undisturbed(undo_all, this)
   if problems[1] then error(problems[1], 0) end
 end
 
---- Destroys what is still there. For the end of a script.
-function lifecycle.destroy_all()
+local function destroy_all()
   local names = {}
   for name in pairs(alive) do names[#names + 1] = name end
+  if #names > 0 then collectgarbage() end  -- as in give_up
   for _, name in ipairs(names) do errors.try(lifecycle.destroy, alive[name]) end
 end
+
+--- Destroys what is still there. For the end of a script.
+function lifecycle.destroy_all() sys.terminal.undisturbed(destroy_all) end
 
 return lifecycle

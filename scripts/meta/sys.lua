@@ -1285,6 +1285,12 @@ function sys.terminal.supervise(processes, signals, master) end
 ---@return luabox.sys.Interrupts
 function sys.terminal.interrupts(seconds) end
 
+---Calls f with what follows. An interrupt waits until it has ended, up to the third; the script's own debug.sethook waits, too.
+---@param f function
+---@param ... any
+---@return any ...  what f returns
+function sys.terminal.undisturbed(f, ...) end
+
 ---string.find, that an interrupt ends (EINTR): the prompt's string functions stand on it.
 ---@param text string
 ---@param pattern string

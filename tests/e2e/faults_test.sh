@@ -134,6 +134,10 @@ wait $child; equal "(the first one has it)" "0 done" "$? $(cat first.out)"
 equal "and then the next one's" "begin" "$("$LUABOX" run --name "$mark" kept.lua -- echo begin 2>&1)"; rm -rf kept
 printf 'return container { name = "%s", rootfs = image "box", command = { "true" }, { attach = function() debug.sethook(function() error "too long" end, "", 100) end } }\n' "$mark" > hook.lua
 equal "a script that limits its own time ends no removal by that" "luabox: hook.lua:1: too long, and nothing left" "$("$LUABOX" run hook.lua 2>&1), and nothing left$(leftovers)"
+printf 'local c = container { name = "%s", rootfs = image "box", command = { "sleep", "30" } }\nc:start() c:kill "KILL" c:wait() c:destroy()\nfor i = 1, 1e9 do end' "$mark" > driven.lua
+timeout -k 20 20 strace -f -qq -o trace -e inject=rmdir:signal=TERM "$LUABOX" run driven.lua < /dev/null > told.out 2>&1; got=$?
+equal "a signal to a script in the midst of destroy() comes behind that" "143 luabox: driven.lua:2: interrupted by SIGTERM, and nothing left" \
+  "$got $(cat told.out), and nothing left$(leftovers)"
 within 3 is_tidy || failed "(all that is gone)" "$(remains)"
 
 # ---- each system call failing in turn
