@@ -154,6 +154,28 @@ local function first_line(path)
   return ok and text and text:match "^[^\n]*", ok and text
 end
 
+local function given_below(hierarchy) return (first_line(hierarchy.base .. "/cgroup.subtree_control") or ""):gmatch "%S+" end
+
+-- What version 2's topmost cgroup gives to those below it: luabox leaves on what it turns on, and this is the machine's.
+local before = {}
+for _, hierarchy in ipairs(sys.cgroup.host()) do
+  for name in given_below(hierarchy) do before[name] = true end
+end
+
+--- The machine's hierarchies as they were before.
+local function give_back()
+  for _, hierarchy in ipairs(sys.cgroup.host()) do
+    os.remove(hierarchy.base .. "/" .. PARENT)
+    for name in given_below(hierarchy) do
+      if not before[name] then  -- refused while another's cgroup makes use of it
+        local file = assert(io.open(hierarchy.base .. "/cgroup.subtree_control", "w"))
+        file:write("-" .. name)
+        file:close()
+      end
+    end
+  end
+end
+
 --- A cgroup with a part in that controller's hierarchy, gone at the end, whatever happens; and the directory of that part.
 local function with_cgroup(controller, body)
   local hierarchy = hierarchy_of(controller)
@@ -162,7 +184,7 @@ local function with_cgroup(controller, body)
     return type(raised) == "table" and raised or debug.traceback(tostring(raised), 2)
   end)
   group:remove()
-  for _, each in ipairs(sys.cgroup.host()) do os.remove(each.base .. "/" .. PARENT) end
+  give_back()
   if not ok then error(problem, 0) end
 end
 
@@ -324,7 +346,7 @@ test("each control file of this kernel is in the table", function()
     end
   end
   group:remove()
-  for _, each in ipairs(hierarchies) do os.remove(each.base .. "/" .. PARENT) end
+  give_back()
   check.equal(table.concat(unknown, " "), "")
   check.truthy(files > 20, "files were looked at")
 end)
