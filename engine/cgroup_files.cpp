@@ -18,6 +18,8 @@ constexpr uint64_t kNoLimit = (uint64_t{1} << 63U) - (uint64_t{1} << 20U);
 }  // namespace
 
 std::optional<std::string> optional_file(const std::string& path) {
+  // Asked first: on v1 most are not there, and the first exception of a static program costs milliseconds.
+  if (::access(path.c_str(), F_OK) < 0 && errno == ENOENT) return std::nullopt;
   try {
     return read_file(path);
   } catch (const Error& error) {
@@ -27,7 +29,6 @@ std::optional<std::string> optional_file(const std::string& path) {
 }
 
 bool try_write(const std::string& path, std::string_view text) {
-  // Asked first: on v1 most are not there, and the first exception of a static program costs milliseconds.
   if (::access(path.c_str(), F_OK) < 0 && errno == ENOENT) return false;
   try {
     write_file(path, text);
