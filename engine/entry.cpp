@@ -1,8 +1,8 @@
 // The program's ELF entry point, before the C library: enters the protected view of the binary
 // (engine/self.hpp) with bare system calls.
 //
-// Starting a C library costs several times what the exec does (hundreds of CPUID instructions, each a trap in
-// a virtual machine), and a process that enters itself again would pay it twice. Better still, it need not
+// Starting a C library costs as much as the exec does (several times that where it is glibc's own start, see
+// engine/start.cpp), and a process that enters itself again would pay it twice. Better still, it need not
 // exec at all: nothing has been written yet, so the program's segments can be mapped anew out of the view,
 // which then becomes what /proc/self/exe is (PR_SET_MM_MAP, prctl(2)); the kernel does that only where
 // nothing of the file that it was is mapped any more. This is a shortcut only: where it is refused the view
@@ -161,6 +161,8 @@ __asm__(
     "  mov %rdx, %r12\n"
     "  and $-16, %rsp\n"
     "  call luabox_enter_early\n"
+    "  mov %rbx, %rdi\n"
+    "  call luabox_start\n"
     "  mov %r12, %rdx\n"
     "  mov %rbx, %rsp\n"
     "  xor %ebx, %ebx\n"
