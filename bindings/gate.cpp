@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <lua.hpp>
+#include <utility>
 #include <vector>
 
 #include "bindings/state.hpp"
@@ -54,9 +55,11 @@ void written_text(lua_State* L, int index, std::string& text) {
   size_t length = 0;
   const char* bytes = lua_tolstring(L, index, &length);
   text += '"';
-  const size_t shown = std::min(length, kLongestArgument);
-  for (size_t i = 0; i < shown; ++i)
-    text += static_cast<unsigned char>(bytes[i]) < ' ' ? ' ' : bytes[i];  // one primitive, one line
+  const size_t shown = std::min(length, kLongestArgument), start = text.size();
+  text.append(bytes, shown);
+  std::replace_if(
+      text.begin() + static_cast<std::ptrdiff_t>(start), text.end(),
+      [](char each) { return static_cast<unsigned char>(each) < ' '; }, ' ');  // one primitive, one line
   text += length > shown ? "...\"" : "\"";
 }
 
@@ -70,15 +73,28 @@ void written_number(double value, std::string& text) {
   text += number;
 }
 
+/// What its class calls itself, in its metatable; nil for an object of no class.
+void push_class_name(lua_State* L, int index) {
+  static int field = LUA_NOREF;
+  if (field == LUA_NOREF) {
+    lua_pushliteral(L, "__metatable");
+    field = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  if (!lua_getmetatable(L, index)) return lua_pushnil(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, field);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
 /// "mount"; of a process also its number.
 void written_object(lua_State* L, int index, std::string& text) {
   if (lua::Value<Process>::is(L, index) && lua::Value<Process>::box(L, index).used_by == nullptr) {
     text.append("process ").append(std::to_string(lua::Value<Process>::check(L, index).pid()));
     return;
   }
-  const bool named = luaL_getmetafield(L, index, "__metatable") != 0;
-  text += named && lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "object";
-  if (named) lua_pop(L, 1);
+  push_class_name(L, index);
+  text += lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "object";
+  lua_pop(L, 1);
 }
 
 /// Adds the value as a script would write it, shortened.
@@ -134,10 +150,21 @@ void push_call(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
 }
 
+/// The last event that ended: its texts' memory is the next one's.
+Event past = {};
+
+Event event_of(const char* primitive) {
+  Event event = std::move(past);
+  event.primitive = primitive;
+  for (auto* text : {&event.arguments, &event.result, &event.failure, &event.where, &event.key})
+    text->clear();
+  event.pid = own_pid();
+  return event;
+}
+
 int watched(lua_State* L, const lua::Entry& entry, const char* name) {
-  Event event{name, {}, {}, {}, {}, {}, 0, 0, own_pid()};
+  Event event = event_of(name);
   const int arguments = lua_gettop(L);
-  event.arguments.reserve(kLongestArgument);
   describe(L, arguments, event);
   push_call(L);
   lua_insert(L, 1);
@@ -152,6 +179,7 @@ int watched(lua_State* L, const lua::Entry& entry, const char* name) {
     written(L, 1, 0, event.result);
   for (const Watcher& watcher : watchers)
     if (watcher.ended) watcher.ended(L, event);
+  past = std::move(event);
   if (failed) return lua_error(L);
   return lua_gettop(L);
 }

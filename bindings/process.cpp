@@ -12,6 +12,7 @@
 
 #include "bindings/policy.hpp"
 #include "bindings/state.hpp"
+#include "bindings/trace.hpp"
 #include "bindings/values.hpp"
 #include "engine/exec.hpp"
 #include "engine/helper.hpp"
@@ -188,9 +189,11 @@ int clone(lua_State* L) {
 }
 
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
-  return {std::move(arguments), std::move(request.environment), request.session, request.terminal,
-          request.joined,       request.until.value_or(-1),     request.small,   request.filter,
-          request.log_refused};
+  return {std::move(arguments), std::move(request.environment),
+          request.session,      request.terminal,
+          request.joined,       request.until.value_or(-1),
+          request.small,        request.filter,
+          request.log_refused,  &trace::leave};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));

@@ -8,6 +8,7 @@
 #include <lua.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "bindings/lua.hpp"
 #include "engine/error.hpp"
@@ -37,6 +38,7 @@ struct Record {
 };
 
 Shared* shared = nullptr;
+Shared* to_leave = nullptr;
 uint32_t track = 0;       // whose child this process is
 uint32_t cloning = 0;     // the number of the clone that is under way
 unsigned generation = 0;  // in which `track` was set
@@ -50,7 +52,7 @@ void notice_child() {
   track = cloning;
 }
 
-bool is(const gate::Event& event, std::string_view name) { return event.primitive == name; }
+bool is(const gate::Event& event, const char* name) { return std::strcmp(event.primitive, name) == 0; }
 
 void keep(const gate::Event& event, uint32_t made, double duration) {
   const std::array<std::string_view, kTexts> texts = {event.primitive, event.arguments, event.result,
@@ -136,9 +138,7 @@ void began(lua_State* L, gate::Event& event) {
   event.start_us = gate::now_us();
   keep(event, 0, -1);
   if (generation == 1) return;  // the script itself: it has the memory until the exec
-  // The init of a container stays this program: it has no business with its parent's memory.
-  ::munmap(shared, kCapacity);
-  shared = nullptr;
+  to_leave = std::exchange(shared, nullptr);
 }
 
 void ended(lua_State* /*L*/, const gate::Event& event) {
@@ -192,6 +192,11 @@ int begin(lua_State* L) {
   find_site(L);
   gate::watch({began, ended});
   return 0;
+}
+
+void leave() {
+  if (to_leave != nullptr) ::munmap(to_leave, kCapacity);
+  to_leave = nullptr;
 }
 
 int events(lua_State* L) {

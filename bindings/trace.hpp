@@ -18,4 +18,9 @@ int begin(lua_State* L);
 /// never came back: an exec.
 int events(lua_State* L);
 
+/// For a child that stays this program once the command of its `init` runs: its parent's memory is not its
+/// business. Later than the event, for in a process that has run on several processors it takes an interrupt
+/// of each.
+void leave();
+
 }  // namespace luabox::trace

@@ -329,9 +329,11 @@ void exec_below_init(const ExecOptions& options) {
   if (options.until >= 0) {
     if (options.until > 0) ::close_range(0, static_cast<unsigned>(options.until) - 1, 0);
     ::close_range(static_cast<unsigned>(options.until) + 1, ~0U, 0);
-    serve_until(program, options.until);
+  } else {
+    ::close_range(0, ~0U, 0);
   }
-  ::close_range(0, ~0U, 0);
+  if (options.once_running != nullptr) options.once_running();
+  if (options.until >= 0) serve_until(program, options.until);
   if (options.small_init) enter_small_init(program);
   serve_as_init(program);
 }

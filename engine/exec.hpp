@@ -29,6 +29,8 @@ struct ExecOptions {
   /// The program's own system call filter, the last thing before execve: an init is not behind it. Borrowed.
   const Filter* filter = nullptr;
   bool log_refused = false;  ///< the kernel logs what `filter` does not allow
+  /// exec_below_init only: called in the init once the program runs, when its caller knows already.
+  void (*once_running)() = nullptr;
 };
 
 /// execve(2), with only descriptors 0 to 2, default signal handlers and an empty signal mask. Returns by
