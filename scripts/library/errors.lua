@@ -31,10 +31,18 @@ end
 
 --- The first line of the script that calls `word`. `return container { ... }` is a tail call: no frame of the script is left to ask.
 local function line_that_calls(word)
-  local number = 0
-  for text in (errors.script.text .. "\n"):gmatch "([^\n]*)\n" do
-    number = number + 1
-    if text:gsub("%-%-.*", ""):find("%f[%w_]" .. word .. "%f[^%w_]") then return errors.script.name .. ":" .. number end
+  local text, number, start = errors.script.text, 1, 1
+  local from, to = text:find(word, 1, true)
+  while from do
+    local stop = text:find("\n", start, true)
+    while stop and stop < from do
+      number, start = number + 1, stop + 1
+      stop = text:find("\n", start, true)
+    end
+    local commented = (text:find("--", start, true) or from) < from
+    local whole = not text:find("^[%w_]", to + 1) and not (from > 1 and text:find("^[%w_]", from - 1))
+    if whole and not commented then return errors.script.name .. ":" .. number end
+    from, to = text:find(word, to + 1, true)
   end
   return errors.script.name .. ":1"
 end
