@@ -24,6 +24,8 @@
 /// Where the linker has put the beginning of the program: ld(1).
 [[gnu::visibility("hidden")]] extern const Elf64_Ehdr elf_header asm("__ehdr_start");
 
+extern "C" int luabox_view;  // engine/self.cpp
+
 namespace {
 
 constexpr long kReadOnly = 1;  // ST_RDONLY
@@ -75,8 +77,9 @@ using luabox::bare::call;
     if ((segment.p_flags & PF_W) == 0) continue;
     layout.start_data = segment.p_vaddr, layout.end_data = end;
     // The rest of its last page is the beginning of .bss.
-    volatile char* const rest = program + (end - static_cast<unsigned long>(address(program)));
-    for (unsigned long left = -end & (kPage - 1); left > 0; --left) rest[left - 1] = 0;
+    char* rest = program + (end - static_cast<unsigned long>(address(program)));
+    unsigned long left = -end & (kPage - 1);
+    __asm__ volatile("rep stosb" : "+D"(rest), "+c"(left) : "a"(0) : "memory");
   }
   return true;
 }
@@ -142,7 +145,7 @@ extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_
   if (call(SYS_mount_setattr, tree, address(empty), AT_EMPTY_PATH, address(&attributes), sizeof attributes) ==
       0) {
     if (enter_in_place(stack, tree)) {
-      call(SYS_close, tree);
+      luabox_view = static_cast<int>(tree);
       return;
     }
     call(SYS_execveat, tree, address(empty), address(arguments), address(arguments + stack[0] + 1),
