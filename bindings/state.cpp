@@ -83,6 +83,8 @@ void open_libraries(lua_State* L) {
   for (const auto& library : libraries) open_library(L, library);
 }
 
+void open_jit(lua_State* L) { open_library(L, {LUA_JITLIBNAME, luaopen_jit}); }
+
 /// package.loaders = { embedded, preload, the rest ... }
 void install_loader(lua_State* L) {
   lua_getglobal(L, "package");
@@ -196,8 +198,9 @@ lua_State* new_state() {
   // package.path is made from these when the library is opened.
   const bool own_path = ::getenv("LUA_PATH") != nullptr || ::getenv("LUA_CPATH") != nullptr;
   const bool prepared = heap::is_there() && !own_path && scripts_folder() == nullptr;
-  lua_State* L = prepared ? heap::take() : empty_state();
-  open_library(L, {LUA_JITLIBNAME, luaopen_jit});  // what it does depends on the processor
+  if (prepared) return heap::take();
+  lua_State* const L = empty_state();
+  open_jit(L);
   return L;
 }
 
@@ -215,6 +218,7 @@ lua_State* state_to_prepare() {
     lua_pop(L, 1);
   }
   lua_settop(L, 0);
+  open_jit(L);  // the last: nothing is compiled here
   return L;
 }
 

@@ -3,9 +3,10 @@
 // glibc's own start runs some seventy CPUID instructions, to choose among its functions for strings and
 // memory. In a virtual machine each is a trap, of seven microseconds where this was measured, and together
 // they were a fifth of a container's whole time (docs/design.md, "One file"). Here none is run: the functions
-// are those that every processor of the architecture has. Otherwise this does for a static program what
-// csu/libc-start.c does, by glibc's own functions and in its order. Where glibc is another version than the
-// one that this was written for, or privileges were gained (AT_SECURE, getauxval(3)), its own start runs.
+// are those that every processor of the architecture has. Nor are tunables read (GLIBC_TUNABLES, ld.so(8)).
+// Otherwise this does for a static program what csu/libc-start.c does, by glibc's own functions and in its
+// order. Where glibc is another version than the one that this was written for, or privileges were gained
+// (AT_SECURE, getauxval(3)), its own start runs.
 #include <features.h>
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
@@ -45,7 +46,6 @@ OF_PROGRAM unsigned long non_temporal asm("__x86_shared_non_temporal_threshold")
 OF_PROGRAM unsigned long rep_movsb_stop asm("__x86_rep_movsb_stop_threshold");
 
 OF_PROGRAM void read_auxiliary_vector(Elf64_auxv_t*) asm("_dl_aux_init");
-OF_PROGRAM void read_tunables(char** environment) asm("__tunables_init");
 OF_PROGRAM void set_up_thread() asm("__libc_setup_tls");
 OF_PROGRAM void initialize_early(bool initial) asm("__libc_early_init");
 OF_PROGRAM void initialize_first(int argc, char** argv, char** environment) asm("__libc_init_first");
@@ -122,7 +122,6 @@ luabox_start(long* stack) {
   environment = argv + argc + 1;
   stack_end = stack;
   read_auxiliary_vector(vector);
-  read_tunables(environment);
   describe_processor();
   if (signal_stack == 0) signal_stack = kSignalStack;
   for (const Indirect* each = indirect; each < end_indirect; ++each) *each->place = each->choose();
