@@ -52,8 +52,10 @@ std::optional<Message> Channel::receive() {
   // The size first: most messages are a few bytes, and a buffer for the longest would touch sixteen pages.
   ssize_t size;
   do size = ::recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
-  while (size < 0 && errno == EINTR);
-  if (size < 0 && errno != ECONNRESET) throw Error("recv", "channel");
+  // ECONNRESET tells, once and before what is still to be read, that the other side left messages of ours
+  // unread: unix(7).
+  while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (size < 0) throw Error("recv", "channel");
   if (size <= 0) return std::nullopt;
 
   std::string bytes(static_cast<size_t>(size), '\0');

@@ -47,6 +47,17 @@ TEST_CASE("to send to a side that is gone is told, not a signal") {
   CHECK(left.closed());
 }
 
+TEST_CASE("what was sent arrives, also when the sender left without reading what it was sent") {
+  auto [left, right] = Channel::pair();
+  left.send(Kind::release);
+  right.send(Kind::failure, "why it left");
+  right.close();
+  const auto message = left.receive();
+  REQUIRE(message);
+  CHECK(message->text == "why it left");
+  CHECK_FALSE(left.receive());
+}
+
 TEST_CASE("to ask whether the other side has gone takes no message") {
   auto [left, right] = Channel::pair();
   left.send(Kind::data, "kept");
