@@ -114,7 +114,8 @@ void TarReader::check(int status) {
   if (failure_) std::rethrow_exception(failure_);
   if (status == ARCHIVE_OK || status == ARCHIVE_EOF) return;
   const char* text = ::archive_error_string(archive_.get());
-  const std::string reason = text != nullptr ? text : "unknown";
+  // A sparse file's map that is none is told without a word.
+  const std::string reason = text != nullptr ? text : "what it says of a member can't be read";
   if (status == ARCHIVE_WARN && reason.find("to current locale") != std::string::npos) return;
   if (reason == "Unrecognized archive format")
     broken("it is not a tar archive, plain or compressed by gzip, bzip2, xz or zstd");

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "engine/error.hpp"
@@ -70,8 +71,9 @@ bool differ(const Ids& wanted, const struct stat& now) {
 }
 
 /// A directory that the archive does not mention.
-Member implied() {
+Member implied(const std::string& path) {
   Member member;
+  member.path = path;
   member.mode = S_IFDIR | 0755;
   return member;
 }
@@ -94,7 +96,7 @@ std::string printable(const std::string& name) {
 Extractor::Extractor(int directory, ExtractOptions options) : root_(directory), options_(options) {
   struct stat now = {};
   if (::fstat(root_, &now) < 0) throw Error("import", "the directory");
-  remember("", now, implied());
+  remember(now, std::make_unique<Member>(implied(".")));
 }
 
 Fd Extractor::open_beneath(const std::string& path, uint64_t flags) const {
@@ -109,17 +111,37 @@ Fd Extractor::open_beneath(const std::string& path, uint64_t flags) const {
   }
 }
 
+/// Makes a directory that the archive does not mention: finished at once, since its mode takes away no way
+/// into it.
+Fd Extractor::make_implied(int parent, const std::string& name, const std::string& path) {
+  if (::mkdirat(parent, name.c_str(), 0700) < 0) return {};
+  Fd made(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat now = {};
+  if (!made || ::fstat(made.get(), &now) < 0) return {};
+  settle(made.get(), implied(path));
+  remember(now, nullptr);
+  return made;
+}
+
 /// The directory `path`, made with its parents where missing.
 Fd Extractor::directory(const std::string& path) {
-  Fd found = open_beneath(path, O_PATH | O_DIRECTORY);
-  if (found || errno != ENOENT || path.empty()) return found;
-  const auto [up, name] = split(path);
-  const Fd above = directory(up);
-  if (!above || ::mkdirat(above.get(), name.c_str(), 0700) < 0) return {};
-  found = Fd(::openat(above.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat made = {};
-  if (found && ::fstat(found.get(), &made) < 0) return {};
-  if (found) remember(path, made, implied());
+  const auto open = [&](size_t length) { return open_beneath(path.substr(0, length), O_PATH | O_DIRECTORY); };
+  Fd found = open(path.size());
+  if (found || errno != ENOENT) return found;
+  // How much of it is there is found by halves: each look walks all the way, which symlinks can make long.
+  std::vector<size_t> ends;
+  for (size_t end = path.find('/'); end < path.size(); end = path.find('/', end + 1)) ends.push_back(end);
+  ends.push_back(path.size());
+  found = open(0);
+  auto missing = std::partition_point(ends.begin(), ends.end() - 1, [&](size_t end) {
+    Fd there = open(end);
+    if (!there) return false;
+    found = std::move(there);
+    return true;
+  });
+  size_t start = missing == ends.begin() ? 0 : *(missing - 1) + 1;
+  for (; found && missing != ends.end(); start = *missing++ + 1)
+    found = make_implied(found.get(), path.substr(start, *missing - start), path.substr(0, *missing));
   return found;
 }
 
@@ -180,14 +202,11 @@ void Extractor::add(const Member& member, const std::function<void(int)>& conten
   }
 }
 
-void Extractor::remember(const std::string& path, const struct stat& made, const Member& wanted) {
+/// In the order in which they were made, so that parents come before what is in them.
+void Extractor::remember(const struct stat& made, std::unique_ptr<Member> wanted) {
   const auto [found, is_new] = by_inode_.try_emplace(made.st_ino, directories_.size());
-  if (is_new) directories_.push_back({path, made.st_ino, {}});
-  Member& kept = directories_[found->second].wanted;
-  kept.mode = wanted.mode;
-  kept.uid = wanted.uid;
-  kept.gid = wanted.gid;
-  kept.mtime = wanted.mtime;
+  if (is_new) directories_.push_back({made.st_ino, nullptr});
+  if (wanted) directories_[found->second].wanted = std::move(wanted);
 }
 
 Fd Extractor::make_directory(const Member& member, const std::string& path) {
@@ -209,7 +228,13 @@ void Extractor::add_directory(const Member& member, const std::string& path) {
   struct stat now = {};
   if (!made || ::fstat(made.get(), &now) < 0) fail(member);
   set_xattrs(made.get(), member);
-  remember(path, now, member);
+  auto wanted = std::make_unique<Member>();
+  wanted->path = path.empty() ? "." : path;
+  wanted->mode = member.mode;
+  wanted->uid = member.uid;
+  wanted->gid = member.gid;
+  wanted->mtime = member.mtime;
+  remember(now, std::move(wanted));
 }
 
 void Extractor::add_file(const Member& member, const Place& place, const std::function<void(int)>& contents) {
@@ -323,14 +348,14 @@ void Extractor::set_xattrs(int fd, const Member& member) {
 void Extractor::finish() {
   // From the leaves up: a directory may take away our own way into it.
   for (auto at = directories_.rbegin(); at != directories_.rend(); ++at) {
-    at->wanted.path = at->path.empty() ? "." : at->path;
-    const Fd found = open_beneath(at->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!found && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) fail(at->wanted);
+    if (!at->wanted) continue;
+    const Fd found = open_beneath(at->wanted->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!found && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) fail(*at->wanted);
     struct stat now = {};
-    if (found && ::fstat(found.get(), &now) < 0) fail(at->wanted);
+    if (found && ::fstat(found.get(), &now) < 0) fail(*at->wanted);
     // A later member took its place.
     if (!found || now.st_ino != at->inode) continue;
-    settle(found.get(), at->wanted);
+    settle(found.get(), *at->wanted);
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -81,15 +82,15 @@ class Extractor {
     std::string name;
   };
   struct Directory {
-    std::string path;
     ino_t inode;
-    Member wanted;  // without path and xattrs
+    std::unique_ptr<Member> wanted;  // without xattrs; nothing for what is finished: it was not mentioned
   };
 
   Place place(const Member& member, const std::string& path);
   Fd directory(const std::string& path);
+  Fd make_implied(int parent, const std::string& name, const std::string& path);
   Fd open_beneath(const std::string& path, uint64_t flags) const;
-  void remember(const std::string& path, const struct stat& made, const Member& wanted);
+  void remember(const struct stat& made, std::unique_ptr<Member> wanted);
   void clear(const Place& place, const Member& member);
 
   Fd make_directory(const Member& member, const std::string& path);

@@ -1,5 +1,6 @@
 #include "engine/archive.hpp"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -12,6 +13,7 @@
 #include <random>
 
 #include "engine/decompress.hpp"
+#include "engine/tree.hpp"
 #include "tests/engine/sandbox.hpp"
 
 using namespace luabox;
@@ -383,6 +385,9 @@ TEST_CASE("all files are ours with Owner::own, also for nobody") {
                                   .add({.name = "f", .mode = 04755, .uid = 1000}, "x")
                                   .directory("shut", 0)
                                   .file("shut/in", "x")
+                                  .file("late/within/f", "x")  // mentioned after what is in it
+                                  .directory("late/within", 0700)
+                                  .directory("late", 0)
                                   .add({.name = "null", .type = '3', .major = 1, .minor = 3})
                                   .end());
   in_child(0, [&] {
@@ -393,6 +398,8 @@ TEST_CASE("all files are ours with Owner::own, also for nobody") {
   });
   CHECK(image.stat("f").st_uid == 65534);
   CHECK((image.stat("shut").st_mode & 07777) == 0);
+  CHECK((image.stat("late").st_mode & 07777) == 0);
+  CHECK((image.stat("late/within").st_mode & 07777) == 0700);
   CHECK_FALSE(image.exists("null"));
 }
 
@@ -491,6 +498,40 @@ TEST_CASE("what an archive says of one member fills no memory") {
   CHECK(image.read("next") == "x");
 }
 
+TEST_CASE("directories that an archive does not mention fill no memory, however deep") {
+  constexpr int kMembers = 40, kDepth = 400;
+  std::string deep;
+  for (int i = 0; i < kDepth; ++i) deep += "d/";
+  Tar tar;
+  for (int i = 0; i < kMembers; ++i) tar.gnu_long('L', std::to_string(i) + "/" + deep + "f").file("x", "x");
+  tar.file("large", std::string(1U << 20U, 'x'));  // progress is told while it is read
+  Image image;
+  const size_t before = ::mallinfo2().uordblks;
+  size_t most = before;
+  import_file(image.box.file("a.tar", tar.end()), image.root, {},
+              [&](const ImportProgress&) { most = std::max(most, ::mallinfo2().uordblks); });
+  CHECK(image.read("39/" + deep + "f") == "x");
+  CHECK(most - before < 4U << 20U);
+}
+
+TEST_CASE(
+    "an archive that goes deep through symlinks is made, and not looked up from the top for each step") {
+  constexpr int kSteps = 8, kDepth = 500;
+  std::string deep, way;
+  for (int i = 0; i < kDepth; ++i) deep += "/d";
+  Tar tar;
+  for (int i = 0; i < kSteps; ++i) {
+    way = (i == 0 ? "a" : std::to_string(i - 1)) + deep;
+    tar.gnu_long('L', way + "/f").file("x", "x");
+    tar.gnu_long('K', way).symlink(std::to_string(i), "x");
+  }
+  Image image;
+  image.import(tar.end());
+  CHECK(image.read(way + "/f") == "x");
+  CHECK((image.stat(way).st_mode & 07777) == 0755);
+  remove_tree(image.root);
+}
+
 TEST_CASE("a sparse file keeps its holes and its size") {
   Image image;
   const std::string data(4096, 'd');
@@ -571,6 +612,12 @@ TEST_CASE(
                        compressed(image.box, tool, tar.substr(half)))
               .empty());
   }
+}
+
+TEST_CASE("a sparse file's map that is no map is told") {
+  Image image;
+  CHECK_THAT(image.refusal(Tar().pax({{"GNU.sparse.map", "-1"}}).file("x", "x").end()),
+             Catch::Contains("the archive is broken: what it says of a member can't be read"));
 }
 
 TEST_CASE("what is no tar is called so, and an empty one too") {
