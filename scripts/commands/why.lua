@@ -154,7 +154,7 @@ function why.run(arguments)
   if options.json then
     print(as_json(list))
   elseif #list == 0 then
-    errors.raise("nothing is known of '%s'; luabox why --all has all that is", table.concat(options.words, " "))
+    errors.raise("nothing is known of '%s'; luabox why --all has all that is", plain(table.concat(options.words, " ")))
   else
     show_causes(list)
   end

@@ -108,20 +108,21 @@ end
 
 --- The complete events of `file`; raises when it is no trace of luabox's.
 function chrome.read(file)
+  local name = schema.printable(file)
   local open, problem = io.open(file, "rb")
-  if not open then errors.raise("%s", problem) end
+  if not open then errors.raise("%s", schema.printable(problem)) end
   local text = open:read "*a" or ""
   open:close()
   local ok, data = pcall(sys.json.decode, text)
-  if not ok then errors.raise("%s is no trace, which 'luabox run --trace' writes: it is no JSON", file) end
-  if type(data) ~= "table" or type(data.traceEvents) ~= "table" then errors.raise("%s is no trace: it has no traceEvents", file) end
+  if not ok then errors.raise("%s is no trace, which 'luabox run --trace' writes: it is no JSON", name) end
+  if type(data) ~= "table" or type(data.traceEvents) ~= "table" then errors.raise("%s is no trace: it has no traceEvents", name) end
   local events, names = {}, {}
   for _, event in ipairs(data.traceEvents) do
     events[#events + 1] = complete(event)
-    local name = track_name(event)
-    if name and event.pid then names[event.pid] = name end
+    local track = track_name(event)
+    if track and event.pid then names[event.pid] = track end
   end
-  if #events == 0 then errors.raise("%s holds no events", file) end
+  if #events == 0 then errors.raise("%s holds no events", name) end
   table.sort(events, function(a, b) return a.ts < b.ts end)
   return events, names
 end

@@ -82,6 +82,7 @@ for file in null link mine.lua fifo; do
 done
 echo '{"a": 1}' > other.json
 holds "a file that is no trace is told" "no trace" "$("$LUABOX" trace other.json 2>&1)"
+equal "a name that spreads over lines is told in one" 'luabox: a\10b: No such file or directory' "$("$LUABOX" trace $'a\nb' 2>&1)"
 holds "a file that is no JSON is told" "other.txt" "$(echo nonsense > other.txt; "$LUABOX" trace other.txt 2>&1)"
 holds "trace without a file is told" "luabox help trace" "$("$LUABOX" trace 2>&1)"
 

@@ -104,6 +104,7 @@ holds "a word" "dynamic loader" "$("$LUABOX" why LOADER)"
 holds "a message as luabox tells it" "cause: what is to be bound is not there" "$("$LUABOX" why "$(grep luabox: told | tr -d '\r')")"
 json='len(d) > 70 and all(x["cause"] and x["remedy"] for x in d)'; equal "--all as JSON" True "$(json --all)"
 said=$("$LUABOX" why nothinglikethis 2>&1); equal "nothing is known: 125" 125 $?; holds "nothing is known: told" "nothing is known of 'nothinglikethis'" "$said"
+equal "nothing is known of what spreads over lines" 1 "$("$LUABOX" why $'nothing\nlikethis' 2>&1 | wc -l)"
 holds "a wrong option is told" "luabox help why" "$("$LUABOX" why --nosuch 2>&1)"
 
 # a site's own, on a copy of /etc that only this test sees
