@@ -117,16 +117,20 @@ Fd open_source(const std::string& path, bool signals_are_held) {
 /// descriptor.
 int import(lua_State* L) {
   lua::no_more_arguments(L, 3);
+  ArchiveSource source{STDIN_FILENO, "standard input"};
+  std::optional<std::string> path;  // of what is to be opened
+  if (lua_isuserdata(L, 1))
+    source = {lua::argument<Fd>(L, 1).get(), "archive"};
+  else if (auto given = lua::argument<std::string>(L, 1); given != "-")
+    path = std::move(given);
+  const auto folder = lua::argument<std::string>(L, 2);
   const auto request = lua::argument<ImportRequest>(L, 3);
   Fd file;
-  ArchiveSource source{STDIN_FILENO, "standard input"};
-  if (lua_isuserdata(L, 1)) {
-    source = {lua::argument<Fd>(L, 1).get(), "archive"};
-  } else if (const auto path = lua::argument<std::string>(L, 1); path != "-") {
-    file = open_source(path, request.signals != nullptr);
-    source = {file.get(), path};
+  if (path) {
+    file = open_source(*path, request.signals != nullptr);
+    source = {file.get(), *path};
   }
-  const Fd directory = Fd::open(lua::argument<std::string>(L, 2), O_RDONLY | O_DIRECTORY);
+  const Fd directory = Fd::open(folder, O_RDONLY | O_DIRECTORY);
   const ImportOptions options{request.devices, request.owner, request.max_bytes, request.signals,
                               request.sync};
   std::function<void(const ImportProgress&)> progress;

@@ -166,6 +166,8 @@ in_sandbox("the border refuses what can't be meant", function(path)
   local import, archive = sys.archive.import, path .. "/tree.tar"
   check.raises("argument 1: expected a string", import, nil, path)
   check.raises("argument 2: expected a string", import, archive)
+  check.raises("argument 1: expected a string", import, {}, {}, { owners = "keep" })
+  check.raises("argument 2: expected a string", import, path .. "/none", {}, { owners = "keep" })
   check.raises("No such file", import, archive, path .. "/none")
   check.raises("unknown option 'owners' (did you mean 'owner'?)", import, archive, path, { owners = "keep" })
   check.raises("option 'devices': unknown word 'keeep' (did you mean 'keep'?)", import, archive, path,
