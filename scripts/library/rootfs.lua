@@ -130,13 +130,7 @@ local function make_targets(this)
 end
 
 --- The folder by a name that leads to what is mounted on it: "." would go on leading below that.
-local function folder_of(this, root)
-  if root.path:find "[^./]" then return root.path end
-  local path = sys.file.absolute(root.path)
-  if path ~= "/" then return path end
-  errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"),
-    "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
-end
+local function folder_of(root) return root.path:find "[^./]" and root.path or sys.file.absolute(root.path) end
 
 local PATIENCE = 10  -- seconds
 
@@ -161,19 +155,24 @@ function rootfs.step.resources(this)
     if not ok then errors.raise_at(root.where, "%s", opened.message) end
     this.image, this.rootfs_path = opened, opened.path
   else
-    this.rootfs_path = folder_of(this, root)
+    this.rootfs_path = folder_of(root)
   end
   for _, path in ipairs { this.rootfs_path, unpack(root.layers or {}) } do
     if sys.file.kind(path .. "/.") ~= "directory" then
       errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", schema.printable(path))
     end
   end
+  local real = root.kind ~= "image" and sys.file.absolute(this.rootfs_path)
+  if real == "/" then
+    errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"),
+      "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
+  end
   if root.kind == "image" or root.overlay or root.persist or root.layers then
     this.layer = layer(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
     this.rootfs_lock = lock_folder(this.rootfs_path, root.where or schema.line_of_key(this.where, "rootfs"))
-    resources[1] = state.targets(this.rootfs_path)
+    resources[1] = state.targets(real)
   end
   return resources
 end

@@ -192,10 +192,8 @@ local function journal_of(rootfs)
   return ("%s/.targets-%s"):format(state.folder(), sys.file.identity(rootfs))
 end
 
---- The resource that stands for all mount targets made in the folder `rootfs`, by this container or others.
-function state.targets(rootfs)
-  return { kind = "targets", rootfs = sys.file.absolute(rootfs), journal = journal_of(rootfs) }
-end
+--- The resource that stands for all mount targets made in the folder `rootfs`, a path without symlinks, by this container or others.
+function state.targets(rootfs) return { kind = "targets", rootfs = rootfs, journal = journal_of(rootfs) } end
 
 --- Notes that `paths` were made in the folder `rootfs` as mount targets. The caller holds the folder's shared lock.
 function state.note_targets(rootfs, paths)

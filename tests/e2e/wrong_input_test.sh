@@ -113,7 +113,10 @@ wrong "container.masked: expected a list; it has the key '0'" 'masked = { [0] = 
 wrong "container.cgroup: expected a number, a string, true or false, or a list of these for 'memory', not a table" 'cgroup = { memory = { limit = 1 } }'
 wrong "container.hostname: expected letters, digits, '.' and '-', at most 64, got 'a\\0b\\10c'" 'hostname = "a\0b\nc"'
 wrong "container.rootfs: expected a folder, directory { ... } or image \"name\", got ''" 'rootfs = ""'
-wrong "the host's own \"/\" can't be a container's; bind what it needs of it below a folder" 'rootfs = "/"'
+ln -s / everything
+for root in / /proc/self/root /proc/self/root/. "$work/everything" /proc/self/cwd/../../../../../.. /tmp/../; do
+  wrong "the host's own \"/\" can't be a container's; bind what it needs of it below a folder" "rootfs = '$root'"
+done
 [ "$(id -u)" != 0 ] || wrong "namespaces.net: open /no/such: No such file or directory" 'namespaces = { net = "/no/such" }'
 wrong "{ code = 1 }" 'function() error { code = 1 } end'
 printf 'return container { rootfs = ".", command = { "/bin/echo", "hi" } }\n' > rootfs/here.lua
