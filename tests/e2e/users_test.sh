@@ -53,6 +53,10 @@ equal "users/map: the images folder is closed to others" 700 "$(stat -c %a "$LUA
 within 10 pgrep -fx "sleep 7783.$$" > /dev/null
 equal "users/map: its root is the host's 100000" 100000 "$(stat -c %u "/proc/$(pgrep -fx "sleep 7783.$$")")"
 equal "users/map: luabox exec joins it" "0 1000:1000" "$("$LUABOX" exec mapped-$$ sh -c 'id -u; stat -c %u:%g /home/file' < /dev/null 2>&1 | xargs)"
+"$LUABOX" exec mapped-$$ sh -c 'yes | head -c 17000000 > /etc/group' < /dev/null
+equal "users/map: a container that made its /etc/group huge is told, with the way in" \
+  "luabox: read /etc/group: File too large (a user in two numbers, such as 0:0, is not looked up in it)" "$("$LUABOX" exec mapped-$$ true < /dev/null 2>&1)"
+equal "users/map: two numbers are not looked up" 0:5 "$("$LUABOX" exec -u 0:5 mapped-$$ sh -c 'echo $(id -u):$(id -g)' < /dev/null 2> /dev/null)"
 "$LUABOX" kill mapped-$$ KILL; wait $jobs 2> /dev/null
 by_hand "image { 'box', persist = '$work/kept2', layers = { '$work/app' } }"; mkdir -p app/opt; echo layer > app/opt/text; chown -R 1000:1000 app/opt
 inside 'touch /mine; chown 1000 /mine' > /dev/null
