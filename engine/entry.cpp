@@ -24,8 +24,6 @@
 /// Where the linker has put the beginning of the program: ld(1).
 [[gnu::visibility("hidden")]] extern const Elf64_Ehdr elf_header asm("__ehdr_start");
 
-extern "C" int luabox_view;  // engine/self.cpp
-
 namespace {
 
 constexpr long kReadOnly = 1;  // ST_RDONLY
@@ -145,7 +143,7 @@ extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_
   if (call(SYS_mount_setattr, tree, address(empty), AT_EMPTY_PATH, address(&attributes), sizeof attributes) ==
       0) {
     if (enter_in_place(stack, tree)) {
-      luabox_view = static_cast<int>(tree);
+      call(SYS_close, tree);
       return;
     }
     call(SYS_execveat, tree, address(empty), address(arguments), address(arguments + stack[0] + 1),

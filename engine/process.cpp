@@ -20,7 +20,6 @@
 #include "engine/dumpable.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/network_ahead.hpp"
-#include "engine/self.hpp"
 
 namespace luabox {
 namespace {
@@ -83,7 +82,6 @@ void start_child(const CloneOptions& options, Channel& channel) {
 void tell_it_runs(Channel& channel, bool shares_descriptors) {
   try {
     if (shares_descriptors) leave_what_is_aside();
-    close_view();
     channel.send(Message::Kind::ready);
   } catch (const Error&) {
     ::_exit(kSetupFailed);
@@ -191,7 +189,6 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   process.released_ = options.released;
   // What is opened from here on is not the child's.
   wait_until_it_runs(process.channel_, process.pidfd());
-  if (options.released) close_view();
   return process;
 }
 
@@ -232,7 +229,6 @@ void Process::go() {
 }
 
 void Process::settle() {
-  close_view();
   const auto next = [this] {
     while (!readable_within(channel_.get(), kSetupPatience)) refuse_to_wait_on();
     return channel_.receive();

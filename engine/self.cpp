@@ -10,7 +10,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <string_view>
@@ -18,11 +17,6 @@
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
 #include "engine/streams.hpp"
-
-/// The descriptor of the view that engine/entry.cpp has entered; -1 where none is open.
-extern "C" {
-int luabox_view = -1;
-}
 
 namespace luabox {
 namespace {
@@ -103,7 +97,7 @@ void enter_protected(char** argv, char** environment) {
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
   // What the caller left open (CVE-2024-21626) is nobody's business here, least of all a container's.
   const int kept = named_descriptor(argv);
-  close_others(std::max(kept, luabox_view));  // where entry.cpp works an argument names none
+  close_others(kept);
   if (is_protected()) {
     if (kept >= 0) ::fcntl(kept, F_SETFD, FD_CLOEXEC);  // EBADF: its reader will say so
     return hold_closed_streams();
@@ -112,11 +106,6 @@ void enter_protected(char** argv, char** environment) {
   if (!self) self = sealed_copy();
   ::fexecve(self.get(), argv, environment);
   throw Error("exec", "a protected view of luabox's own binary");
-}
-
-void close_view() {
-  if (luabox_view >= 0) ::close(luabox_view);
-  luabox_view = -1;
 }
 
 }  // namespace luabox

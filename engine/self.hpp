@@ -21,9 +21,4 @@ void enter_protected(char** argv, char** environment);
 /// sealed.
 bool is_protected();
 
-/// The view that was entered before main is held by a descriptor, and to close the last one of a mount takes
-/// a grace period of the kernel's: 0.07 ms in a hot loop, several after a pause. For a process that waits for
-/// another anyway; and for one that is not the last.
-void close_view();
-
 }  // namespace luabox

@@ -46,19 +46,6 @@ equal "a script loads a library" 1 "$("$LUABOX" run load.lua)"
 echo 'local text = ("0123456789abcdef"):rep(4 * 1024 * 1024); local twice = text .. text; print(#twice, twice:sub(-16), twice:sub(9, 24))' > large.lua
 equal "large pieces of memory are copied whole" "134217728	0123456789abcdef	89abcdef01234567" "$("$LUABOX" run large.lua)"
 
-# The view that luabox runs from is held until it waits for a child, and by nobody afterwards.
-views() { for each; do find "/proc/$each/fd" -lname / ! -name 0; done | grep -c .; }
-make_rootfs rootfs
-script 'command = { "sleep", "100" }' 'init = true'
-"$LUABOX" run box.lua &
-luabox=$!
-inits() { pgrep -P $luabox; }
-within 5 inits > /dev/null
-command=$(within 5 pgrep -P "$(inits)" > /dev/null; pgrep -P "$(inits)")
-equal "luabox, the init and the command hold no view" 0 "$(views $luabox "$(inits)" "$command")"
-kill $luabox
-wait $luabox
-
 # With privileges that were gained it is the C library's own start.
 install -m 4755 "$LUABOX" set-uid
 chmod 755 .
