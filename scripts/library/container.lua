@@ -186,11 +186,11 @@ end
 local function without_shared(steps, namespaces)
   local result = {}
   for i, step in ipairs(steps) do
-    local words = (step.namespaces or ""):gsub("%w+", function(word)
+    local words = step.namespaces and step.namespaces:gsub("%w+", function(word)
       local kind = word == "mount" and "mnt" or word
       return namespaces[kind] and namespaces[kind] ~= "new" and "" or word
     end)
-    result[i] = setmetatable({ namespaces = words }, { __index = step })
+    result[i] = words == step.namespaces and step or setmetatable({ namespaces = words }, { __index = step })
   end
   return result
 end

@@ -129,6 +129,8 @@ local function make_targets(this)
   end
 end
 
+local function line_of(this) return this.config.rootfs.where or schema.line_of_key(this.where, "rootfs") end
+
 --- The folder by a name that leads to what is mounted on it: "." would go on leading below that.
 local function folder_of(root) return root.path:find "[^./]" and root.path or sys.file.absolute(root.path) end
 
@@ -136,12 +138,14 @@ local PATIENCE = 10  -- seconds
 
 --- Shared with the containers that run on the folder. Who removes mount targets has it alone, for milliseconds; but whoever may read the folder can
 --- lock it for as long as he likes.
-local function lock_folder(path, where)
+local function lock_folder(this, path)
   local last = sys.monotonic() + PATIENCE
   while true do
     local lock = shared_lock.take(path)
     if lock then return lock end
-    if sys.monotonic() > last then errors.raise_at(where, "another program has had the folder %s locked for %d seconds (flock)", path, PATIENCE) end
+    if sys.monotonic() > last then
+      errors.raise_at(line_of(this), "another program has had the folder %s locked for %d seconds (flock)", path, PATIENCE)
+    end
     sys.sleep(0.005)
   end
 end
@@ -159,19 +163,18 @@ function rootfs.step.resources(this)
   end
   for _, path in ipairs { this.rootfs_path, unpack(root.layers or {}) } do
     if sys.file.kind(path .. "/.") ~= "directory" then
-      errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"), "no folder %s", schema.printable(path))
+      errors.raise_at(line_of(this), "no folder %s", schema.printable(path))
     end
   end
   local real = root.kind ~= "image" and sys.file.absolute(this.rootfs_path)
   if real == "/" then
-    errors.raise_at(root.where or schema.line_of_key(this.where, "rootfs"),
-      "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
+    errors.raise_at(line_of(this), "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
   end
   if root.kind == "image" or root.overlay or root.persist or root.layers then
     this.layer = layer(this)
     if not this.layer.kept then resources[1] = { kind = "folder", path = this.layer.path } end
   else
-    this.rootfs_lock = lock_folder(this.rootfs_path, root.where or schema.line_of_key(this.where, "rootfs"))
+    this.rootfs_lock = lock_folder(this, this.rootfs_path)
     resources[1] = state.targets(real)
   end
   return resources
