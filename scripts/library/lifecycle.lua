@@ -123,7 +123,8 @@ end
 local function bring_up(this)
   errors.site.where, errors.site.key = this.where, nil
   prepare_network(this)
-  this.record = state.create(this.name, this.where)
+  this.record = state.record(this.name)
+  this.record:make(this.where)
   alive[this.name], this.began = this, os.time()
   this.record.facts = this.facts
   this.record:add(resources_of(this))
@@ -157,7 +158,7 @@ local function explain(this, problem)
   if this.config and this.config.users then rawset(problem, "users", true) end
   if problem.op == "exec" and not problem.where then problem.where = schema.line_of_key(this.where, "command") end
   -- Before there is a record it is about the state, which no line of the script's asked for.
-  if this.record and type(problem) == "table" and rawget(problem, "where") == nil then rawset(problem, "where", this.where) end
+  if this.record and this.record.lock and type(problem) == "table" and rawget(problem, "where") == nil then rawset(problem, "where", this.where) end
   return problem
 end
 

@@ -267,21 +267,26 @@ local function collect_one(folder, name)
   return "removed"
 end
 
---- Makes the record of a new container. Raises when another that lives has its name; what a dead one left under it is removed first.
+--- The record of a new container, of which nothing is made yet: who has it removes it, however early its start ends.
 ---@return luabox.Record
-function state.create(name, where)
+function state.record(name)
   local folder = state.folder()
-  local path = folder .. "/" .. name
-  local self = setmetatable({ name = name, path = path, folder = folder, resources = {} }, Record)
+  return setmetatable({ name = name, path = folder .. "/" .. name, folder = folder, resources = {} }, Record)
+end
+
+--- Makes the record. Raises when another that lives has its name; what a dead one left under it is removed first.
+function Record:make(where)
   local function take()
-    if sys.file.kind(path) then return end
-    self.lock = sys.file.lock(path, { wait = true })  -- makes it; who only looks at it holds it for a moment
+    if sys.file.kind(self.path) then return end
+    self.begun = true
+    self.lock = sys.file.lock(self.path, { wait = true })  -- makes it; who only looks at it holds it for a moment
     return true
   end
-  if with_lock(folder, take) then return self end
-  local result, problems = collect_one(folder, name)
-  if (result == "removed" or result == "gone") and with_lock(folder, take) then return self end
-  errors.raise_at(where or "luabox", "the name '%s' is already in use by a container%s", name, result == "left" and ": " .. problems[1].message or "")
+  if with_lock(self.folder, take) then return end
+  local result, problems = collect_one(self.folder, self.name)
+  if (result == "removed" or result == "gone") and with_lock(self.folder, take) then return end
+  errors.raise_at(where or "luabox", "the name '%s' is already in use by a container%s", self.name,
+    result == "left" and ": " .. problems[1].message or "")
 end
 
 --- Adds resources, and writes the record down. Nothing may be made before.
@@ -309,8 +314,14 @@ function Record:publish()
   self.description = nil
 end
 
---- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc.
+--- Removes everything recorded, last first, then the record. Returns the errors; where there are some the record stays for gc. One whose making
+--- was cut short may be there, or another's by now: it is a dead one's then, or is let be.
 function Record:remove()
+  if not self.lock then
+    if not self.begun then return {} end
+    local _, problems = collect_one(self.folder, self.name)
+    return problems or {}
+  end
   local problems = ungoverned(remove_all, self.resources, false)
   if #problems == 0 then
     ungoverned(take_away, self.folder, self.path, self.lock)
@@ -330,8 +341,10 @@ function state.collect_some()
   local at = math.floor(sys.monotonic() * 1e6)
   for i = 1, math.min(TRIED, #names - 2) do
     local name = names[(at + i) % #names + 1]
-    -- What can't be removed now keeps its record, for `luabox gc` to tell.
-    if name:sub(1, 1) ~= "." then pcall(collect_one, folder, name) end
+    -- What can't be removed now keeps its record, for `luabox gc` to tell. An interrupt is this start's, which lets go of a lock that it came upon.
+    local ok, problem = true, nil
+    if name:sub(1, 1) ~= "." then ok, problem = errors.try(collect_one, folder, name) end
+    if not ok and problem.code == "EINTR" then error(problem, 0) end
   end
 end
 

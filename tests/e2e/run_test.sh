@@ -155,6 +155,15 @@ for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
   rm -rf rootfs/deep
 done
 
+# Interrupted at each of its locks: one that it had just taken, or the record that it had just made, is in nobody's way.
+script "name = '$mark'" "command = { 'true' }"
+sed 's/^return /local box = /' box.lua > driven.lua; echo 'box:start(); box:wait(); box:destroy()' >> driven.lua
+for at in {1..9}; do
+  timeout -s KILL $((10 * slow)) strace -qq -o /dev/null -e trace=flock -e inject=flock:signal=TERM:when=$at "$LUABOX" run driven.lua > /dev/null 2>&1 < /dev/null
+  code=$?; if [ $code != 137 ]; then ok "interrupted at lock $at: it ends"; else failed "interrupted at lock $at: it ends"; fi
+  equal "interrupted at lock $at: nothing is left" "" "$(leftovers)"
+done
+
 # Killed before it noted which cgroups it made: they are taken away, but not with the processes of another that made them anew.
 if [ "$(id -u)" = 0 ]; then
   killed_at_clone() { strace -f -qq -o /dev/null -e trace=clone3 -e inject=clone3:signal=KILL:when=1 "$LUABOX" run box.lua > /dev/null 2>&1 < /dev/null; }
