@@ -92,6 +92,21 @@ equal "delegation: pids: the default limit is there" 4096 "$(run box.lua -- cat 
 equal "delegation: the way to the cgroup is hidden inside" "0::/" "$(run box.lua -- cat /proc/self/cgroup)"
 holds "delegation: and it can't be changed" "Read-only file system" "$(run box.lua -- sh -c 'echo max > /sys/fs/cgroup/pids.max')"
 
+# ---- under a site's policies: what a rule changes and refuses is what the kernel gets, for the container and for a single primitive
+mkdir -p "$work/policies"; chmod 755 "$work" "$work/policies"
+governed() { in_cgroup $app env "LUABOX_POLICY=$work/policies" "$work/luabox" "$@"; }
+cat > "$work/policies/10-ceiling.lua" <<'LUA'
+rule "ceiling" { on = { "run", "update" }, change = function(c) c.cgroup.memory = math.min(c.cgroup.memory or MiB(24), MiB(24)) end }
+rule "processes" { on = "cgroup", check = function(write) if write.primitive == "cgroup:write" and write.options.pids == 77 then return deny "77 processes" end end }
+LUA
+box "network = 'none'" "cgroup = { memory = '1GiB', pids = 12 }" "command = { 'true' }"
+equal "delegation: policy: a rule's ceiling is the kernel's" "25165824 12" "$(governed run box.lua -- sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max' | xargs)"
+box "network = 'none'" "command = { 'true' }"
+equal "delegation: policy: also where the script wrote none" 25165824 "$(governed run box.lua -- cat /sys/fs/cgroup/memory.max)"
+box "network = 'none'" "cgroup = { pids = 77 }" "command = { 'true' }"
+holds "delegation: policy: a rule about cgroups refuses a value" "refused by the policy 'processes' (10-ceiling.lua:2): 77 processes" "$(governed run box.lua)"
+equal "delegation: policy: and nothing stays" "" "$(ls -d $service/luabox/*/ 2> /dev/null)"
+
 # ---- what root said of the whole holds, and is not the user's to change
 echo 48M > $service/memory.max; echo 0 > $service/memory.swap.max 2> /dev/null
 holds "delegation: above: its own limits are not the user's" "Permission denied" "$(in_cgroup $app sh -c "echo max > $service/memory.max")"
