@@ -18,7 +18,7 @@ end
 show("the host's name", { "hostname" })
 show("the environment", { "sh", "-c", "echo $COLOUR $SHAPE", env = { SHAPE = "round" } })
 show("the first's note", { "sh", "-c", "until [ -s /tmp/note ]; do sleep 0.01; done; cat /tmp/note" })
-show("processes", { "sh", "-c", "ls -d /proc/[0-9]* | wc -l" })
+show("processes", { "sh", "-c", "set -- /proc/[0-9]*; echo $#" })
 show("another user", { "id", "-u", user = require("luabox.sys").uid() == 0 and 1000 or 0 })
 show("a folder", { "pwd", cwd = "/tmp" })
 show("what it reads", { "tr", "a-z", "A-Z", stdin = "text from the script" })
