@@ -52,6 +52,8 @@ void Interrupts::ignore() {
   struct sigaction action = {};
   action.sa_handler = SIG_IGN;
   for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
+  owner_ = false;
+  told = nullptr;
   forget_interrupts();
 }
 

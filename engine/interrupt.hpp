@@ -21,7 +21,8 @@ class Interrupts {
   Interrupts& operator=(Interrupts&&) = delete;
   ~Interrupts();
 
-  /// From now on nothing comes of them: what remains is the undoing, which is not to be cut short.
+  /// From now on nothing comes of them, also when this is gone: what remains is the undoing, which is not to
+  /// be cut short.
   void ignore();
 
  private:
