@@ -89,13 +89,14 @@ end
 
 -- ---- the targets in a user's own folder
 
---- What is to be made for `path`, parents first. Nothing where a symlink that leads nowhere or ".." decides: that is noted as it is made.
-local function missing(root, path)
+--- What is to be made for `path`, parents first, but for what is `planned` already. Nothing where a symlink that leads nowhere or ".." decides:
+--- that is noted as it is made.
+local function missing(root, path, planned)
   local paths = {}
   if root:kind(path, { follow = true }) or path:find "%.%." then return paths end
   for stop in (path .. "/"):gmatch "()/" do
     local prefix = path:sub(1, stop - 1)
-    if prefix ~= "" and not root:kind(prefix, { follow = true }) then
+    if prefix ~= "" and not planned[prefix] and (prefix == path or not root:kind(prefix, { follow = true })) then
       if root:kind(prefix, {}) then return {} end
       paths[#paths + 1] = prefix
     end
@@ -103,30 +104,37 @@ local function missing(root, path)
   return paths
 end
 
---- Noted before it is made, and again as it was made where a symlink of the folder led elsewhere.
-local function ensure_target(root, target, folder)
-  local expected = missing(root, target.path)
-  if #expected > 0 then state.note_targets(folder, expected) end
-  local made = root:ensure_target(target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
-  if table.concat(made, "\n") ~= table.concat(expected, "\n") then state.note_targets(folder, made) end
-end
-
---- Makes what is missing in a rootfs folder to mount on: it goes with the container.
-local function make_targets(this)
-  local root = sys.mount.root(mounts.held(this, this.rootfs_path))
+--- Calls `f` with each of the targets that are in the folder itself; an error is told at the line that wants the target.
+local function each_target(this, f)
   for _, target in ipairs(this.targets) do
     local below_another = false  -- then it is made in that mount
     for folder in target.path:gmatch "()/" do
       below_another = below_another or this.mounted[target.path:sub(1, folder - 1)]
     end
     if not below_another then
-      local ok, problem = errors.try(ensure_target, root, target, this.rootfs_path)
+      local ok, problem = errors.try(f, target)
       if not ok then
         problem.where, problem.message = target.where or this.where, target.path .. ": " .. problem.message
         error(problem, 0)
       end
     end
   end
+end
+
+--- Makes what is missing in a rootfs folder to mount on: it goes with the container. All is noted before any of it is made, and again as it was
+--- made where a symlink of the folder led elsewhere.
+local function make_targets(this)
+  local root = sys.mount.root(mounts.held(this, this.rootfs_path))
+  local expected, planned, all = {}, {}, {}
+  each_target(this, function(target)
+    expected[target] = missing(root, target.path, planned)
+    for _, path in ipairs(expected[target]) do planned[path], all[#all + 1] = true, path end
+  end)
+  if #all > 0 then state.note_targets(this.rootfs_path, all) end
+  each_target(this, function(target)
+    local made = root:ensure_target(target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
+    if table.concat(made, "\n") ~= table.concat(expected[target], "\n") then state.note_targets(this.rootfs_path, made) end
+  end)
 end
 
 local function line_of(this) return this.config.rootfs.where or schema.line_of_key(this.where, "rootfs") end
