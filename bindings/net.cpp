@@ -224,7 +224,7 @@ int open_net(lua_State* L) {
       {"set_forwarding", lua::fn<&link::set_forwarding>},
       {"firewall", lua::fn<&create_firewall>},  // net.firewall { name =, interface =, addresses =, ... }
       {"remove_firewall", lua::fn<&remove_firewall>},  // net.remove_firewall(name, { interface = })
-      {"firewalls", lua::fn<&firewalls>, lua::reads},  // net.firewalls() -> list of names
+      {"firewalls", lua::fn<&firewalls>, lua::reads},  // net.firewalls([name]) -> list of names
       {"hold_port",
        lua::fn<&HeldPort::hold>},  // net.hold_port { protocol =, port =, address = } -> held or nil
       {"user_of_port", lua::fn<&user_of_port>, lua::reads},  // -> { address =, pid =, program = } or nil

@@ -131,21 +131,43 @@ struct Table {
   std::string name, userdata;
 };
 
-/// luabox's.
+/// The answer, where it is about a table of luabox's.
+std::optional<Table> table_of(const Answer& answer) {
+  const int family = answer.header<nfgenmsg>().nfgen_family;
+  const auto attributes = answer.attributes(sizeof(nfgenmsg));
+  const auto name = find_attribute(attributes, NFTA_TABLE_NAME);
+  if (!name || !name->text().starts_with(kPrefix) || (family != NFPROTO_INET && family != NFPROTO_NETDEV))
+    return std::nullopt;
+  const auto userdata = find_attribute(attributes, NFTA_TABLE_USERDATA);
+  return Table{family, name->text(),
+               userdata ? std::string(userdata->data.begin(), userdata->data.end()) : ""};
+}
+
+/// All of luabox's. While others make and remove theirs the kernel may leave one out, and not say so: it
+/// counts those that it has told.
 std::vector<Table> tables() {
   Batch batch;
   std::vector<Table> found;
   batch.begin(nftables::message_type(NFT_MSG_GETTABLE), NLM_F_DUMP, nftables::message_header(NFPROTO_UNSPEC),
               "list firewalls");
   kept_socket().dump(batch, [&](const Answer& answer) {
-    const int family = answer.header<nfgenmsg>().nfgen_family;
-    const auto attributes = answer.attributes(sizeof(nfgenmsg));
-    const auto name = find_attribute(attributes, NFTA_TABLE_NAME);
-    if (!name || !name->text().starts_with(kPrefix) || (family != NFPROTO_INET && family != NFPROTO_NETDEV))
-      return;
-    const auto userdata = find_attribute(attributes, NFTA_TABLE_USERDATA);
-    found.push_back(
-        {family, name->text(), userdata ? std::string(userdata->data.begin(), userdata->data.end()) : ""});
+    if (auto table = table_of(answer)) found.push_back(std::move(*table));
+  });
+  return found;
+}
+
+/// Those of that name, in each family, asked for by it.
+std::vector<Table> tables_called(const std::string& name) {
+  Batch batch;
+  std::vector<Table> found;
+  for (const int family : {NFPROTO_INET, NFPROTO_NETDEV}) {
+    batch.begin(nftables::message_type(NFT_MSG_GETTABLE), 0, nftables::message_header(family),
+                "find firewall", name);
+    batch.put_text(NFTA_TABLE_NAME, name);
+    batch.forgive(ENOENT);
+  }
+  kept_socket().send(batch, [&](const Answer& answer) {
+    if (auto table = table_of(answer)) found.push_back(std::move(*table));
   });
   return found;
 }
@@ -155,10 +177,9 @@ std::vector<Table> tables() {
 void remove_firewall(const std::string& name, const RemoveFirewallOptions& options) {
   check_table_name(name);
   // Asked for first: a transaction that fails waits until the kernel has undone it, milliseconds.
-  auto all = tables();
+  auto all = tables_called(name);
   std::erase_if(all, [&](const Table& table) {
-    const bool others = !options.interface.empty() && table.userdata != nftables::comment(options.interface);
-    return table.name != name || others;
+    return !options.interface.empty() && table.userdata != nftables::comment(options.interface);
   });
   if (all.empty()) throw Error("remove firewall", name, ENOENT);
   transact("remove firewall", name, [&](Batch& batch) {
@@ -170,9 +191,10 @@ void remove_firewall(const std::string& name, const RemoveFirewallOptions& optio
   });
 }
 
-std::vector<std::string> firewalls() {
+std::vector<std::string> firewalls(const std::optional<std::string>& name) {
+  if (name) check_table_name(*name);
   std::vector<std::string> names;
-  for (auto& table : tables())
+  for (auto& table : name ? tables_called(*name) : tables())
     if (std::find(names.begin(), names.end(), table.name) == names.end())
       names.push_back(std::move(table.name));
   return names;

@@ -108,9 +108,7 @@ local function unmake(name, settings)
   local interface = bridges.interface(name)
   local found = sys.net.find(interface)
   if found and settings and settings.mac and found.mac ~= settings.mac then return true end
-  for _, existing in ipairs(sys.net.firewalls()) do
-    if existing == table_of(name) then sys.net.remove_firewall(existing) end
-  end
+  for _, existing in ipairs(sys.net.firewalls(table_of(name))) do sys.net.remove_firewall(existing) end
   state.remove_interface(interface)
 end
 

@@ -220,10 +220,7 @@ end
 --- of a container that has its state in another folder: ours carries its id too.
 function network.firewall_of(this)
   local name = "luabox-" .. this.name
-  for _, existing in ipairs(sys.net.firewalls()) do
-    if existing == name then this.firewall = ("%s.%s"):format(name, this.id) end
-  end
-  this.firewall = this.firewall or name
+  this.firewall = #sys.net.firewalls(name) == 0 and name or ("%s.%s"):format(name, this.id)
   return { kind = "firewall", name = this.firewall, interface = this.interface }
 end
 

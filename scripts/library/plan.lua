@@ -362,13 +362,13 @@ local function settle_network()
     if links[name] == nil then return find(name) end
     return links[name] or nil
   end
-  sys.net.firewalls = function()
+  sys.net.firewalls = function(wanted)
     local list = {}
-    for _, name in ipairs(firewalls()) do
+    for _, name in ipairs(firewalls(wanted)) do
       if tables[name] == nil then list[#list + 1] = name end
     end
     for name, is_there in pairs(tables) do
-      if is_there then list[#list + 1] = name end
+      if is_there and (wanted == nil or name == wanted) then list[#list + 1] = name end
     end
     return list
   end

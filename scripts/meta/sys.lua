@@ -997,8 +997,10 @@ function sys.net.firewall(options) end
 ---@param options? luabox.sys.RemoveFirewallOptions
 function sys.net.remove_firewall(name, options) end
 
+--- luabox's tables here; with `name`, that one where it is there.
+---@param name? string
 ---@return string[]
-function sys.net.firewalls() end
+function sys.net.firewalls(name) end
 
 ---@class luabox.sys.HostPort
 ---@field protocol? "tcp"|"udp"

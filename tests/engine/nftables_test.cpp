@@ -276,6 +276,8 @@ TEST_CASE("another's table is byte for byte the same after a firewall came and w
            "they are there");
     expect(firewalls() == std::vector<std::string>{"luabox-first", "luabox-second"},
            "ours are listed, theirs not");
+    expect(firewalls("luabox-second") == std::vector<std::string>{"luabox-second"}, "one by its name");
+    expect(firewalls("luabox-none").empty() && firewalls("luabox-ip").empty(), "none of that name");
     remove_firewall("luabox-first");
     expect(firewalls() == std::vector<std::string>{"luabox-second"}, "one is left");
     remove_firewall("luabox-second");
