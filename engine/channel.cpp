@@ -48,13 +48,19 @@ bool Channel::send(Message::Kind kind, std::string_view text, int fd) {
   }
 }
 
+/// Calls `read` until it has an answer. ECONNRESET is none: it tells, once and before what is still to be
+/// read, that the other side left messages of ours unread (unix(7)).
+template <class Read>
+static ssize_t answer_of(Read&& read) {
+  ssize_t size;
+  do size = read();
+  while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  return size;
+}
+
 std::optional<Message> Channel::receive() {
   // The size first: most messages are a few bytes, and a buffer for the longest would touch sixteen pages.
-  ssize_t size;
-  do size = ::recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
-  // ECONNRESET tells, once and before what is still to be read, that the other side left messages of ours
-  // unread: unix(7).
-  while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  const ssize_t size = answer_of([&] { return ::recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC); });
   if (size < 0) throw Error("recv", "channel");
   if (size <= 0) return std::nullopt;
 
@@ -66,7 +72,8 @@ std::optional<Message> Channel::receive() {
   message.msg_iovlen = 1;
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
-  if (::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC) != size) throw Error("recvmsg", "channel");
+  if (answer_of([&] { return ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC); }) != size)
+    throw Error("recvmsg", "channel");
 
   Message received{static_cast<Message::Kind>(bytes[0]), bytes.substr(1), Fd()};
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
