@@ -143,8 +143,7 @@ std::optional<Table> table_of(const Answer& answer) {
                userdata ? std::string(userdata->data.begin(), userdata->data.end()) : ""};
 }
 
-/// All of luabox's. While others make and remove theirs the kernel may leave one out, and not say so: it
-/// counts those that it has told.
+/// All of luabox's: the more containers there are, the longer it takes.
 std::vector<Table> tables() {
   Batch batch;
   std::vector<Table> found;

@@ -91,8 +91,8 @@ struct RemoveFirewallOptions {
 /// Removes the table, or both, whole. ENOENT when there is none; EINVAL for a name that couldn't be luabox's.
 void remove_firewall(const std::string& name, const RemoveFirewallOptions& options = {});
 
-/// The names of luabox's tables in this network namespace; with `name`, that one's where there is one. A list
-/// of all may lack one while others come and go: what is to be removed is asked for by its name.
+/// The names of luabox's tables in this network namespace; with `name`, that one's where there is one, which
+/// takes as long whatever else is there.
 std::vector<std::string> firewalls(const std::optional<std::string>& name = {});
 
 }  // namespace luabox
