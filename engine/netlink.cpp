@@ -237,6 +237,28 @@ bool Netlink::dump_once(Batch& batch, std::vector<std::vector<char>>& datagrams)
   return whole;
 }
 
+void Netlink::close_behind() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0) return;
+  const Fd from(ends[0]), to(ends[1]);
+  const int sent[] = {to.get(), socket_.get()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof sent)] = {};
+  char byte = 0;
+  iovec data = {&byte, 1};
+  msghdr message = {};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof sent);
+  std::memcpy(CMSG_DATA(header), sent, sizeof sent);
+  (void)::sendmsg(from.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);  // else it is closed here
+  socket_.close();  // before the others, whose close starts the collection: the last one waits
+}
+
 void Netlink::dump(Batch& batch, const Receiver& receive) {
   std::vector<std::vector<char>> datagrams;
   int attempts = 1;

@@ -124,6 +124,12 @@ class Netlink {
   /// it is whole: one that changed while it was read (NLM_F_DUMP_INTR) is read again.
   void dump(Batch& batch, const Receiver& receive);
 
+  /// For a process that ends, and a socket whose close takes long: the kernel closes it behind the process.
+  /// It is left in flight to a socket that is in flight to itself, which is what the collection of
+  /// descriptors in flight is for (unix(7), SCM_RIGHTS; net/unix/garbage.c). Before Linux 6.10 that waits,
+  /// too.
+  void close_behind();
+
  private:
   uint32_t transmit(Batch& batch);
   ByteView receive_datagram(const Batch& batch);

@@ -82,11 +82,18 @@ uint64_t current_namespace() {
   return cookie;
 }
 
+/// A socket, or none. At the end of the process the kernel closes it behind its back.
+struct KeptSocket : std::optional<Netlink> {
+  ~KeptSocket() {
+    if (has_value()) (*this)->close_behind();
+  }
+};
+
 /// This process's socket in this network namespace. It is kept, because closing one waits until the kernel
-/// has destroyed all that was removed: 5 ms after a table (nft_rcv_nl_event() in
+/// has destroyed all that was removed: 5 ms after a table, and more (nft_rcv_nl_event() in
 /// net/netfilter/nf_tables_api.c).
 Netlink& kept_socket() {
-  static std::optional<Netlink> socket;
+  static KeptSocket socket;
   static uint64_t socket_namespace = 0;
   static pid_t socket_process = 0;
   const uint64_t here = current_namespace();

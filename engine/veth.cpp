@@ -15,6 +15,13 @@ namespace {
 
 constexpr uint32_t kLoopback = 1;  // the first interface of every namespace
 
+/// One queue each way, which is what the kernel comes to for a pair anyway: where it is not told, it makes
+/// one for each processor, and to give them up takes a grace period (veth_init_queues(), drivers/net/veth.c).
+void put_queues(Batch& batch) {
+  batch.put_u32(IFLA_NUM_TX_QUEUES, 1);
+  batch.put_u32(IFLA_NUM_RX_QUEUES, 1);
+}
+
 /// The pair itself, down; returns the host end's number.
 uint32_t make_pair(Netlink& socket, const Veth& pair) {
   std::optional<uint32_t> master;
@@ -24,11 +31,13 @@ uint32_t make_pair(Netlink& socket, const Veth& pair) {
   batch.put_text(IFLA_IFNAME, pair.host);
   put_mac(batch, pair.host_mac);
   put_mtu(batch, pair.mtu);
+  put_queues(batch);
   if (master) batch.put_u32(IFLA_MASTER, *master);
   put_veth(batch, [&] {
     batch.put_text(IFLA_IFNAME, pair.guest);
     put_mac(batch, pair.guest_mac);
     put_mtu(batch, pair.mtu);
+    put_queues(batch);
     put_namespace(batch, pair.netns);
   });
   uint32_t index = 0;

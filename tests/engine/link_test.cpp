@@ -107,6 +107,9 @@ TEST_CASE("a veth gets its sizes, addresses, names and master as asked") {
       expect(end->index == host->peer_index, "the host end knows its number");
     });
     expect(has(output_of("ip -d link show br0"), "alias a bridge"), "the bridge has its alias");
+    const char* queues = "numtxqueues 1 numrxqueues 1 ";
+    expect(has(output_of("ip -d link show lbtest"), queues), "one queue each way");
+    guest([&] { expect(has(output_of("ip -d link show net7"), queues), "the guest end, too"); });
   });
 }
 

@@ -3,6 +3,7 @@
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/engine/network.hpp"
 
@@ -152,5 +153,25 @@ TEST_CASE("an answer of nobody but the kernel counts") {
     Batch second;
     write_up(second, 1, "up");
     socket.send(second);
+  });
+}
+
+TEST_CASE(
+    "a socket that is closed behind a process is not the process's any more, and the kernel closes it") {
+  if (!is_root()) SKIP_TEST("needs root");
+  const auto sockets = [] { return output_of("tail -n +2 /proc/net/netlink | wc -l"); };
+  const auto own = [] { return output_of("readlink /proc/$PPID/fd/* | grep -c socket:; true"); };
+  in_child(CLONE_NEWNET, [&] {
+    const std::string before = sockets(), own_before = own();
+    Netlink socket(NETLINK_ROUTE);
+    Batch batch;
+    write_up(batch, 1, "the first to be sent");
+    socket.send(batch);
+    expect(sockets() != before, "it is there");
+    socket.close_behind();
+    expect(own() == own_before, "this process has none");
+    std::string after = sockets();
+    for (int tries = 0; tries < 100 && after != before; ++tries, ::usleep(20000)) after = sockets();
+    expect(after == before, "and soon nobody has");
   });
 }
