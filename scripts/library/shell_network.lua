@@ -59,13 +59,16 @@ steps["net.add"] = function(self, step)
   if link.up then self:line("ip link set %s up", quote(link.name)) end
 end
 
+-- As many as the kernel comes to for a pair.
+local QUEUES = " numtxqueues 1 numrxqueues 1"
+
 --- The host's end has no link-local address of the kernel's, which would be tentative for a second.
 steps["net.veth"] = function(self, step)
   local veth = step.arguments[1]
   local pid, name, six = self:pid(veth.netns), quote(veth.host), false
   if not pid then return self:none(step, "the process is not known") end
-  self:line("ip link add %s%s type veth peer name %s%s netns %s", name, options_of { mac = veth.host_mac, mtu = veth.mtu },
-    quote(veth.guest or "eth0"), options_of { mac = veth.guest_mac, mtu = veth.mtu }, pid)
+  self:line("ip link add %s%s%s type veth peer name %s%s%s netns %s", name, QUEUES, options_of { mac = veth.host_mac, mtu = veth.mtu },
+    quote(veth.guest or "eth0"), QUEUES, options_of { mac = veth.guest_mac, mtu = veth.mtu }, pid)
   ignore_routers(self, veth.host)
   if veth.master then self:line("ip link set %s master %s", name, quote(veth.master)) end
   if not veth.link_local then self:line("ip link set %s addrgenmode none", name) end
