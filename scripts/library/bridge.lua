@@ -73,8 +73,8 @@ bridge.step = { namespaces = "net", key = "network" }
 function bridge.step.resources(this)
   local net = this.config.network
   this.interface = "lb" .. this.id
-  return network.with_ports(this, { { kind = "bridge", name = net.bridge, member = this.name }, { kind = "interface", name = this.interface },
-    network.firewall_of(this) })
+  return network.with_ports(this, { { kind = "bridge", name = net.bridge, member = this.name }, network.firewall_of(this),
+    { kind = "interface", name = this.interface } })
 end
 
 local function names(this)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A bridge whose containers' luabox are killed: at any moment of their start, many at once; when its subnet is full of them; with other settings than
-# the next container says.
+# the next container says. And whose containers' networks outlive them.
 . "$(dirname "$0")/common.sh"
 . "$here/internet.sh"
 make_rootfs rootfs
@@ -87,6 +87,29 @@ storm_round() {
 }
 for round in 1 2 3; do succeeds "round $round: gc leaves of the killed nothing, and of the living everything" storm; done
 equal "no process is left" "" "$(pgrep -f "member.sh $mark")"
+
+# ---- an address whose last container is not all gone: somebody is still in its network
+heir="'heir', subnet = '10.95.0.0/24', address = '10.95.0.2'"
+box stay "'heir', subnet = '10.95.0.0/24', address = '10.95.0.3'" 'echo up; exec sleep 600'
+box first "$heir" "echo up; exec sleep 601.$$"
+box second "$heir" 'httpd -p 80 -h /www; echo up; exec sleep 600'
+box asks "'heir', subnet = '10.95.0.0/24'" 'timeout 5 wget -q -O - http://10.95.0.2/'
+start() { run "$1.lua" > "$1.log" & started=$!; within 10 grep -qs up "$1.log" || failed "($1 is there)" "$(cat "$1.log")"; }
+start stay; staying=$started
+start first
+within 10 eval "first=\$(pgrep -fx 'sleep 601.$$')"
+nsenter --net --target "$first" sleep 602 & still=$!; jobs+=($still)
+elsewhere() { [ "$(readlink /proc/$still/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
+within 10 elsewhere
+kill "$first"; wait $started
+start second
+nsenter --net --target $still timeout 5 busybox ping 10.95.0.3 > first-pings.log 2>&1 & pinging=$!; jobs+=($pinging)
+within 5 grep -qs PING first-pings.log
+equal "its successor's packets are not the predecessor's, who has the same addresses" "served served served" "$(for n in 1 2 3; do run asks.lua; done | xargs)"
+wait $pinging
+lacks "whom nobody answers" "bytes from" "$(cat first-pings.log)"
+kill $still; pkill -f "^$LUABOX run (second|stay).lua"; wait $staying $started
+succeeds "nothing is left of both" within 5 as_before
 
 # ---- what goes to many, of one that may begin no connection but to its neighbours: with frames of the bridge shown to the firewall (br_netfilter) and without
 if [ -x "$python" ]; then
