@@ -17,7 +17,7 @@ demo_packages="mmdebstrap"
 test_packages="apparmor busybox-static nftables iproute2 strace python3 attr libcap2-bin util-linux procps uidmap passt perl-base tmux lua-check clang-format clang-tidy
   xz-utils zstd bzip2 man-db groff-base mandoc hostname zsh fish"
 vm_packages="qemu-system-x86 gcc libc6-dev cpio kmod e2fsprogs perl xz-utils zstd lz4 apparmor"
-bench_packages="bubblewrap crun runc busybox-static iproute2 python3 gcc libc6-dev"
+bench_packages="bubblewrap crun runc busybox-static iproute2 iptables python3 gcc libc6-dev"
 
 # Installs those of the packages that are missing.
 need() {
