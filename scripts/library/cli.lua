@@ -94,8 +94,12 @@ function cli.apply(options)
   return options
 end
 
---- main.cpp stopped the collector while scripts are loaded. -1: it begins when there is twice as much as now, not at once.
-function cli.collect_garbage() collectgarbage("restart", -1) end
+--- main.cpp stopped the collector while scripts are loaded. -1: it begins when there is twice as much as now, not at once. It goes in long steps:
+--- every page that a step marks after a clone is copied, and the next clone shares it again.
+function cli.collect_garbage()
+  collectgarbage("setstepmul", 10000)
+  collectgarbage("restart", -1)
+end
 
 function cli.parse(parser, arguments)
   cli.collect_garbage()
