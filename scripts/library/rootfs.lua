@@ -89,14 +89,20 @@ end
 
 -- ---- the targets in a user's own folder
 
---- What is to be made for `path`, parents first, but for what is `planned` already. Nothing where a symlink that leads nowhere or ".." decides:
+--- Is there something at `path`? Once it is `known`, or planned to be made, it isn't asked for again.
+local function is_there(root, path, known)
+  known[path] = known[path] or root:kind(path, { follow = true }) ~= nil
+  return known[path]
+end
+
+--- What is to be made for `path`, parents first, but for what is planned already. Nothing where a symlink that leads nowhere or ".." decides:
 --- that is noted as it is made.
-local function missing(root, path, planned)
+local function missing(root, path, known)
   local paths = {}
   if root:kind(path, { follow = true }) or path:find "%.%." then return paths end
   for stop in (path .. "/"):gmatch "()/" do
     local prefix = path:sub(1, stop - 1)
-    if prefix ~= "" and not planned[prefix] and (prefix == path or not root:kind(prefix, { follow = true })) then
+    if prefix ~= "" and (prefix == path and not known[path] or prefix ~= path and not is_there(root, prefix, known)) then
       if root:kind(prefix, {}) then return {} end
       paths[#paths + 1] = prefix
     end
@@ -125,10 +131,10 @@ end
 --- made where a symlink of the folder led elsewhere.
 local function make_targets(this)
   local root = sys.mount.root(mounts.held(this, this.rootfs_path))
-  local expected, planned, all = {}, {}, {}
+  local expected, known, all = {}, {}, {}
   each_target(this, function(target)
-    expected[target] = missing(root, target.path, planned)
-    for _, path in ipairs(expected[target]) do planned[path], all[#all + 1] = true, path end
+    expected[target] = missing(root, target.path, known)
+    for _, path in ipairs(expected[target]) do known[path], all[#all + 1] = true, path end
   end)
   if #all > 0 then state.note_targets(this.rootfs_path, all) end
   each_target(this, function(target)

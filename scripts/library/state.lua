@@ -89,7 +89,8 @@ end
 
 --- A path that was noted may never have been made: only what a mount target is when nothing was put into it, an empty folder or file, is taken away.
 local function remove_if_empty(root, path)
-  if root:kind(path, {}) == "directory" or root:kind(path, {}) == "file" and root:read(path, { limit = 1 }) == "" then root:remove(path) end
+  local kind = root:kind(path, {})
+  if kind == "directory" or kind == "file" and root:read(path, { limit = 1 }) == "" then root:remove(path) end
 end
 
 -- What a container may have made of a target, or of the way to it. Anything else may be over by the next try.
@@ -177,7 +178,7 @@ local function check_own(path)
 end
 
 local function prepare(folder)
-  sys.file.make_directories(folder, FOLDER)
+  if sys.file.kind(folder) ~= "directory" then sys.file.make_directories(folder, FOLDER) end
   check_own(folder)
 end
 

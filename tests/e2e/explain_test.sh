@@ -63,7 +63,7 @@ if command -v strace >/dev/null; then
   done
   rm -f plan.* strace.*
   strace -f -o strace.0 "$LUABOX" run --name explain-strace-$$ box.lua >/dev/null 2>&1
-  holds "the same look at a real run sees plenty" "mkdir" "$(calls strace.0)"
+  holds "the same look at a real run sees plenty" "rmdir" "$(calls strace.0)"
   rm -f strace.0 made-by-*
 else
   skipped "no system call that changes anything" "there is no strace"
