@@ -5,7 +5,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -28,14 +30,16 @@
 #include "engine/process.hpp"
 #include "engine/seccomp.hpp"
 
+extern "C" char __data_start;  // of what the program may write to, by the C library (crt1.o)
+
 namespace luabox {
 namespace {
 
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr int kCannotStart = 125;
 
-char* command_line = nullptr;
-size_t command_line_size = 0;
+char* command_line = nullptr;  // the environment's strings follow
+size_t command_line_size = 0;  // with them
 
 std::vector<char*> pointers(const std::vector<std::string>& list) {
   std::vector<char*> result;
@@ -270,12 +274,29 @@ void close_others(int until) {
   serve_as_init(program);
 }
 
+/// As serve_as_init, without anything of luabox's but its code: an init stays as long as its container, and
+/// is in its sight. What is left is the stack from here up; the C library's state is gone, too.
+[[noreturn, gnu::noinline]] void serve_without_memory(pid_t program) {
+#ifndef __SANITIZE_ADDRESS__  // whose own memory it would be
+  constexpr uintptr_t page = 4096;
+  const auto begin = reinterpret_cast<uintptr_t>(&__data_start) & ~(page - 1);
+  const auto end = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(page - 1);
+  // What isn't mapped in between is passed over, and told as ENOMEM.
+  bare::call(SYS_madvise, static_cast<long>(begin), static_cast<long>(end - page - begin), MADV_DONTNEED);
+#endif
+  serve_as_init(program);
+}
+
 }  // namespace
 
 void remember_command_line(int argc, char** argv) {
+  if (argc == 0) return;
   command_line = argv[0];
-  command_line_size =
-      argc == 0 ? 0 : static_cast<size_t>(argv[argc - 1] + std::strlen(argv[argc - 1]) + 1 - argv[0]);
+  command_line_size = static_cast<size_t>(argv[argc - 1] + std::strlen(argv[argc - 1]) + 1 - argv[0]);
+  // The kernel puts the environment behind the arguments, and then the name by which the program was executed
+  // (fs/binfmt_elf.c).
+  const auto* name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+  if (name > command_line + command_line_size) command_line_size = static_cast<size_t>(name - command_line);
 }
 
 void exec(const ExecOptions& options) {
@@ -335,7 +356,7 @@ void exec_below_init(const ExecOptions& options) {
   if (options.once_running != nullptr) options.once_running();
   if (options.until >= 0) serve_until(program, options.until);
   if (options.small_init) enter_small_init(program);
-  serve_as_init(program);
+  serve_without_memory(program);
 }
 
 }  // namespace luabox

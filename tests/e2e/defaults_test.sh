@@ -34,6 +34,35 @@ equal "nothing is inheritable or ambient" "0000000000000000 0000000000000000" "$
 equal "no_new_privs is set" 1 "$(field NoNewPrivs)"
 equal "a seccomp filter is in force" 2 "$(field Seccomp)"
 equal "the init has no more than its command" "$granted 1 2" "$(with 'sed -nE "s/^(CapEff|NoNewPrivs|Seccomp):\t//p" /proc/1/status' | xargs)"
+# An init is in the container's sight for as long as it runs.
+cat > found.py <<'P'
+import re, sys
+found = dirty = 0
+for line in open(f"/proc/{sys.argv[1]}/maps"):
+    begin, end, rights, name = re.match(r"(\w+)-(\w+) (\S+) \S+ \S+ \S+ *(.*)", line).groups()
+    if not rights.startswith("rw") or name.startswith("[v"): continue
+    with open(f"/proc/{sys.argv[1]}/mem", "rb", 0) as memory:
+        memory.seek(int(begin, 16))
+        found += memory.read(int(end, 16) - int(begin, 16)).count(sys.argv[2].encode())
+for line in open(f"/proc/{sys.argv[1]}/smaps_rollup"):
+    if line.startswith("Private_Dirty"): dirty = int(line.split()[1])
+print("some" if found else "none", "little" if dirty <= 32 else f"{dirty} kB")
+P
+if command -v python3 > /dev/null; then
+  script "name = '$mark'" "hostname = 'secret' .. 'script.$$'" "command = { 'sleep', '4141.$$' }"
+  env TOKEN="secretenviron.$$" "$LUABOX" run box.lua < /dev/null & runtime=$!
+  within 5 eval "inside=\$(pgrep -fx 'sleep 4141.$$')"
+  init=$(awk '{ print $4 }' "/proc/$inside/stat")
+  forgotten() { memory=$(python3 found.py "$init" "secret$of.$$"); [ "$memory" = "none little" ]; }
+  for of in script environ; do
+    holds "what luabox knows of its $of" some "$(python3 found.py $runtime "secret$of.$$")"
+    within 5 forgotten; equal "is not in the memory of the init" "none little" "$memory"
+  done
+  equal "the init has no environment" "" "$(tr -d '\0' < "/proc/$init/environ")"
+  kill $runtime; wait $runtime
+fi
+equal "also for a command that may trace it" "and that is all" \
+  "$(TOKEN=secret with "capabilities = { add = { 'sys_ptrace' } }" 'tr -d "\0" < /proc/1/environ && echo and that is all')"
 equal "there is no group but its own" "0" "$(field Groups | xargs)"
 equal "its cgroup is the root of what it sees" "/" "$(with "sed -n 's/^[0-9]*:pids://p; s/^0:://p' /proc/self/cgroup | sort -u")"
 
