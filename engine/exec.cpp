@@ -30,7 +30,7 @@
 #include "engine/process.hpp"
 #include "engine/seccomp.hpp"
 
-extern "C" char __data_start;  // of what the program may write to, by the C library (crt1.o)
+extern "C" char data_start;  // of what the program may write to, by the C library (crt1.o)
 
 namespace luabox {
 namespace {
@@ -279,7 +279,7 @@ void close_others(int until) {
 [[noreturn, gnu::noinline]] void serve_without_memory(pid_t program) {
 #ifndef __SANITIZE_ADDRESS__  // whose own memory it would be
   constexpr uintptr_t page = 4096;
-  const auto begin = reinterpret_cast<uintptr_t>(&__data_start) & ~(page - 1);
+  const auto begin = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
   const auto end = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(page - 1);
   // What isn't mapped in between is passed over, and told as ENOMEM.
   bare::call(SYS_madvise, static_cast<long>(begin), static_cast<long>(end - page - begin), MADV_DONTNEED);
@@ -295,8 +295,8 @@ void remember_command_line(int argc, char** argv) {
   command_line_size = static_cast<size_t>(argv[argc - 1] + std::strlen(argv[argc - 1]) + 1 - argv[0]);
   // The kernel puts the environment behind the arguments, and then the name by which the program was executed
   // (fs/binfmt_elf.c).
-  const auto* name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
-  if (name > command_line + command_line_size) command_line_size = static_cast<size_t>(name - command_line);
+  const auto begin = reinterpret_cast<uintptr_t>(command_line), name = ::getauxval(AT_EXECFN);
+  if (name > begin + command_line_size) command_line_size = name - begin;
 }
 
 void exec(const ExecOptions& options) {
@@ -338,12 +338,13 @@ void exec_below_init(const ExecOptions& options) {
   if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
 
   // CLONE_VM and CLONE_VFORK: the program's page tables are never copied, and the init waits here until it
-  // has exec'd or failed.
+  // has exec'd or failed. Not where others are in the pid namespace already: who may trace the program's
+  // process before its exec (CAP_SYS_PTRACE) would have this one's memory, which stands outside.
   show_as(options.joined ? "exec" : "init");
   alignas(16) static char stack[256 * 1024];
   Start start = {&options, self.get(), options.until};
-  const pid_t program =
-      ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+  const int shared = options.joined ? 0 : CLONE_VM | CLONE_VFORK;
+  const pid_t program = ::clone(start_program, stack + sizeof stack, shared | SIGCHLD, &start);
   if (program < 0) throw Error("clone", "the command's process");
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.

@@ -58,6 +58,22 @@ start "user = 'user'" "cwd = '/tmp'" "env = { A = 'b c' }" "umask = '077'" "rlim
 compare "a user, limits, capabilities of its own"
 equal "exec/join: the nice value" "3 3" "$(ps -o ni= -p "$first" | xargs) $(inside cut -d" " -f19 /proc/self/stat)"
 stop
+# With CAP_SYS_PTRACE the container can write into the memory of the command's process until its exec: nothing outside may have that memory, too.
+if command -v strace > /dev/null; then
+  start "capabilities = { add = { 'sys_ptrace' } }"
+  cat > kcmp.py <<'P'
+import ctypes, sys
+KCMP, VM = 312, 1
+print(ctypes.CDLL(None, use_errno=True).syscall(KCMP, int(sys.argv[1]), int(sys.argv[2]), VM, 0, 0))
+P
+  # Of the processes called "exec", the one outside is the parent.
+  waiting() { child=$(pgrep -x exec --ns "$first" --nslist pid | head -1); [ -n "$child" ] && outside=$(awk '{ print $4 }' "/proc/$child/stat"); }
+  strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_enter=2000000 "$LUABOX" exec "$mark" /bin/true < /dev/null > out 2>&1 & tracing=$!
+  within 10 waiting || failed "(it is about to start)" "$(cat out)"
+  differs() { [ "$(python3 kcmp.py "$1" "$2")" -gt 0 ]; }
+  succeeds "exec: what the container may trace is no memory of who stands outside" differs "$child" "$outside"
+  wait $tracing; stop
+fi
 start "users = { uid = '0 100000 65536' }"; compare "a user namespace"
 # A second one: the shell that starts it can't be told from the command by its name.
 owner() { "${luabox[@]}" exec "$@" "$mark" sleep 7373.$$ < /dev/null & within 5 pgrep -fx "sleep 7373.$$" > /dev/null; stat -c %u "/proc/$(pgrep -fx "sleep 7373.$$")/status"; kill $!; }
