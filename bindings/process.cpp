@@ -188,12 +188,24 @@ int clone(lua_State* L) {
   return 1;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kStatic = false;
+#else
+constexpr bool kStatic = true;  // CMakeLists.txt
+#endif
+
 ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
-  return {std::move(arguments), std::move(request.environment),
-          request.session,      request.terminal,
-          request.joined,       request.until.value_or(-1),
-          request.small,        request.filter,
-          request.log_refused,  &trace::leave};
+  return {std::move(arguments),
+          std::move(request.environment),
+          request.session,
+          request.terminal,
+          request.joined,
+          request.until.value_or(-1),
+          request.small,
+          request.filter,
+          request.log_refused,
+          &trace::leave,
+          kStatic};
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
   exec(exec_options(std::move(arguments), std::move(request)));

@@ -275,15 +275,18 @@ void close_others(int until) {
 }
 
 /// As serve_as_init, without anything of luabox's but its code: an init stays as long as its container, and
-/// is in its sight. What is left is the stack from here up; the C library's state is gone, too.
+/// is in its sight. The C library's state is gone, too; what is left is the stack from here up.
 [[noreturn, gnu::noinline]] void serve_without_memory(pid_t program) {
-#ifndef __SANITIZE_ADDRESS__  // whose own memory it would be
-  constexpr uintptr_t page = 4096;
-  const auto begin = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
-  const auto end = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(page - 1);
-  // What isn't mapped in between is passed over, and told as ENOMEM.
-  bare::call(SYS_madvise, static_cast<long>(begin), static_cast<long>(end - page - begin), MADV_DONTNEED);
-#endif
+  const auto page = static_cast<uintptr_t>(::getpagesize());
+  const auto data = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
+  const auto heap_end = (reinterpret_cast<uintptr_t>(::sbrk(0)) + page - 1) & ~(page - 1);
+  const auto stack = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(page - 1)) - page;
+  // Up to the end of the heap it stays mapped: the kernel tells a thread things in the C library's part of it
+  // (rseq(2)). ENOMEM: what isn't mapped in between was passed over.
+  const long given =
+      bare::call(SYS_madvise, static_cast<long>(data), static_cast<long>(heap_end - data), MADV_DONTNEED);
+  const long gone = bare::call(SYS_munmap, static_cast<long>(heap_end), static_cast<long>(stack - heap_end));
+  if ((given != 0 && given != -ENOMEM) || gone != 0) bare::call(SYS_exit_group, kCannotStart);
   serve_as_init(program);
 }
 
@@ -357,7 +360,8 @@ void exec_below_init(const ExecOptions& options) {
   if (options.once_running != nullptr) options.once_running();
   if (options.until >= 0) serve_until(program, options.until);
   if (options.small_init) enter_small_init(program);
-  serve_without_memory(program);
+  if (options.give_memory_back) serve_without_memory(program);
+  serve_as_init(program);
 }
 
 }  // namespace luabox

@@ -31,6 +31,10 @@ struct ExecOptions {
   bool log_refused = false;  ///< the kernel logs what `filter` does not allow
   /// exec_below_init only: called in the init once the program runs, when its caller knows already.
   void (*once_running)() = nullptr;
+  /// exec_below_init only: once the program runs, nothing of this process's memory is left but code and a
+  /// page or two of stack. For an executable that is linked statically and not position independent: the code
+  /// of any other would go, too.
+  bool give_memory_back = false;
 };
 
 /// execve(2), with only descriptors 0 to 2, default signal handlers and an empty signal mask. Returns by

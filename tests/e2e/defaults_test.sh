@@ -61,6 +61,13 @@ if command -v python3 > /dev/null; then
   equal "the init has no environment" "" "$(tr -d '\0' < "/proc/$init/environ")"
   kill $runtime; wait $runtime
 fi
+if command -v strace > /dev/null; then
+  script "name = '$mark'" "command = { 'sleep', '5' }"
+  for call in madvise munmap; do
+    strace -f -qq -o /dev/null -e trace=$call -e inject=$call:error=EINVAL "$LUABOX" run box.lua < /dev/null > out 2>&1
+    equal "an init that can't give its memory back ends its container ($call)" 125 $?
+  done
+fi
 equal "also for a command that may trace it" "and that is all" \
   "$(TOKEN=secret with "capabilities = { add = { 'sys_ptrace' } }" 'tr -d "\0" < /proc/1/environ && echo and that is all')"
 equal "there is no group but its own" "0" "$(field Groups | xargs)"
