@@ -43,9 +43,9 @@ struct ExecOptions {
 [[noreturn]] void exec(const ExecOptions& options);
 
 /// Becomes an init (pid 1 of a pid namespace): starts the program as a child, passes every signal on to it,
-/// reaps orphans, and ends with its status, 128 + N for a signal. The pid namespace then ends with it. Once
-/// the program runs, nothing of this process's memory is left but code and a page or two of stack. Throws as
-/// exec() does, in the child.
+/// reaps orphans, and ends with its status, 128 + N for a signal. The pid namespace then ends with it. Its
+/// arguments and environment are cleared before there is another process. Throws as exec() does, in the
+/// child.
 [[noreturn]] void exec_below_init(const ExecOptions& options);
 
 /// Remembers where the command line and the environment lie, for an init that must not have the host's. Call
