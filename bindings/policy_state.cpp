@@ -1,27 +1,16 @@
 #include "bindings/policy_state.hpp"
 
-#include <pwd.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <bit>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <lua.hpp>
-#include <map>
 
 #include "bindings/json.hpp"
 #include "bindings/lua.hpp"
-#include "bindings/policy_kinds.hpp"
+#include "bindings/policy_host.hpp"
+#include "bindings/policy_shelf.hpp"
 #include "bindings/state.hpp"
 #include "engine/error.hpp"
-#include "engine/fd.hpp"
 #include "engine/kept_policies.hpp"
-#include "engine/mount_lines.hpp"
 
 namespace luabox {
 namespace {
@@ -36,54 +25,7 @@ constexpr const char* kSpent = "it takes too long";
 
 // ---- memory and instructions
 
-/// What is loaded stays as long as the state does: it is given out from the front of one piece of memory, and
-/// never taken back. That is quicker than malloc, and fewer pages: each costs more than what is done in it.
-class Shelf {
- public:
-  void build(std::byte* memory, size_t size) {
-    begin_ = next_ = memory;
-    end_ = begin_ + size;
-  }
-  /// In new memory, at kShelfAt where that is free. Where there is none it has no room, and everything is
-  /// malloc's.
-  void build(size_t size) {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void* memory = ::mmap(std::bit_cast<void*>(kShelfAt), size, PROT_READ | PROT_WRITE,
-                          flags | MAP_FIXED_NOREPLACE, -1, 0);
-    if (memory == MAP_FAILED) memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (memory != MAP_FAILED) build(static_cast<std::byte*>(memory), size);
-  }
-  /// `size` bytes of it have been put back.
-  void fill(size_t size) { next_ = begin_ + size; }
-  /// What is allocated from here on is not to stay.
-  void close() { end_ = next_; }
-  bool holds(const void* block) const { return block >= begin_ && block < next_; }
-  bool is_at(uintptr_t address) const { return reinterpret_cast<uintptr_t>(begin_) == address; }
-  std::byte* begin() const { return begin_; }
-  size_t used() const { return static_cast<size_t>(next_ - begin_); }
-  size_t size() const { return static_cast<size_t>(end_ - begin_); }
-  /// nullptr when there is no room left.
-  void* take(size_t size) {
-    if (rounded(size) > room()) return nullptr;
-    next_ += rounded(size);
-    return next_ - rounded(size);
-  }
-  /// Whether the block of `old_size` could be made one of `size` where it lies.
-  bool resize(void* block, size_t old_size, size_t size) {
-    if (rounded(size) <= rounded(old_size)) return true;
-    const size_t more = rounded(size) - rounded(old_size);
-    if (static_cast<std::byte*>(block) + rounded(old_size) != next_ || more > room()) return false;
-    next_ += more;
-    return true;
-  }
-
- private:
-  static size_t rounded(size_t size) { return (size + 15) & ~size_t{15}; }
-  size_t room() const { return static_cast<size_t>(end_ - next_); }
-  std::byte *begin_ = nullptr, *next_ = nullptr, *end_ = nullptr;
-};
-
-Shelf shelf;
+PolicyShelf shelf;
 bool shelf_alone = false;  // while the state is prepared
 
 bool is_prepared(const void* block) {
@@ -130,196 +72,6 @@ void spent(lua_State* L, lua_Debug*) {
   lua_error(L);
 }
 
-// ---- what the evaluator has of the world
-
-bool looked = false;  // at what may be different at the next start
-
-/// A function that looks at it.
-template <lua_CFunction function>
-int looking(lua_State* L) {
-  looked = true;
-  return function(L);
-}
-
-Fd& audit_file() {
-  static Fd file;
-  return file;
-}
-
-/// host.audit_to(path): raises when it can't be written.
-int audit_to(lua_State* L) {
-  return lua::guard(L, [](lua_State* state) {
-    audit_file() =
-        Fd::open(luaL_checkstring(state, 1), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
-    return 0;
-  });
-}
-
-/// host.audit(table): one line, one write. Raises when it could not be written whole.
-int audit(lua_State* L) {
-  return lua::guard(L, [](lua_State* state) {
-    if (audit_file()) write_all(audit_file().get(), json_of(state, 1) + "\n", "the audit log");
-    return 0;
-  });
-}
-
-int encode(lua_State* L) {
-  return lua::guard(L, [](lua_State* state) {
-    lua::push(state, json_of(state, 1));
-    return 1;
-  });
-}
-
-/// host.resolve(path) -> the path without symlinks; nil when there is nothing
-int resolve(lua_State* L) {
-  char* found = ::realpath(luaL_checkstring(L, 1), nullptr);
-  if (found == nullptr) return 0;
-  lua_pushstring(L, found);
-  std::free(found);
-  return 1;
-}
-
-/// The mounts as they are while one question is answered.
-std::vector<MountLine>& mounts_now() {
-  static std::vector<MountLine> lines;
-  return lines;
-}
-
-bool lies_in(std::string_view path, std::string_view folder) {
-  return folder == "/" || (path.substr(0, folder.size()) == folder &&
-                           (path.size() == folder.size() || path[folder.size()] == '/'));
-}
-
-/// host.origin(path) -> where a path without symlinks lies in its file system, "8:1/etc/ssl": the same for
-/// each mount of it.
-int origin(lua_State* L) {
-  return lua::guard(L, [](lua_State* state) {
-    const std::string_view path = luaL_checkstring(state, 1);
-    if (mounts_now().empty()) mounts_now() = mount_lines(read_file("/proc/self/mountinfo"));
-    const MountLine* deepest = nullptr;
-    for (const auto& mount : mounts_now())
-      if (lies_in(path, mount.point) && (deepest == nullptr || mount.point.size() >= deepest->point.size()))
-        deepest = &mount;
-    if (deepest == nullptr) return 0;
-    const std::string_view rest = deepest->point == "/" ? path : path.substr(deepest->point.size());
-    std::string text = deepest->device + (deepest->root == "/" ? "" : deepest->root);
-    if (rest != "/") text += rest;
-    lua::push(state, text);
-    return 1;
-  });
-}
-
-/// host.user(uid) -> name or nil
-int user(lua_State* L) {
-  const auto wanted = static_cast<uid_t>(luaL_checknumber(L, 1));
-  FILE* passwd = std::fopen("/etc/passwd", "re");
-  if (passwd == nullptr) return 0;
-  int results = 0;
-  while (const struct passwd* entry = ::fgetpwent(passwd))
-    if (entry->pw_uid == wanted) {
-      lua_pushstring(L, entry->pw_name);
-      results = 1;
-      break;
-    }
-  std::fclose(passwd);
-  return results;
-}
-
-/// host.uid() -> who runs this
-int uid(lua_State* L) {
-  lua_pushnumber(L, ::getuid());
-  return 1;
-}
-
-/// host.time() -> { unix, year, month, day, hour, minute, weekday = "mon", text }
-int now(lua_State* L) {
-  timespec clock;
-  ::clock_gettime(CLOCK_REALTIME, &clock);
-  tm parts;
-  ::localtime_r(&clock.tv_sec, &parts);
-  const auto set = [L](const char* name, double value) {
-    lua_pushnumber(L, value);
-    lua_setfield(L, -2, name);
-  };
-  lua_createtable(L, 0, 8);
-  set("unix", static_cast<double>(clock.tv_sec));
-  set("year", parts.tm_year + 1900);
-  set("month", parts.tm_mon + 1);
-  set("day", parts.tm_mday);
-  set("hour", parts.tm_hour);
-  set("minute", parts.tm_min);
-  static constexpr const char* days[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
-  lua_pushstring(L, days[parts.tm_wday]);
-  lua_setfield(L, -2, "weekday");
-  char text[40];
-  ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", &parts);
-  lua_pushstring(L, text);
-  lua_setfield(L, -2, "text");
-  return 1;
-}
-
-const PolicyFile* loading = nullptr;  // a text that crossed into the state would stay there
-
-/// host.chunk() -> the function that the file is, or nil and the problem
-int chunk(lua_State* L) {
-  const std::string& text = loading->text;
-  if (text.empty() || text[0] != LUA_SIGNATURE[0]) {
-    const std::string name = "@" + loading->name;
-    if (luaL_loadbufferx(L, text.data(), text.size(), name.c_str(), "t") == 0) return 1;
-  } else {
-    lua_pushfstring(L, "%s is bytecode, expected a policy in text", loading->name.c_str());
-  }
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
-}
-
-/// host.set_scope(function, table): all that a policy has.
-int set_scope(lua_State* L) {
-  lua_settop(L, 2);
-  lua_setfenv(L, 1);
-  return 0;
-}
-
-/// host.suggestion(name, names) -> " (did you mean 'check'?)" or ""
-int suggestion(lua_State* L) {
-  return lua::guard(L, [](lua_State* state) {
-    const auto name = lua::check<std::string>(state, 1);
-    const auto names = lua::check<std::vector<std::string>>(state, 2);
-    lua::push(state, luabox::suggestion(name, {names.begin(), names.end()}));
-    return 1;
-  });
-}
-
-/// host.kind_of(primitive) -> "mount", nil for one that no rule is asked about
-int kind_of_primitive(lua_State* L) {
-  lua_pushstring(L, policy::kind_of(luaL_checkstring(L, 1)));
-  return 1;
-}
-
-/// host.where() -> "10-site.lua:4", the line that called the function which asks
-int where(lua_State* L) {
-  lua_Debug frame;
-  if (lua_getstack(L, 2, &frame) == 0 || lua_getinfo(L, "Sl", &frame) == 0) return 0;
-  lua_pushfstring(L, "%s:%d", frame.short_src, frame.currentline);
-  return 1;
-}
-
-constexpr luaL_Reg kHost[] = {{"suggestion", suggestion},
-                              {"kind_of", kind_of_primitive},
-                              {"where", where},
-                              {"audit_to", looking<audit_to>},
-                              {"audit", looking<audit>},
-                              {"encode", encode},
-                              {"resolve", looking<resolve>},
-                              {"uid", looking<uid>},
-                              {"origin", looking<origin>},
-                              {"user", looking<user>},
-                              {"time", looking<now>},
-                              {"chunk", chunk},
-                              {"set_scope", set_scope},
-                              {nullptr, nullptr}};
-
 void open_some_libraries(lua_State* L) {
   static constexpr luaL_Reg libraries[] = {{"", luaopen_base},
                                            {LUA_TABLIBNAME, luaopen_table},
@@ -340,8 +92,7 @@ int open_evaluator(lua_State* L) {
   if (script == nullptr || luaL_loadbuffer(L, reinterpret_cast<const char*>(script->code), script->size,
                                            "@luabox:policy/evaluator.lua") != 0)
     return luaL_error(L, "the evaluator is missing");
-  lua_newtable(L);
-  luaL_register(L, nullptr, kHost);
+  policy_host::push(L);
   lua_call(L, 1, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, "evaluator");
   return 0;
@@ -398,11 +149,11 @@ int run(lua_State* L) {
   });
 }
 
-/// function(): calls evaluator.load(name) for the file that is `loading`, returns its problem or nil.
+/// function(name): calls evaluator.load(name), returns the file's problem or nil.
 int load_file(lua_State* L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "evaluator");
   lua_getfield(L, -1, "load");
-  lua_pushlstring(L, loading->name.data(), loading->name.size());
+  lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
   return 1;
 }
@@ -481,17 +232,18 @@ bool PolicyState::restore() {
 
 /// Only where the next start would come to the same.
 void PolicyState::keep() {
-  if (looked || overflowed) return;
+  if (policy_host::looked() || overflowed) return;
   *reinterpret_cast<Roots*>(shelf.begin()) = {state_, shelf.used(), used};
   keep_policies(keep_in_, files_, loaded_memory(shelf.used()));
 }
 
 void PolicyState::load_files(std::string& problem) {
   for (const auto& file : files_) {
-    loading = &file;
+    policy_host::set_loading(file);
     lua_settop(state_, 0);
     lua_pushcfunction(state_, load_file);
-    if (run_limited(0, problem) && lua_isnil(state_, -1)) continue;
+    lua_pushlstring(state_, file.name.data(), file.name.size());
+    if (run_limited(1, problem) && lua_isnil(state_, -1)) continue;
     if (problem.empty()) problem = raised(state_);
     return;
   }
@@ -513,7 +265,7 @@ heap::Policies prepared_policies(std::byte* memory, size_t size) {
 std::string PolicyState::load_into_state() {
   size_t length = 0;
   for (const auto& file : files_) length += file.text.size();
-  shelf.build(kShelf);
+  shelf.build(kShelf, kShelfAt);
   const bool keeps = !keep_in_.empty() && length >= kWorthKeeping && shelf.is_at(kShelfAt);
   if (keeps && restore()) return "";
   if (keeps) shelf.take(sizeof(Roots));
@@ -553,7 +305,7 @@ std::string PolicyState::load() {
 
 std::string PolicyState::answer(const std::string& question) {
   if (!refusal_.empty()) return refusal_;
-  mounts_now().clear();
+  policy_host::forget_mounts();
   const std::string_view text = question;
   const size_t end = text.find('\n');
   return call("answer", text.substr(end + 1), text.substr(0, end == std::string::npos ? 0 : end));
