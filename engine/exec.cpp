@@ -276,7 +276,7 @@ void close_others(int until) {
 
 /// As serve_as_init, without anything of luabox's but its code: an init stays as long as its container, and
 /// is in its sight. The C library's state is gone, too; what is left is the stack from here up.
-[[noreturn, gnu::noinline]] void serve_without_memory(pid_t program) {
+[[noreturn, gnu::noinline]] void serve_without_memory(pid_t program, bool filtered) {
   const auto page = static_cast<uintptr_t>(::getpagesize());
   const auto data = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
   const auto heap_end = (reinterpret_cast<uintptr_t>(::sbrk(0)) + page - 1) & ~(page - 1);
@@ -287,6 +287,7 @@ void close_others(int until) {
       bare::call(SYS_madvise, static_cast<long>(data), static_cast<long>(heap_end - data), MADV_DONTNEED);
   const long gone = bare::call(SYS_munmap, static_cast<long>(heap_end), static_cast<long>(stack - heap_end));
   if ((given != 0 && given != -ENOMEM) || gone != 0) bare::call(SYS_exit_group, kCannotStart);
+  if (filtered) refuse_all_but_the_loop();
   serve_as_init(program);
 }
 
@@ -360,7 +361,9 @@ void exec_below_init(const ExecOptions& options) {
   if (options.once_running != nullptr) options.once_running();
   if (options.until >= 0) serve_until(program, options.until);
   if (options.small_init) enter_small_init(program);
-  if (options.give_memory_back) serve_without_memory(program);
+  const bool filtered = options.filter != nullptr;
+  if (options.give_memory_back) serve_without_memory(program, filtered);
+  if (filtered) refuse_all_but_the_loop();
   serve_as_init(program);
 }
 

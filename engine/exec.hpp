@@ -26,7 +26,8 @@ struct ExecOptions {
   /// exec_below_init only: once the program runs the init becomes a small program (engine/init.hpp), so that
   /// the ordinary user who made the user namespace can join it.
   bool small_init = false;
-  /// The program's own system call filter, the last thing before execve: an init is not behind it. Borrowed.
+  /// The program's own system call filter, the last thing before execve: an init is not behind it, but may do
+  /// no more than an init has to once the program runs. Borrowed.
   const Filter* filter = nullptr;
   bool log_refused = false;  ///< the kernel logs what `filter` does not allow
   /// exec_below_init only: called in the init once the program runs, when its caller knows already.

@@ -2,13 +2,46 @@
 // takes its place (engine/init.hpp): bare system calls, no C library.
 #pragma once
 
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#include <cerrno>
+#include <cstddef>
 
 #include "engine/bare_call.hpp"
 
 namespace luabox {
+
+#if defined(__x86_64__)
+constexpr unsigned kLoopArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr unsigned kLoopArchitecture = AUDIT_ARCH_AARCH64;
+#endif
+
+/// What serve_as_init calls; anything else is EPERM. A jump over n instructions has n in it.
+constexpr sock_filter kLoopFilter[] = {
+    {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
+    {BPF_JMP | BPF_JEQ | BPF_K, 0, 5, kLoopArchitecture},
+    {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+    {BPF_JMP | BPF_JEQ | BPF_K, 4, 0, SYS_rt_sigtimedwait},
+    {BPF_JMP | BPF_JEQ | BPF_K, 3, 0, SYS_wait4},
+    {BPF_JMP | BPF_JEQ | BPF_K, 2, 0, SYS_kill},
+    {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_exit_group},
+    {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+    {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+};
+
+/// The filter of the program's own is not an init's: a program that may trace its init (CAP_SYS_PTRACE) would
+/// have it do what the filter refuses. Without effect where no_new_privs is not set.
+[[gnu::always_inline]] inline void refuse_all_but_the_loop() {
+  const sock_fprog filter = {sizeof kLoopFilter / sizeof *kLoopFilter, const_cast<sock_filter*>(kLoopFilter)};
+  bare::call(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, bare::address(&filter));
+}
 
 /// What tells a process of its own fault, not of somebody's wish.
 [[gnu::always_inline]] inline bool is_fault(long signal) {

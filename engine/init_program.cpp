@@ -24,6 +24,7 @@ extern "C" [[noreturn, gnu::used]] void luabox_init(long* stack) {
   char* const argument = reinterpret_cast<char**>(stack + 1)[1];
   const long program = number(argument);
   for (char* digit = argument; *digit != '\0'; ++digit) *digit = '\0';  // `ps` shows "init"
+  luabox::refuse_all_but_the_loop();
   luabox::serve_as_init(program);
 }
 
