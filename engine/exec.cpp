@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -22,6 +23,8 @@
 #include <cstdio>
 #include <cstring>
 #include <iterator>
+#include <new>
+#include <span>
 
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
@@ -143,11 +146,15 @@ std::string search_path(const std::vector<std::string>& environment) {
   return kDefaultPath;
 }
 
-void default_signals() {
+void default_handlers() {
   struct sigaction standard = {};
   standard.sa_handler = SIG_DFL;
   for (int signal = 1; signal < _NSIG; ++signal)
     ::sigaction(signal, &standard, nullptr);  // KILL and STOP refuse: fine
+}
+
+void default_signals() {
+  default_handlers();
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -159,32 +166,59 @@ void start_session(const ExecOptions& options) {
   if (options.controlling_terminal && ::ioctl(0, TIOCSCTTY, 0) < 0) throw Error("ioctl", "TIOCSCTTY");
 }
 
-[[noreturn]] void search_and_exec(const ExecOptions& options) {
-  const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
-  if (options.filter != nullptr) options.filter->load({options.log_refused});
+/// What the command may be, in turn: as execvp(3).
+std::vector<std::string> candidates(const ExecOptions& options) {
   const std::string& name = options.arguments[0];
-  if (name.find('/') != std::string::npos) {
-    ::execve(name.c_str(), arguments.data(), environment.data());
-    const int code = errno;
-    throw Error("exec", name, code, diagnosis(name, code));
-  }
-  // As execvp(3): the first that can be executed; EACCES is told only if no later folder has one.
-  int code = ENOENT;
-  std::string path = search_path(options.environment), denied;
+  if (name.find('/') != std::string::npos) return {name};
+  std::vector<std::string> files;
+  const std::string path = search_path(options.environment);
   for (size_t start = 0; start <= path.size();) {
     const size_t end = std::min(path.find(':', start), path.size());
-    const std::string folder = path.substr(start, end - start),
-                      file = (folder.empty() ? "." : folder) + "/" + name;
+    const std::string folder = path.substr(start, end - start);
+    files.push_back((folder.empty() ? "." : folder) + "/" + name);
     start = end + 1;
-    ::execve(file.c_str(), arguments.data(), environment.data());
-    const int why = errno;
-    const bool there = ::access(file.c_str(), F_OK) == 0;
-    if (why == EACCES && denied.empty() && there) code = EACCES, denied = file;
-    if ((why == ENOENT && there) || (why != ENOENT && why != ENOTDIR && why != EACCES))
-      throw Error("exec", file, why, diagnosis(file, why));
   }
-  if (code == EACCES) throw Error("exec", denied, EACCES, diagnosis(denied, EACCES));
-  throw Error("exec", name, ENOENT, "not found in PATH " + path);
+  return files;
+}
+
+/// Why nothing was executed: file number `at` of them, or each.
+struct Attempt {
+  size_t at;
+  int code;  ///< the last one's, never 0
+};
+
+/// Executes the first that can be.
+[[gnu::always_inline]] inline Attempt exec_one_of(const char* const* files, char* const* arguments,
+                                                  char* const* environment) {
+  Attempt last = {0, ENOENT};
+  for (; files[last.at] != nullptr; ++last.at) {
+    const long file = bare::address(files[last.at]);
+    last.code =
+        static_cast<int>(-bare::call(SYS_execve, file, bare::address(arguments), bare::address(environment)));
+    const bool there = bare::call(SYS_faccessat, AT_FDCWD, file, F_OK) == 0;
+    if (last.code == ENOENT ? there : last.code != ENOTDIR && last.code != EACCES) break;
+  }
+  return last;
+}
+
+[[noreturn]] void throw_failure(const ExecOptions& options, const std::vector<std::string>& files,
+                                const Attempt& failed) {
+  const std::string& name = options.arguments[0];
+  if (name.find('/') != std::string::npos)
+    throw Error("exec", name, failed.code, diagnosis(name, failed.code));
+  if (failed.at < files.size())
+    throw Error("exec", files[failed.at], failed.code, diagnosis(files[failed.at], failed.code));
+  for (const auto& file : files)  // what is there was denied
+    if (::access(file.c_str(), F_OK) == 0) throw Error("exec", file, EACCES, diagnosis(file, EACCES));
+  throw Error("exec", name, ENOENT, "not found in PATH " + search_path(options.environment));
+}
+
+[[noreturn]] void search_and_exec(const ExecOptions& options) {
+  const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
+  const auto files = candidates(options);
+  const auto names = pointers(files);
+  if (options.filter != nullptr) options.filter->load({options.log_refused});
+  throw_failure(options, files, exec_one_of(names.data(), arguments.data(), environment.data()));
 }
 
 /// What was printed before, by a step of a script's, would go with this image.
@@ -195,37 +229,23 @@ void check(const ExecOptions& options) {
     throw Error::invalid("exec", "", "expected a command");
 }
 
-/// What the program's process, made by `init`, is told beside its options.
-struct Start {
-  const ExecOptions* options;
-  int init;   ///< a pidfd; -1 where the program needs not end with it
-  int until;  ///< the init's, not the program's
-};
-
-/// The init is in another pid namespace: the program would outlive it.
-void die_with_init(int init) {
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) throw Error("prctl", "PR_SET_PDEATHSIG");
-  pollfd ended = {init, POLLIN, 0};
-  if (::poll(&ended, 1, 0) != 0) ::_exit(kCannotStart);
-  ::close(init);
+void tell(const Error& error) {
+  if (Channel* parent = parent_channel())
+    parent->send(Message::Kind::failure, encode_fields({{"op", error.op()},
+                                                        {"object", error.object()},
+                                                        {"errno", std::to_string(error.code())},
+                                                        {"hint", error.hint()}}));
 }
 
 /// What the init's child runs with: memory of the init until its exec.
 int start_program(void* data) {
-  const auto& [options_pointer, init, until] = *static_cast<const Start*>(data);
-  const ExecOptions& options = *options_pointer;
+  const ExecOptions& options = *static_cast<const ExecOptions*>(data);
   try {
-    if (init >= 0) die_with_init(init);
-    if (until >= 0) ::close(until);
     start_session(options);
     default_signals();
     search_and_exec(options);
   } catch (const Error& error) {
-    if (Channel* parent = parent_channel())
-      parent->send(Message::Kind::failure, encode_fields({{"op", error.op()},
-                                                          {"object", error.object()},
-                                                          {"errno", std::to_string(error.code())},
-                                                          {"hint", error.hint()}}));
+    tell(error);
   }
   ::_exit(kCannotStart);
 }
@@ -252,6 +272,130 @@ void close_others(int until) {
     next = static_cast<unsigned>(fd) + 1;
   }
   if (::close_range(next, ~0U, 0) < 0) throw Error("close_range");
+}
+
+/// All that a joined program's process has until its exec, beside code: who is in the container may trace it
+/// (CAP_SYS_PTRACE), and the memory of the process outside may be a script's. Both have it; what the one
+/// outside reads of it afterwards is `failed` alone.
+struct Apart {
+  const char* const* files;
+  char* const* arguments;
+  char* const* environment;
+  sock_fprog filter;  ///< of no instructions: none
+  unsigned filter_flags;
+  int init;  ///< a pidfd
+  int until, channel;
+  bool new_session, controlling_terminal;
+  Attempt failed;  ///< code 0: it has not
+};
+
+constexpr size_t kBeforeTheExec = SIZE_MAX;  ///< Attempt::at
+constexpr size_t kApartStack = 32768;
+
+/// Without the C library, whose memory is gone. The process outside is in another pid namespace: the program
+/// would outlive it.
+[[gnu::no_stack_protector]] int start_apart(void* data) {
+  Apart& apart = *static_cast<Apart*>(data);
+  bare::call(SYS_close, apart.channel);
+  pollfd ended = {apart.init, POLLIN, 0};
+  const timespec at_once = {0, 0};
+  const uint64_t no_signal = 0;
+  long result = bare::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  if (bare::call(SYS_ppoll, bare::address(&ended), 1, bare::address(&at_once), 0, 0) != 0)
+    bare::call(SYS_exit_group, kCannotStart);
+  bare::call(SYS_close, apart.init);
+  bare::call(SYS_close, apart.until);
+  if (result >= 0 && apart.new_session) result = bare::call(SYS_setsid);
+  if (result >= 0 && apart.controlling_terminal) result = bare::call(SYS_ioctl, 0, TIOCSCTTY, 0);
+  bare::call(SYS_rt_sigprocmask, SIG_SETMASK, bare::address(&no_signal), 0, sizeof no_signal);
+  if (result >= 0 && apart.filter.len != 0)
+    result =
+        bare::call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, apart.filter_flags, bare::address(&apart.filter));
+  apart.failed = result < 0 ? Attempt{kBeforeTheExec, static_cast<int>(-result)}
+                            : exec_one_of(apart.files, apart.arguments, apart.environment);
+  bare::call(SYS_exit_group, kCannotStart);
+  __builtin_unreachable();
+}
+
+/// Takes room from `next` on.
+void* put(char*& next, const void* data, size_t size) {
+  void* const result = next;
+  if (size != 0) std::memcpy(result, data, size);
+  constexpr size_t unit = sizeof(void*);
+  next += (size + unit - 1) / unit * unit;
+  return result;
+}
+
+char** put_list(char*& next, const std::vector<std::string>& list) {
+  auto texts = pointers(list);
+  for (size_t i = 0; i < list.size(); ++i)
+    texts[i] = static_cast<char*>(put(next, list[i].c_str(), list[i].size() + 1));
+  return static_cast<char**>(put(next, texts.data(), texts.size() * sizeof(char*)));
+}
+
+size_t room_for(const std::vector<std::string>& list) {
+  size_t room = sizeof(char*);
+  for (const auto& text : list) room += text.size() + 1 + 2 * sizeof(char*);
+  return room;
+}
+
+/// Children get nothing of this process's memory but code, a page or two of stack, and `kept`. Not where the
+/// kernel goes on telling them things in the C library's part of it (rseq(2)).
+void keep_memory_from_children(const void* kept, size_t size) {
+  constexpr int unregister = 1;
+  if (__rseq_size != 0 && ::syscall(SYS_rseq, static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset,
+                                    sizeof(struct rseq), unregister, RSEQ_SIG) != 0)
+    return;
+  const auto page = static_cast<uintptr_t>(::getpagesize());
+  const auto data = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
+  const auto stack = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(page - 1)) - page;
+  // What isn't mapped in between is passed over, and told as ENOMEM.
+  bare::call(SYS_madvise, static_cast<long>(data), static_cast<long>(stack - data), MADV_DONTFORK);
+  if (::madvise(const_cast<void*>(kept), size, MADV_DOFORK) < 0) throw Error("madvise", "MADV_DOFORK");
+}
+
+/// Starts the program in the pid namespace that was joined, of whose `init` (a pidfd) this process is none.
+/// Returns when it has been executed.
+pid_t start_joined(const ExecOptions& options, int init) {
+  const auto files = candidates(options);
+  const std::span<const sock_filter> filter = options.filter != nullptr
+                                                  ? std::span<const sock_filter>(options.filter->program())
+                                                  : std::span<const sock_filter>();
+  const size_t size = sizeof(Apart) + filter.size_bytes() + room_for(files) + room_for(options.arguments) +
+                      room_for(options.environment) + kApartStack;
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw Error("mmap", "the command's process");
+  char* next = static_cast<char*>(memory) + sizeof(Apart);
+  const Channel* parent = parent_channel();
+  auto* const apart =
+      new (memory) Apart{put_list(next, files),
+                         put_list(next, options.arguments),
+                         put_list(next, options.environment),
+                         {static_cast<unsigned short>(filter.size()),
+                          static_cast<sock_filter*>(put(next, filter.data(), filter.size_bytes()))},
+                         options.log_refused ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_LOG) : 0,
+                         init,
+                         options.until,
+                         parent != nullptr ? parent->get() : -1,
+                         options.new_session,
+                         options.new_session && options.controlling_terminal,
+                         {0, 0}};
+  default_handlers();  // the program's; here all signals are blocked
+  if (options.give_memory_back) keep_memory_from_children(memory, size);
+  char* const top = static_cast<char*>(memory) + (size & ~size_t{15});
+  const pid_t program = ::clone(start_apart, top, CLONE_VFORK | SIGCHLD, apart);
+  if (program < 0) throw Error("clone", "the command's process");
+  const Attempt failed = apart->failed;
+  if (failed.code == 0) return program;
+  ::kill(program, SIGKILL);
+  ::waitpid(program, nullptr, 0);
+  try {
+    if (failed.at == kBeforeTheExec) throw Error("start", options.arguments[0], failed.code);
+    throw_failure(options, files, failed);
+  } catch (const Error& error) {
+    tell(error);
+  }
+  ::_exit(kCannotStart);
 }
 
 /// As serve_as_init, and ends `program` when the process of the pidfd `first` has ended: in a pid namespace
@@ -342,13 +486,13 @@ void exec_below_init(const ExecOptions& options) {
   if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
 
   // CLONE_VM and CLONE_VFORK: the program's page tables are never copied, and the init waits here until it
-  // has exec'd or failed. Not where others are in the pid namespace already: who may trace the program's
-  // process before its exec (CAP_SYS_PTRACE) would have this one's memory, which stands outside.
+  // has exec'd or failed. Not where others are in the pid namespace already.
   show_as(options.joined ? "exec" : "init");
   alignas(16) static char stack[256 * 1024];
-  Start start = {&options, self.get(), options.until};
-  const int shared = options.joined ? 0 : CLONE_VM | CLONE_VFORK;
-  const pid_t program = ::clone(start_program, stack + sizeof stack, shared | SIGCHLD, &start);
+  const pid_t program = options.joined
+                            ? start_joined(options, self.get())
+                            : ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD,
+                                      const_cast<ExecOptions*>(&options));
   if (program < 0) throw Error("clone", "the command's process");
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.

@@ -6,7 +6,7 @@
 --   as the host      cgroups (by clone), the container's namespaces and "/" as descriptors, the user, label and limits, all by the host's /proc
 --   joined           user namespace, terminal, the other namespaces: from here on no path of /proc is used
 --   confined         limits, keyring, no_new_privs, ids, capabilities, the filter, the working directory
---   seen from inside the command's own process: confined, not dumpable, with descriptors 0 to 2 and one that its exec closes
+--   seen from inside the command's own process: confined, not dumpable, without luabox's memory, with descriptors 0 to 2
 local sys = require "luabox.sys"
 local confinement = require "luabox.confinement"
 local errors = require "luabox.errors"

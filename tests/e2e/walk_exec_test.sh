@@ -58,7 +58,8 @@ start "user = 'user'" "cwd = '/tmp'" "env = { A = 'b c' }" "umask = '077'" "rlim
 compare "a user, limits, capabilities of its own"
 equal "exec/join: the nice value" "3 3" "$(ps -o ni= -p "$first" | xargs) $(inside cut -d" " -f19 /proc/self/stat)"
 stop
-# With CAP_SYS_PTRACE the container can write into the memory of the command's process until its exec: nothing outside may have that memory, too.
+# With CAP_SYS_PTRACE the container can read and write the memory of the command's process until its exec: nothing outside may have that memory, too,
+# and it may have nothing of luabox's, whose script may know more than this container.
 if command -v strace > /dev/null; then
   start "capabilities = { add = { 'sys_ptrace' } }"
   cat > kcmp.py <<'P'
@@ -66,12 +67,25 @@ import ctypes, sys
 KCMP, VM = 312, 1
 print(ctypes.CDLL(None, use_errno=True).syscall(KCMP, int(sys.argv[1]), int(sys.argv[2]), VM, 0, 0))
 P
+  cat > knows.py <<'P'
+import re, sys
+found = 0
+for line in open(f"/proc/{sys.argv[1]}/maps"):
+    begin, end, rights, name = re.match(r"(\w+)-(\w+) (\S+) \S+ \S+ \S+ *(.*)", line).groups()
+    if not rights.startswith("rw") or name.startswith("[v"): continue
+    with open(f"/proc/{sys.argv[1]}/mem", "rb", 0) as memory:
+        memory.seek(int(begin, 16))
+        found += memory.read(int(end, 16) - int(begin, 16)).count(sys.argv[2].encode())
+print("something" if found else "nothing")
+P
   # Of the processes called "exec", the one outside is the parent.
   waiting() { child=$(pgrep -x exec --ns "$first" --nslist pid | head -1); [ -n "$child" ] && outside=$(awk '{ print $4 }' "/proc/$child/stat"); }
   strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_enter=2000000 "$LUABOX" exec "$mark" /bin/true < /dev/null > out 2>&1 & tracing=$!
   within 10 waiting || failed "(it is about to start)" "$(cat out)"
   differs() { [ "$(python3 kcmp.py "$1" "$2")" -gt 0 ]; }
   succeeds "exec: what the container may trace is no memory of who stands outside" differs "$child" "$outside"
+  equal "exec: nor does it know what that one knows, the state's folder and all else" "something nothing" \
+    "$(python3 knows.py "$outside" "$LUABOX_STATE") $(python3 knows.py "$child" "$LUABOX_STATE")"
   wait $tracing; stop
 fi
 start "users = { uid = '0 100000 65536' }"; compare "a user namespace"
