@@ -1,6 +1,7 @@
 #include "engine/exec.hpp"
 
 #include <elf.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
@@ -237,17 +238,30 @@ void tell(const Error& error) {
                                                         {"hint", error.hint()}}));
 }
 
-/// What the init's child runs with: memory of the init until its exec.
+/// What the program's process, made by an init, is told.
+struct Start {
+  const ExecOptions* options;
+  bool held;
+};
+
+/// What the init's child runs with: memory of the init until its exec, or where it is `held`, a copy.
 int start_program(void* data) {
-  const ExecOptions& options = *static_cast<const ExecOptions*>(data);
+  const auto& [options, held] = *static_cast<const Start*>(data);
   try {
-    start_session(options);
+    if (held) wait_for_release();
+    start_session(*options);
     default_signals();
-    search_and_exec(options);
+    search_and_exec(*options);
   } catch (const Error& error) {
     tell(error);
   }
   ::_exit(kCannotStart);
+}
+
+/// Whether the program could look into the init that starts it, and have it make calls: not before there is
+/// nothing left to see, and no call that the program may not make.
+bool must_wait(const ExecOptions& options) {
+  return ::prctl(PR_CAPBSET_READ, CAP_SYS_PTRACE) == 1 || (options.small_init && options.filter != nullptr);
 }
 
 /// `name` has four letters.
@@ -420,7 +434,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
 
 /// As serve_as_init, without anything of luabox's but its code: an init stays as long as its container, and
 /// is in its sight. The C library's state is gone, too; what is left is the stack from here up.
-[[noreturn, gnu::noinline]] void serve_without_memory(pid_t program, bool filtered) {
+[[noreturn, gnu::noinline]] void serve_without_memory(pid_t program, bool filtered, bool held) {
   const auto page = static_cast<uintptr_t>(::getpagesize());
   const auto data = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
   const auto heap_end = (reinterpret_cast<uintptr_t>(::sbrk(0)) + page - 1) & ~(page - 1);
@@ -432,6 +446,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
   const long gone = bare::call(SYS_munmap, static_cast<long>(heap_end), static_cast<long>(stack - heap_end));
   if ((given != 0 && given != -ENOMEM) || gone != 0) bare::call(SYS_exit_group, kCannotStart);
   if (filtered) refuse_all_but_the_loop();
+  if (held) release(program);
   serve_as_init(program);
 }
 
@@ -486,13 +501,16 @@ void exec_below_init(const ExecOptions& options) {
   if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
 
   // CLONE_VM and CLONE_VFORK: the program's page tables are never copied, and the init waits here until it
-  // has exec'd or failed. Not where others are in the pid namespace already.
+  // has exec'd or failed. Not where others are in the pid namespace already,
+  // or where it may not run yet.
   show_as(options.joined ? "exec" : "init");
   alignas(16) static char stack[256 * 1024];
+  Start start = {&options, !options.joined && must_wait(options)};
+  const bool held = start.held;
+  const int shared = held ? 0 : CLONE_VM | CLONE_VFORK;
   const pid_t program = options.joined
                             ? start_joined(options, self.get())
-                            : ::clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD,
-                                      const_cast<ExecOptions*>(&options));
+                            : ::clone(start_program, stack + sizeof stack, shared | SIGCHLD, &start);
   if (program < 0) throw Error("clone", "the command's process");
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
@@ -504,10 +522,11 @@ void exec_below_init(const ExecOptions& options) {
   }
   if (options.once_running != nullptr) options.once_running();
   if (options.until >= 0) serve_until(program, options.until);
-  if (options.small_init) enter_small_init(program);
+  if (options.small_init) enter_small_init(program, held);
   const bool filtered = options.filter != nullptr;
-  if (options.give_memory_back) serve_without_memory(program, filtered);
+  if (options.give_memory_back) serve_without_memory(program, filtered, held);
   if (filtered) refuse_all_but_the_loop();
+  if (held) release(program);
   serve_as_init(program);
 }
 

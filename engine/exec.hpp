@@ -30,7 +30,7 @@ struct ExecOptions {
   /// no more than an init has to once the program runs. Borrowed.
   const Filter* filter = nullptr;
   bool log_refused = false;  ///< the kernel logs what `filter` does not allow
-  /// exec_below_init only: called in the init once the program runs, when its caller knows already.
+  /// exec_below_init only: called in the init once the program runs, or waits for nothing but the init.
   void (*once_running)() = nullptr;
   /// exec_below_init only: once the program runs, nothing of this process's memory is left but code and a
   /// page or two of stack. For an executable that is linked statically and not position independent: the code

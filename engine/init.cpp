@@ -23,7 +23,7 @@ extern "C" const char luabox_init_program[], luabox_init_program_end[];
 
 namespace luabox {
 
-void enter_small_init(pid_t program) {
+void enter_small_init(pid_t program, bool held) {
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 #ifdef MFD_EXEC
   Fd file(::memfd_create("init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
@@ -34,9 +34,9 @@ void enter_small_init(pid_t program) {
   const ssize_t size = luabox_init_program_end - luabox_init_program;
   if (!file || ::write(file.get(), luabox_init_program, static_cast<size_t>(size)) != size) return;
   if (::fchmod(file.get(), 0555) < 0 || ::fcntl(file.get(), F_ADD_SEALS, kSeals) < 0) return;
-  char name[] = "init", pid[16];
+  char name[] = "init", pid[16], nothing[] = "";
   std::snprintf(pid, sizeof pid, "%d", program);
-  char* const arguments[] = {name, pid, nullptr};
+  char* const arguments[] = {name, pid, held ? nothing : nullptr, nullptr};
   char* const environment[] = {nullptr};
   ::syscall(SYS_execveat, file.get(), "", arguments, environment, AT_EMPTY_PATH);
 }

@@ -15,6 +15,6 @@ namespace luabox {
 
 /// This process, an init whose `program` runs, with all signals blocked, becomes a program of a few pages
 /// that does the same. Returns where the kernel refuses it; then this process is as it was.
-void enter_small_init(pid_t program);
+void enter_small_init(pid_t program, bool held);
 
 }  // namespace luabox

@@ -72,6 +72,19 @@ constexpr sock_filter kLoopFilter[] = {
   }
 }
 
+/// Lets a `program` go on that waits in wait_for_release. By a signal: an init may send one behind its
+/// filter, and needs no descriptor for it.
+constexpr int kRelease = SIGUSR1;
+
+[[gnu::always_inline]] inline void release(long program) { bare::call(SYS_kill, program, kRelease); }
+
+/// In the program's process, in which all signals are blocked.
+[[gnu::always_inline]] inline void wait_for_release() {
+  const unsigned long one = 1UL << (kRelease - 1);
+  while (bare::call(SYS_rt_sigtimedwait, bare::address(&one), 0, 0, sizeof one) != kRelease) {
+  }
+}
+
 /// Passes every signal on to `program`, reaps orphans, and ends with its status. All signals are blocked:
 /// those that came before wait for it.
 [[noreturn, gnu::always_inline]] inline void serve_as_init(long program) {

@@ -1,5 +1,5 @@
 // The program that engine/init.hpp puts in an init's place: a page of code and no library. Its argument is
-// the pid of the container's command.
+// the pid of the container's command; a second one says that it waits for its release.
 #include <sys/prctl.h>
 
 #include "engine/init_loop.hpp"
@@ -25,6 +25,7 @@ extern "C" [[noreturn, gnu::used]] void luabox_init(long* stack) {
   const long program = number(argument);
   for (char* digit = argument; *digit != '\0'; ++digit) *digit = '\0';  // `ps` shows "init"
   luabox::refuse_all_but_the_loop();
+  if (*stack > 2) luabox::release(program);
   luabox::serve_as_init(program);
 }
 

@@ -70,6 +70,12 @@ if command -v strace > /dev/null; then
 fi
 equal "also for a command that may trace it" "and that is all" \
   "$(TOKEN=secret with "capabilities = { add = { 'sys_ptrace' } }" 'tr -d "\0" < /proc/1/environ && echo and that is all')"
+# It is closed before its command begins, however long that takes.
+if command -v strace > /dev/null; then
+  script "name = '$mark'" "capabilities = { add = { 'sys_ptrace' } }" "command = { 'sh', '-c', 'ls /proc/1/fd | wc -l' }"
+  equal "nor does it hold a descriptor at its command's first moment" 0 \
+    "$(strace -f -qq -o /dev/null -e trace=close_range -e inject=close_range:delay_enter=300000 "$LUABOX" run box.lua 2>&1 < /dev/null)"
+fi
 # Nor is it a way around a filter of the script's, which it is not behind: what may trace it can have it make any call.
 cat > made.py <<'P'
 import os, re, signal, struct, sys
