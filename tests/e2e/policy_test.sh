@@ -54,6 +54,18 @@ holds "a rule sets the environment" "here" "$(run box.lua)"
 holds "a rule takes capabilities away" "0000000000000001" "$(run box.lua)"
 refused "a change that no container could be is told" 'rule "odd" { on = "run", change = function(c) c.hostname = 5 end }' "container.hostname: expected"
 
+# By handles every file of a host's file system opens to dac_read_search; the other end of a pair, by its namespace's number, to net_admin.
+policy <<< 'rule "unprivileged" { on = "run", check = function(c) if c.privileged then return deny "it is root on the host" end end }'
+veth="network = veth { host = '10.77.1.1/24', guest = '10.77.1.2/24' }"
+for fields in "capabilities = { add = { 'sys_ptrace' } }" "capabilities = { add = { 'dac_read_search' } }" "capabilities = { add = { 'net_admin' } }, $veth" \
+    "capabilities = { add = { 'net_admin' } }, network = 'host'"; do
+  script "command = { 'echo', 'ran' }" "$fields"; refuses "$fields is privileged" "it is root on the host"
+done
+for fields in "$veth" "capabilities = { add = { 'net_admin' } }" "capabilities = { add = { 'dac_read_search', 'net_admin' } }, users = 'auto', $veth"; do
+  script "command = { 'echo', 'ran' }" "$fields"
+  lacks "$fields is not" "it is root" "$(run box.lua)"
+done
+
 script "init = false" "etc = false" "command = { 'sh', '-c', 'echo \$\$; cat /etc/hostname 2>&1' }"
 policy <<< 'rule "any" { on = "run", change = function(c) c.env.X = "1" end }'
 lacks "what a script switched off stays off" "box-" "$(run box.lua)"
