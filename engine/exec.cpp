@@ -202,24 +202,24 @@ struct Attempt {
   return last;
 }
 
-[[noreturn]] void throw_failure(const ExecOptions& options, const std::vector<std::string>& files,
-                                const Attempt& failed) {
+Error failure_of(const ExecOptions& options, const std::vector<std::string>& files, const Attempt& failed) {
   const std::string& name = options.arguments[0];
   if (name.find('/') != std::string::npos)
-    throw Error("exec", name, failed.code, diagnosis(name, failed.code));
+    return Error("exec", name, failed.code, diagnosis(name, failed.code));
   if (failed.at < files.size())
-    throw Error("exec", files[failed.at], failed.code, diagnosis(files[failed.at], failed.code));
+    return Error("exec", files[failed.at], failed.code, diagnosis(files[failed.at], failed.code));
   for (const auto& file : files)  // what is there was denied
-    if (::access(file.c_str(), F_OK) == 0) throw Error("exec", file, EACCES, diagnosis(file, EACCES));
-  throw Error("exec", name, ENOENT, "not found in PATH " + search_path(options.environment));
+    if (::access(file.c_str(), F_OK) == 0) return Error("exec", file, EACCES, diagnosis(file, EACCES));
+  return Error("exec", name, ENOENT, "not found in PATH " + search_path(options.environment));
 }
 
-[[noreturn]] void search_and_exec(const ExecOptions& options) {
+/// Returns why it could not.
+Error search_and_exec(const ExecOptions& options) {
   const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
   const auto files = candidates(options);
   const auto names = pointers(files);
   if (options.filter != nullptr) options.filter->load({options.log_refused});
-  throw_failure(options, files, exec_one_of(names.data(), arguments.data(), environment.data()));
+  return failure_of(options, files, exec_one_of(names.data(), arguments.data(), environment.data()));
 }
 
 /// What was printed before, by a step of a script's, would go with this image.
@@ -251,7 +251,7 @@ int start_program(void* data) {
     if (held) wait_for_release();
     start_session(*options);
     default_signals();
-    search_and_exec(*options);
+    tell(search_and_exec(*options));
   } catch (const Error& error) {
     tell(error);
   }
@@ -403,12 +403,8 @@ pid_t start_joined(const ExecOptions& options, int init) {
   if (failed.code == 0) return program;
   ::kill(program, SIGKILL);
   ::waitpid(program, nullptr, 0);
-  try {
-    if (failed.at == kBeforeTheExec) throw Error("start", options.arguments[0], failed.code);
-    throw_failure(options, files, failed);
-  } catch (const Error& error) {
-    tell(error);
-  }
+  tell(failed.at == kBeforeTheExec ? Error("start", options.arguments[0], failed.code)
+                                   : failure_of(options, files, failed));
   ::_exit(kCannotStart);
 }
 
@@ -470,7 +466,7 @@ void exec(const ExecOptions& options) {
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
   if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
   default_signals();
-  search_and_exec(options);
+  throw search_and_exec(options);
 }
 
 void exec_below_init(const ExecOptions& options) {
