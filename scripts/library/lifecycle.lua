@@ -162,11 +162,18 @@ local function explain(this, problem)
   return problem
 end
 
+--- Version 1 of cgroups holds SIGKILL back from what is frozen, which may be so in a cgroup that the container made below its own: all its
+--- processes are ended there, or one would freeze the others again.
 local function thaw(cgroup)
+  for _, hierarchy in ipairs(cgroup:hierarchies()) do
+    for _, controller in ipairs(hierarchy.version == 1 and hierarchy.controllers or {}) do
+      if controller == "freezer" then return cgroup:kill() end
+    end
+  end
   if cgroup:frozen() then cgroup:thaw() end
 end
 
---- Sends `signal` to a container's first process; returns whether it was there. Version 1 of cgroups holds SIGKILL back from what is frozen.
+--- Sends `signal` to a container's first process; returns whether it was there. SIGKILL ends also what is frozen.
 function lifecycle.signal(process, cgroup, signal)
   local there = process:kill(signal)
   if cgroup and (signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL") then errors.try(thaw, cgroup) end

@@ -35,8 +35,20 @@ local function wait_until_empty(path, parent)
   end
 end
 
+--- Ends what a killed luabox left in a container's cgroups, in all hierarchies at once: in the one for freezers it is thawed.
+local function end_processes(resource)
+  local paths = {}
+  for _, path in ipairs(resource.paths) do
+    local ok, identity = errors.try(sys.file.identity, path)
+    if ok and identity == (resource.made or {})[path] then paths[#paths + 1] = path end
+  end
+  local group = #paths > 1 and sys.cgroup.open(paths, resource.parent)
+  if group and #group:processes() > 0 then group:kill() end
+end
+
 --- Not another's, which a luabox with its state in another folder made where ours had been.
 function removers.cgroup(resource)
+  if resource.leftover then errors.try(end_processes, resource) end  -- what fails here is told below
   for _, path in ipairs(resource.paths) do
     local made = resource.made and resource.made[path]
     local ok, identity = errors.try(sys.file.identity, path)

@@ -249,6 +249,21 @@ if [ "$(id -u)" = 0 ]; then
   equal "luabox kill ends a frozen one" 137 $?
   equal "and leaves nothing of it" "" "$(leftovers)"
 
+  # With sys_admin it freezes itself where luabox has not looked.
+  if grep -q ' cgroup .*[ ,]freezer' /proc/mounts; then
+    script "name = '$mark'" "cgroup = { freezer = false }" "capabilities = { add = { 'sys_admin' } }" "command = { 'sh', '-c', [[
+      mount -t cgroup -o freezer none /tmp; mkdir /tmp/below; echo 1 > /tmp/below/cgroup.procs; echo FROZEN > /tmp/below/freezer.state; sleep 100 ]] }"
+    mv box.lua deep.lua; script "name = '$mark'" "cgroup = { freezer = false }" "command = { 'sleep', '100' }"
+    for end in kill gc; do
+      "$LUABOX" run deep.lua < /dev/null > /dev/null 2>&1 & driver=$!
+      within 5 grep -qsx FROZEN "/sys/fs/cgroup/freezer/luabox/$mark/below/freezer.state" || failed "(it is frozen below its cgroup)"
+      if [ $end = kill ]; then timeout 20 "$LUABOX" kill "$mark" KILL; within 5 gone; kill -9 $driver 2> /dev/null; wait $driver; else kill -9 $driver; wait $driver; fi 2> /dev/null
+      [ $end = kill ] || timeout 20 "$LUABOX" gc > /dev/null
+      equal "luabox $end ends one that is frozen below its cgroup" "" "$(leftovers)"
+      echo THAWED 2> /dev/null > "/sys/fs/cgroup/freezer/luabox/$mark/below/freezer.state"; "$LUABOX" gc > /dev/null 2>&1
+    done
+  fi
+
   cat > below.lua << EOF
 local above = require("luabox.sys").cgroup.create("$mark-above", { controllers = { "freezer" } })
 above:freeze()
