@@ -516,6 +516,7 @@ void exec_below_init(const ExecOptions& options) {
   } else {
     ::close_range(0, ~0U, 0);
   }
+  ::sched_yield();  // who waits for the end of file has more to do than this process
   if (options.once_running != nullptr) options.once_running();
   if (options.until >= 0) serve_until(program, options.until);
   if (options.small_init) enter_small_init(program, held);
