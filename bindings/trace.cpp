@@ -52,7 +52,10 @@ void notice_child() {
   track = cloning;
 }
 
-bool is(const gate::Event& event, const char* name) { return std::strcmp(event.primitive, name) == 0; }
+/// Most are told by their first letter.
+bool is(const gate::Event& event, const char* name) {
+  return event.primitive[0] == name[0] && std::strcmp(event.primitive, name) == 0;
+}
 
 void keep(const gate::Event& event, uint32_t made, double duration) {
   const std::array<std::string_view, kTexts> texts = {event.primitive, event.arguments, event.result,

@@ -20,12 +20,12 @@ local alive = {}
 -- Counts the starts.
 local starts = 0
 
---- Calls a step's hook; `key` is the field of the container that the step stands for: the library's own steps have one.
+--- Calls a step's hook; `key` is the field of the container that the step stands for, false for none: the library's own steps say so.
 local function call(this, step, hook, ...)
   local site = errors.site
   local start = site.start
   site.where, site.key = this.where, step.key
-  if not step.key then site.start = nil end
+  if step.key == nil then site.start = nil end
   local result = step[hook](this, ...)
   site.start = start
   return result

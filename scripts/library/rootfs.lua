@@ -255,9 +255,9 @@ end
 
 -- ---- last: closing it, and going in
 
-rootfs.closing = { namespaces = "mount" }
+rootfs.closing = { namespaces = "mount", key = false }
 
-rootfs.masking = { namespaces = "mount" }
+rootfs.masking = { namespaces = "mount", key = false }
 
 function rootfs.masking.enter(this)
   sys.mount.mask(this.root, this.config.masked or mounts.MASKED)
