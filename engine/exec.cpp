@@ -1,6 +1,5 @@
 #include "engine/exec.hpp"
 
-#include <elf.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -12,14 +11,11 @@
 #include <sys/prctl.h>
 #include <sys/rseq.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -27,6 +23,7 @@
 #include <new>
 #include <span>
 
+#include "engine/command_file.hpp"
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
 #include "engine/init.hpp"
@@ -39,7 +36,6 @@ extern "C" char data_start;  // of what the program may write to, by the C libra
 namespace luabox {
 namespace {
 
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr int kCannotStart = 125;
 
 char* command_line = nullptr;  // the environment's strings follow
@@ -51,100 +47,6 @@ std::vector<char*> pointers(const std::vector<std::string>& list) {
   for (const auto& text : list) result.push_back(const_cast<char*>(text.c_str()));
   result.push_back(nullptr);
   return result;
-}
-
-#if defined(__x86_64__)
-constexpr unsigned kOwnMachine = EM_X86_64;
-#elif defined(__aarch64__)
-constexpr unsigned kOwnMachine = EM_AARCH64;
-#else
-constexpr unsigned kOwnMachine = EM_NONE;
-#endif
-
-std::string machine_name(unsigned machine) {
-  switch (machine) {
-    case EM_X86_64:
-      return "x86_64";
-    case EM_386:
-      return "i386";
-    case EM_AARCH64:
-      return "aarch64";
-    case EM_ARM:
-      return "arm";
-    case EM_RISCV:
-      return "riscv";
-    case EM_PPC64:
-      return "ppc64";
-    case EM_S390:
-      return "s390x";
-    default:
-      return "machine " + std::to_string(machine);
-  }
-}
-
-/// The loader that an ELF file asks for; "" when it asks for none.
-std::string elf_loader(int file, const Elf64_Ehdr& header) {
-  for (unsigned i = 0; i < header.e_phnum && i < 64; ++i) {
-    Elf64_Phdr segment;
-    const auto at = static_cast<off_t>(header.e_phoff + i * sizeof segment);
-    if (::pread(file, &segment, sizeof segment, at) != sizeof segment) return "";
-    if (segment.p_type != PT_INTERP) continue;
-    char name[PATH_MAX] = {};
-    const ssize_t size = ::pread(file, name, std::min<size_t>(segment.p_filesz, sizeof name - 1),
-                                 static_cast<off_t>(segment.p_offset));
-    return size > 0 ? name : "";
-  }
-  return "";
-}
-
-/// What is denied of a file: to be a program, or one where it lies.
-std::string denial(const std::string& path) {
-  struct stat status = {};
-  struct statvfs mount = {};
-  if (::stat(path.c_str(), &status) != 0) return "";
-  if (S_ISDIR(status.st_mode)) return "it is a directory";
-  if (!S_ISREG(status.st_mode) || (status.st_mode & 0111U) == 0) return "it is not executable";
-  const bool noexec = ::statvfs(path.c_str(), &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0;
-  return noexec ? "it lies on a mount that is noexec" : "";
-}
-
-/// Why execve of a file that is there failed, in words; "" when nothing is known. Reads the container's own
-/// file only.
-std::string diagnosis(const std::string& path, int code) {
-  if (code == EACCES) {
-    std::string denied = denial(path);
-    if (!denied.empty()) return denied;
-  }
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file) return "";
-  char start[256] = {};
-  const ssize_t size = ::pread(file.get(), start, sizeof start - 1, 0);
-  if (size > 2 && start[0] == '#' && start[1] == '!') {
-    std::string line(start + 2, std::strcspn(start + 2, "\n"));
-    line.erase(0, line.find_first_not_of(" \t"));
-    const std::string interpreter = line.substr(0, line.find_first_of(" \t\r"));
-    if (!line.empty() && line.back() == '\r')
-      return "its first line ends in a carriage return, as DOS writes it";
-    if (code == ENOENT) return "its interpreter " + interpreter + " does not exist here";
-    return "";
-  }
-  if (size < static_cast<ssize_t>(sizeof(Elf64_Ehdr)) || std::memcmp(start, ELFMAG, SELFMAG) != 0)
-    return code == ENOEXEC ? "it is neither an ELF program nor a script with a #! line" : "";
-  Elf64_Ehdr header;
-  std::memcpy(&header, start, sizeof header);
-  if (header.e_machine != kOwnMachine && code == ENOEXEC)
-    return "it is a program for " + machine_name(header.e_machine) + ", this machine is " +
-           machine_name(kOwnMachine);
-  const std::string loader = start[EI_CLASS] == ELFCLASS64 ? elf_loader(file.get(), header) : "";
-  if (code == ENOENT && !loader.empty()) return "its loader " + loader + " does not exist here";
-  return "";
-}
-
-/// The PATH of the environment to be, not of this process.
-std::string search_path(const std::vector<std::string>& environment) {
-  for (const auto& variable : environment)
-    if (variable.compare(0, 5, "PATH=") == 0) return variable.substr(5);
-  return kDefaultPath;
 }
 
 void default_handlers() {
@@ -167,59 +69,14 @@ void start_session(const ExecOptions& options) {
   if (options.controlling_terminal && ::ioctl(0, TIOCSCTTY, 0) < 0) throw Error("ioctl", "TIOCSCTTY");
 }
 
-/// What the command may be, in turn: as execvp(3).
-std::vector<std::string> candidates(const ExecOptions& options) {
-  const std::string& name = options.arguments[0];
-  if (name.find('/') != std::string::npos) return {name};
-  std::vector<std::string> files;
-  const std::string path = search_path(options.environment);
-  for (size_t start = 0; start <= path.size();) {
-    const size_t end = std::min(path.find(':', start), path.size());
-    const std::string folder = path.substr(start, end - start);
-    files.push_back((folder.empty() ? "." : folder) + "/" + name);
-    start = end + 1;
-  }
-  return files;
-}
-
-/// Why nothing was executed: file number `at` of them, or each.
-struct Attempt {
-  size_t at;
-  int code;  ///< the last one's, never 0
-};
-
-/// Executes the first that can be.
-[[gnu::always_inline]] inline Attempt exec_one_of(const char* const* files, char* const* arguments,
-                                                  char* const* environment) {
-  Attempt last = {0, ENOENT};
-  for (; files[last.at] != nullptr; ++last.at) {
-    const long file = bare::address(files[last.at]);
-    last.code =
-        static_cast<int>(-bare::call(SYS_execve, file, bare::address(arguments), bare::address(environment)));
-    const bool there = bare::call(SYS_faccessat, AT_FDCWD, file, F_OK) == 0;
-    if (last.code == ENOENT ? there : last.code != ENOTDIR && last.code != EACCES) break;
-  }
-  return last;
-}
-
-Error failure_of(const ExecOptions& options, const std::vector<std::string>& files, const Attempt& failed) {
-  const std::string& name = options.arguments[0];
-  if (name.find('/') != std::string::npos)
-    return Error("exec", name, failed.code, diagnosis(name, failed.code));
-  if (failed.at < files.size())
-    return Error("exec", files[failed.at], failed.code, diagnosis(files[failed.at], failed.code));
-  for (const auto& file : files)  // what is there was denied
-    if (::access(file.c_str(), F_OK) == 0) return Error("exec", file, EACCES, diagnosis(file, EACCES));
-  return Error("exec", name, ENOENT, "not found in PATH " + search_path(options.environment));
-}
-
 /// Returns why it could not.
 Error search_and_exec(const ExecOptions& options) {
   const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
-  const auto files = candidates(options);
+  const auto files = command_files(options.arguments[0], options.environment);
   const auto names = pointers(files);
   if (options.filter != nullptr) options.filter->load({options.log_refused});
-  return failure_of(options, files, exec_one_of(names.data(), arguments.data(), environment.data()));
+  return why_not_executed(options.arguments[0], options.environment,
+                          exec_one_of(names.data(), arguments.data(), environment.data()));
 }
 
 /// What was printed before, by a step of a script's, would go with this image.
@@ -371,7 +228,7 @@ void keep_memory_from_children(const void* kept, size_t size) {
 /// Starts the program in the pid namespace that was joined, of whose `init` (a pidfd) this process is none.
 /// Returns when it has been executed.
 pid_t start_joined(const ExecOptions& options, int init) {
-  const auto files = candidates(options);
+  const auto files = command_files(options.arguments[0], options.environment);
   const std::span<const sock_filter> filter = options.filter != nullptr
                                                   ? std::span<const sock_filter>(options.filter->program())
                                                   : std::span<const sock_filter>();
@@ -404,7 +261,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
   ::kill(program, SIGKILL);
   ::waitpid(program, nullptr, 0);
   tell(failed.at == kBeforeTheExec ? Error("start", options.arguments[0], failed.code)
-                                   : failure_of(options, files, failed));
+                                   : why_not_executed(options.arguments[0], options.environment, failed));
   ::_exit(kCannotStart);
 }
 
