@@ -91,7 +91,8 @@ function bridge.step.prepare(this)
   local wants_hosts = false
   for _, target in ipairs(this.etc_targets) do wants_hosts = wants_hosts or target == "/etc/hosts" end
   this.joined = network.at_its_line(this, bridges.join, net.bridge, {
-    member = this.name, subnet = net.subnet, subnet6 = net.subnet6, nat = net.nat, address = net.address, names = names(this),
+    member = this.name, interface = this.interface, subnet = net.subnet, subnet6 = net.subnet6, nat = net.nat, address = net.address,
+    names = names(this),
     hosts = wants_hosts and function(own)
       this.address = own
       return etc.hosts(this)

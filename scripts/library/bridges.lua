@@ -4,6 +4,7 @@
 --   STATE/.bridges/NAME/settings.json   subnet, subnet6, nat, mac; `ready` when the interface and the table were made
 --   STATE/.bridges/NAME/members/        MEMBER.json: one container's address and names
 --                                       MEMBER.hosts: its /etc/hosts, bound into it, rewritten in place as others come and go
+--   STATE/.bridges/NAME/left-ADDRESS    the interface of the last that had the address
 --
 -- A bridge is made for its first member and goes with its last. A member's record names the bridge before it joins, so a killed
 -- luabox's member leaves as every other does.
@@ -35,6 +36,8 @@ local function locked(f, ...)
   if not ok then error(result, 0) end
   return result
 end
+
+local function left_file(name, address) return ("%s/left-%s"):format(folder_of(name), address) end
 
 local function read(path)
   return sys.file.kind(path) and sys.json.decode(sys.file.read(path)) or nil
@@ -202,6 +205,15 @@ local function allocate(wish, settings, members)
   return nil, ("the subnet %s has no address left: all %d are in use"):format(settings.subnet, last - FIRST + 1)
 end
 
+--- The kernel takes a container's interface away some time after its end. With the same address, and so the same Ethernet address, the one that ends
+--- would be given its successor's packets, and answer that it knows of no such connection: it goes now.
+local function take_over(name, address)
+  local left = left_file(name, address)
+  if not sys.file.kind(left) then return end
+  state.remove_interface(sys.file.read(left))
+  sys.file.remove(left)
+end
+
 local function join(name, wish)
   local settings, otherwise = settle(name, wish)
   if not settings then return { refused = otherwise } end
@@ -209,10 +221,11 @@ local function join(name, wish)
   local number, taken = allocate(wish, settings, members)
   if not number then return { refused = taken } end
   make(name, settings)
-  local member = { names = wish.names, hosts = wish.hosts }
+  local member = { names = wish.names, hosts = wish.hosts, interface = wish.interface }
   local prefix, prefix6
   member.address, prefix = host_of(settings.subnet, number)
   if settings.subnet6 then member.address6, prefix6 = host_of(settings.subnet6, number) end
+  take_over(name, member.address)
   if wish.hosts then member.hosts = wish.hosts(member.address) end
   sys.file.write(member_file(name, wish.member, "json"), sys.json.encode(member), PRIVATE)
   members[wish.member] = member
@@ -235,8 +248,8 @@ local function collect_dead(name)
   return any
 end
 
---- Joins the bridge, and makes it where it isn't there yet. `wish`: { member = "the container's name", subnet =, subnet6 =, nat =, address =,
---- names = {}, hosts = function(address) -> the text of its /etc/hosts }. Returns { interface =, addresses =, address =,
+--- Joins the bridge, and makes it where it isn't there yet. `wish`: { member = "the container's name", interface =, subnet =, subnet6 =, nat =,
+--- address =, names = {}, hosts = function(address) -> the text of its /etc/hosts }. Returns { interface =, addresses =, address =,
 --- address6 =, networks =, gateways =, mac =, hosts_path = }. What is at fault is raised, and then nothing was joined.
 function bridges.join(name, wish)
   local joined = locked(join, name, wish)
@@ -256,9 +269,13 @@ end
 
 local function leave(name, member)
   if not sys.file.kind(folder_of(name)) then return end
-  remove_files(name, member)
   local members = members_of(name)
-  if next(members) then write_hosts(name, members) else remove(name) end
+  local own = members[member]
+  remove_files(name, member)
+  members[member] = nil
+  if not next(members) then return remove(name) end
+  if own and own.interface then sys.file.write(left_file(name, own.address), own.interface, PRIVATE) end
+  write_hosts(name, members)
 end
 
 --- Leaves it; fine where it never joined. The last one takes the bridge away.

@@ -254,7 +254,7 @@ function veth.resources(this)
   this.address = address_of(net.guest[1])
   local resources = {}
   if net.nat or net.publish or net.egress then resources[1] = network.firewall_of(this) end
-  resources[#resources + 1] = { kind = "interface", name = this.interface }  -- the first to go, while there are rules for it
+  resources[#resources + 1] = { kind = "interface", name = this.interface }  -- a dead one's goes while there are rules for it
   return network.with_ports(this, resources)
 end
 
@@ -300,20 +300,14 @@ end
 
 local SOON, AT_LAST = 0.05, 10
 
---- Is it the host end of a container that has ended? The kernel takes it away with the namespace, some time later (state.lua brings it down).
-local function is_closed(device)
-  if device:sub(1, 2) ~= "lb" then return false end
-  local link = sys.net.find(device)
-  return not link or not link.up
-end
-
---- Waits while the address is held by a container that is about to end, and by who was killed until it has been collected.
+--- The address may still be held by a container that has just ended: the kernel takes a namespace's interfaces away a moment later, and where many
+--- end at once, one after the other.
 local function wait_until_free(address, where)
   local started, settled = sys.monotonic(), false
   while true do
     local ok, device = errors.try(sys.net.local_device, address)
     if not ok and device.code ~= "ENODEV" then error(device, 0) end  -- it went while it was asked for
-    if not device or ok and is_closed(device) then return end
+    if not device then return end
     local waited = sys.monotonic() - started
     if ok and device:sub(1, 2) ~= "lb" or waited > AT_LAST then
       errors.raise_at(where, "the address %s is in use on this host, by the interface %s", address, device)

@@ -63,21 +63,17 @@ function removers.firewall(resource)
   if not ok and problem.code ~= "ENOENT" then error(problem, 0) end  -- recorded, but never made, or another's
 end
 
---- Changes an interface; fine where it isn't there, or goes meanwhile.
-local function if_there(change, name)
-  local ok, problem = errors.try(change, name)
+--- Fine where it isn't there, or goes while it is looked for.
+function state.remove_interface(name)
+  if not sys.net.find(name) then return end
+  local ok, problem = errors.try(sys.net.remove, name)
   if not ok and problem.code ~= "ENODEV" then error(problem, 0) end
 end
 
-function state.remove_interface(name)
-  if sys.net.find(name) then if_there(sys.net.remove, name) end
-end
-
---- The end of a network namespace takes its veth away, but not at once, and not while somebody else is in it. By then its rules are gone, and its
---- addresses may be another container's, whose packets would come to it: so the host end is brought down. One that is there of a luabox that was
---- killed is of a container that never came to life.
+--- The end of a network namespace takes its veth away, a moment later: when the last of its connections has ended. A host end that is still there
+--- of a luabox that was killed is of a container that never came to life.
 function removers.interface(resource)
-  if resource.leftover then state.remove_interface(resource.name) else if_there(sys.net.down, resource.name) end
+  if resource.leftover then state.remove_interface(resource.name) end
 end
 
 --- A killed luabox's are nobody's any more.

@@ -135,19 +135,6 @@ holds "and by no other protocol" "no answer" "$(ask narrow.lua udp 10.77.0.2 80)
 equal "by IPv6 too" "outside fd77::1" "$(ask narrow.lua udp fd77::2 80)"
 holds "nor there by another" "no answer" "$(ask narrow.lua tcp fd77::2 80)"
 
-# The rules go with the container, and its network with the last who is in it.
-"$LUABOX" run narrow.lua -- sleep 603.$$ < /dev/null & child=$!; jobs+=($child)
-within 10 eval "inside=\$(pgrep -fx 'sleep 603.$$')"
-nsenter --net --target "$inside" sleep 604 & still=$!; jobs+=($still)
-elsewhere() { [ "$(readlink /proc/$still/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
-within 10 elsewhere
-pings() { nsenter --net --target $still busybox ping -c 3 -W $slow 172.16.96.1 2>&1 | grep -c 'bytes from'; }
-equal "egress: what isn't listed isn't reached, by whoever is in its network" 0 "$(pings)"
-end $child
-equal "egress: nor after the container's end" 0 "$(pings)"
-holds "its addresses are free for the next one" "outside 10.77.0.1" "$(ask narrow.lua tcp 10.77.0.2 80)"
-kill $still
-
 # Neighbour discovery is let through, to this host: forwarded it would be a letter to anybody, which no translation touches.
 cat > rootfs/discover.py <<'P'
 import socket, struct, sys
