@@ -210,18 +210,21 @@ size_t room_for(const std::vector<std::string>& list) {
   return room;
 }
 
-/// Children get nothing of this process's memory but code, a page or two of stack, and `kept`. Not where the
-/// kernel goes on telling them things in the C library's part of it (rseq(2)).
+/// Children get nothing of this process's memory but code, a page or two of stack, and `kept`: also not what
+/// the kernel goes on telling a thread in the C library's part of it (rseq(2)).
 void keep_memory_from_children(const void* kept, size_t size) {
   constexpr int unregister = 1;
   if (__rseq_size != 0 && ::syscall(SYS_rseq, static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset,
                                     sizeof(struct rseq), unregister, RSEQ_SIG) != 0)
-    return;
+    throw Error("rseq", "unregister");
   const auto page = static_cast<uintptr_t>(::getpagesize());
   const auto data = reinterpret_cast<uintptr_t>(&data_start) & ~(page - 1);
   const auto stack = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(page - 1)) - page;
   // What isn't mapped in between is passed over, and told as ENOMEM.
-  bare::call(SYS_madvise, static_cast<long>(data), static_cast<long>(stack - data), MADV_DONTFORK);
+  if (::madvise(&data_start - (reinterpret_cast<uintptr_t>(&data_start) - data), stack - data,
+                MADV_DONTFORK) < 0 &&
+      errno != ENOMEM)
+    throw Error("madvise", "MADV_DONTFORK");
   if (::madvise(const_cast<void*>(kept), size, MADV_DOFORK) < 0) throw Error("madvise", "MADV_DOFORK");
 }
 
@@ -298,7 +301,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
       bare::call(SYS_madvise, static_cast<long>(data), static_cast<long>(heap_end - data), MADV_DONTNEED);
   const long gone = bare::call(SYS_munmap, static_cast<long>(heap_end), static_cast<long>(stack - heap_end));
   if ((given != 0 && given != -ENOMEM) || gone != 0) bare::call(SYS_exit_group, kCannotStart);
-  if (filtered) refuse_all_but_the_loop();
+  if (filtered && !refuse_all_but_the_loop()) bare::call(SYS_exit_group, kCannotStart);
   if (held) release(program);
   serve_as_init(program);
 }
@@ -379,7 +382,7 @@ void exec_below_init(const ExecOptions& options) {
   if (options.small_init) enter_small_init(program, held);
   const bool filtered = options.filter != nullptr;
   if (options.give_memory_back) serve_without_memory(program, filtered, held);
-  if (filtered) refuse_all_but_the_loop();
+  if (filtered && !refuse_all_but_the_loop()) ::_exit(kCannotStart);
   if (held) release(program);
   serve_as_init(program);
 }

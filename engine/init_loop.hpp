@@ -37,10 +37,11 @@ constexpr sock_filter kLoopFilter[] = {
 };
 
 /// The filter of the program's own is not an init's: a program that may trace its init (CAP_SYS_PTRACE) would
-/// have it do what the filter refuses. Without effect where no_new_privs is not set.
-[[gnu::always_inline]] inline void refuse_all_but_the_loop() {
+/// have it do what the filter refuses. False, and without effect, where no_new_privs is not set: the program
+/// has no filter then, either.
+[[gnu::always_inline]] inline bool refuse_all_but_the_loop() {
   const sock_fprog filter = {sizeof kLoopFilter / sizeof *kLoopFilter, const_cast<sock_filter*>(kLoopFilter)};
-  bare::call(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, bare::address(&filter));
+  return bare::call(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, bare::address(&filter)) == 0;
 }
 
 /// What tells a process of its own fault, not of somebody's wish.
