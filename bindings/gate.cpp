@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/chrome.hpp"
 #include "bindings/state.hpp"
 #include "bindings/trace.hpp"
 #include "bindings/values.hpp"
@@ -169,10 +170,10 @@ int watched(lua_State* L, const lua::Entry& entry, const char* name) {
   push_call(L);
   lua_insert(L, 1);
   tell_began(L, event);
-  event.start_us = now_us();  // what it takes to tell is not the primitive's
+  event.start_ns = now_ns();  // what it takes to tell is not the primitive's
   to_call = &entry;
   const bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
-  event.duration_us = now_us() - event.start_us;
+  event.duration_ns = now_ns() - event.start_ns;
   if (failed)
     event.failure = failure_of(L);
   else if (lua_gettop(L) > 0)
@@ -304,10 +305,10 @@ int passage_of(lua_State* L) {
 
 }  // namespace
 
-double now_us() {
+int64_t now_ns() {
   timespec now;
   ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 void watch(Watcher watcher) {
@@ -357,9 +358,8 @@ int open_gate(lua_State* L) {
       // gate.modules() -> the tables of luabox.sys; gate.passage(function) -> "mount.bind", "changes"
       {"modules", lua::fn<&module_names>, false},
       {"passage", lua::fn<&gate::passage_of>, false},
-      {"trace", lua::fn<&trace::begin>, false},  // gate.trace(): from here on, see bindings/trace.hpp
-      {"events", lua::fn<&trace::events>,
-       false}};  // gate.events() -> list, count of those that were too many
+      {"trace", lua::fn<&trace::begin>, false},        // gate.trace(): from here on, see bindings/trace.hpp
+      {"trace_text", lua::fn<&chrome::text>, false}};  // see bindings/chrome.hpp
   return lua::module(L, "gate.", functions);
 }
 

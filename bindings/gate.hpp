@@ -10,6 +10,7 @@
 // A primitive gets all of it by being registered.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,8 @@ struct Event {
   std::string failure;    ///< empty when it succeeded
   std::string where;      ///< "golang.lua:4"; empty when no line of the user's is known
   std::string key;        ///< the field of the table at `where` that asked for it, if that is known
-  double start_us;        ///< CLOCK_REALTIME: the one clock that a time namespace does not shift
-  double duration_us;
+  int64_t start_ns;       ///< CLOCK_REALTIME: the one clock that a time namespace does not shift
+  int64_t duration_ns;
   int pid;  ///< as its own namespace numbers it
 };
 
@@ -46,7 +47,7 @@ struct Watcher {
 };
 
 /// CLOCK_REALTIME, as the times of an event are.
-double now_us();
+int64_t now_ns();
 
 /// Adds a watcher, for good. Inherited by the child of a clone.
 void watch(Watcher watcher);

@@ -41,16 +41,6 @@ std::string by_library(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// What isn't plain is left to the library.
-void write_text(std::string_view value, std::string& text) {
-  const bool plain = std::all_of(value.begin(), value.end(),
-                                 [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-  if (plain)
-    text.append(1, '"').append(value).append(1, '"');
-  else
-    text += by_library(value);
-}
-
 void write_number(double number, std::string& text) {
   if (number == std::floor(number) && std::fabs(number) < 9.007199254740992e15)
     text += std::to_string(static_cast<int64_t>(number));
@@ -84,7 +74,7 @@ void write_object(lua_State* L, int index, size_t depth, std::string& text) {
   text += '{';
   for (const auto& name : names) {
     if (&name != names.data()) text += ',';
-    write_text(name, text);
+    append_json(name, text);
     text += ':';
     lua_pushlstring(L, name.data(), name.size());
     lua_rawget(L, index);
@@ -106,7 +96,7 @@ void write_value(lua_State* L, int index, size_t depth, std::string& text) {
     case LUA_TNUMBER:
       return write_number(lua_tonumber(L, index), text);
     case LUA_TSTRING:
-      return write_text(text_at(L, index), text);
+      return append_json(text_at(L, index), text);
     case LUA_TTABLE:
       if (depth > kDeepest) throw Error::invalid("json.encode", "", "the table is nested too deeply");
       return is_array(L, index) ? write_array(L, index, depth, text) : write_object(L, index, depth, text);
@@ -167,6 +157,26 @@ class Pusher {
 };
 
 }  // namespace
+
+/// What isn't plain is left to the library. A text may lie in memory that others write to: each byte is read
+/// once.
+void append_json(std::string_view value, std::string& text) {
+  const size_t start = text.size();
+  text.resize(start + 2 * value.size() + 2);
+  char* to = text.data() + start;
+  *to++ = '"';
+  for (const char each : value) {
+    if (each < ' ' || each > '~') {
+      text.resize(start);
+      text += by_library(value);
+      return;
+    }
+    if (each == '"' || each == '\\') *to++ = '\\';
+    *to++ = each;
+  }
+  *to++ = '"';
+  text.resize(static_cast<size_t>(to - text.data()));
+}
 
 std::string json_of(lua_State* L, int index) {
   std::string text;

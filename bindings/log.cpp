@@ -70,10 +70,11 @@ void tell_primitive(lua_State* /*L*/, const gate::Event& event) {
     return write_json(spdlog::level::info, {{"primitive", event.primitive},
                                             {"arguments", event.arguments},
                                             {"pid", event.pid},
-                                            {"us", static_cast<int64_t>(event.duration_us)},
+                                            {"us", event.duration_ns / 1000},
                                             {"failure", event.failure}});
   logger()->info("[{}] {}({}) {:.0f} us{}", event.pid, event.primitive, escaped(event.arguments),
-                 event.duration_us, event.failure.empty() ? "" : ": " + event.failure);
+                 static_cast<double>(event.duration_ns) / 1e3,
+                 event.failure.empty() ? "" : ": " + event.failure);
 }
 
 /// What can't be written to the file: told once, where errors are else told.

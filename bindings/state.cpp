@@ -163,7 +163,8 @@ constexpr const char* kPrepared[] = {
     "luabox.main",      "luabox.cli",         "luabox.commands.run", "luabox.commands.exec", "luabox.stdlib",
     "luabox.etc",       "luabox.lifecycle",   "luabox.limits",       "luabox.confinement",   "luabox.program",
     "luabox.schema",    "luabox.shared_lock", "luabox.state",        "luabox.units",         "luabox.users",
-    "luabox.execution", "luabox.running",     "luabox.policy",       "luabox.sandbox",       "luabox.sys"};
+    "luabox.execution", "luabox.running",     "luabox.policy",       "luabox.sandbox",       "luabox.trace",
+    "luabox.sys"};
 
 /// While scripts are loaded for every later start none may ask this one's host.
 void refuse(lua_State* L, const char* name, gate::Passing&) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <lua.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +20,10 @@ namespace {
 // Only what is written takes memory: at some 250 bytes an event, this is a few hundred thousand of them.
 constexpr size_t kCapacity = size_t{64} << 20U;
 constexpr uint32_t kMagic = 0x6c625472;
-constexpr size_t kTexts = 6;
+/// The texts of an event, in the order in which they are kept.
+constexpr std::array kFields = {&Kept::primitive, &Kept::arguments, &Kept::result,
+                                &Kept::failure,   &Kept::where,     &Kept::key};
+constexpr size_t kTexts = kFields.size();
 
 struct Shared {
   std::atomic<size_t> used;
@@ -33,7 +37,7 @@ struct Record {
   uint32_t size;
   uint32_t track;
   uint32_t made;
-  double start, duration;
+  int64_t start_ns, duration_ns;
   std::array<uint32_t, kTexts> lengths;
 };
 
@@ -57,10 +61,10 @@ bool is(const gate::Event& event, const char* name) {
   return event.primitive[0] == name[0] && std::strcmp(event.primitive, name) == 0;
 }
 
-void keep(const gate::Event& event, uint32_t made, double duration) {
+void keep(const gate::Event& event, uint32_t made, int64_t duration_ns) {
   const std::array<std::string_view, kTexts> texts = {event.primitive, event.arguments, event.result,
                                                       event.failure,   event.where,     event.key};
-  Record record = {0, sizeof(Record), track, made, event.start_us, duration, {}};
+  Record record = {0, sizeof(Record), track, made, event.start_ns, duration_ns, {}};
   for (size_t i = 0; i < kTexts; ++i) {
     record.lengths[i] = static_cast<uint32_t>(texts[i].size());
     record.size += record.lengths[i];
@@ -138,47 +142,33 @@ void began(lua_State* L, gate::Event& event) {
   find_place(L, event);
   if (is(event, "clone")) cloning = ++shared->number;
   if (!is(event, "exec") && !is(event, "init")) return;
-  event.start_us = gate::now_us();
+  event.start_ns = gate::now_ns();
   keep(event, 0, -1);
   if (generation == 1) return;  // the script itself: it has the memory until the exec
   to_leave = std::exchange(shared, nullptr);
 }
 
 void ended(lua_State* /*L*/, const gate::Event& event) {
-  if (shared != nullptr) keep(event, is(event, "clone") ? cloning : 0, event.duration_us);
+  if (shared != nullptr) keep(event, is(event, "clone") ? cloning : 0, event.duration_ns);
 }
 
-void push_text(lua_State* L, const char* name, std::string_view text) {
-  if (text.empty()) return;
-  lua_pushlstring(L, text.data(), text.size());
-  lua_setfield(L, -2, name);
-}
-void push_number(lua_State* L, const char* name, double value) {
-  lua_pushnumber(L, value);
-  lua_setfield(L, -2, name);
-}
-
-/// The record at `at` as a table; false when what stands there is none. Other processes may write to it: it
-/// is copied first, and then checked.
-bool push_record(lua_State* L, size_t at, size_t end, size_t& size) {
+/// The event at `at`; nothing where there is none: a child was killed while it wrote. Others may write to the
+/// record: it is copied first, and then checked.
+std::optional<Kept> event_at(size_t at, size_t end, size_t& size) {
   Record record;
   std::memcpy(&record, records() + at, sizeof record);
-  if (record.magic != kMagic || record.size < sizeof record || record.size > end - at) return false;
-  lua_createtable(L, 0, 10);
-  size_t text = at + sizeof record;
-  constexpr std::array<const char*, kTexts> names = {"primitive", "arguments", "result",
-                                                     "failure",   "where",     "key"};
+  if (record.magic != kMagic || record.size < sizeof record || record.size > end - at) return std::nullopt;
+  Kept event = {};
+  event.start_ns = record.start_ns, event.duration_ns = record.duration_ns;
+  event.track = record.track, event.made = record.made;
+  size_t text = sizeof record;
   for (size_t i = 0; i < kTexts; ++i) {
-    const size_t length = std::min<size_t>(record.lengths[i], at + record.size - text);
-    push_text(L, names[i], {records() + text, length});
+    const size_t length = std::min<size_t>(record.lengths[i], record.size - text);
+    event.*kFields[i] = {records() + at + text, length};
     text += length;
   }
-  push_number(L, "start", record.start);
-  if (record.duration >= 0) push_number(L, "duration", record.duration);
-  push_number(L, "track", record.track);
-  if (record.made != 0) push_number(L, "made", record.made);
-  size = std::max<size_t>(record.size, 8) & ~size_t{7};
-  return true;
+  size = record.size & ~size_t{7};
+  return event;
 }
 
 }  // namespace
@@ -202,19 +192,18 @@ void leave() {
   to_leave = nullptr;
 }
 
-int events(lua_State* L) {
-  lua::no_more_arguments(L, 0);
-  lua_newtable(L);
-  if (shared == nullptr) return 1;
+Account account() {
+  Account account;
+  if (shared == nullptr) return account;
+  account.dropped = shared->dropped.load();
   const size_t end = std::min(shared->used.load(), kCapacity - sizeof(Shared));
-  int count = 0;
+  account.events.reserve(end / 200);
   for (size_t at = 0; at + sizeof(Record) <= end;) {
     size_t size = 8;
-    if (push_record(L, at, end, size)) lua_rawseti(L, -2, ++count);
+    if (const auto event = event_at(at, end, size)) account.events.push_back(*event);
     at += size;
   }
-  lua::push(L, shared->dropped.load());
-  return 2;
+  return account;
 }
 
 }  // namespace luabox::trace

@@ -9,9 +9,9 @@ ends with luabox exec, and with the container.
 With --detach it goes on in the background when luabox exec has started it, up to the container's end, and a number is printed: the pid of the
 process that stands for it on the host. A signal to that process ("kill NUMBER") reaches the command, and it ends when the command ends.]]
 
--- The options with a value.
-local VALUED = { ["-u"] = true, ["--user"] = true, ["-e"] = true, ["--env"] = true, ["-w"] = true, ["--cwd"] = true, ["-o"] = true,
-  ["--output"] = true, ["--log-file"] = true, ["--log-format"] = true }
+local ENV = { "env" }
+local VALUED = { ["-u"] = "user", ["--user"] = "user", ["-e"] = ENV, ["--env"] = ENV, ["-w"] = "cwd", ["--cwd"] = "cwd", ["-o"] = "output",
+  ["--output"] = "output" }
 
 local EXAMPLES = [[
 luabox exec web ps                     a process beside the others
@@ -37,7 +37,7 @@ local function refuse(...) require("luabox.cli").refuse("exec", ...) end
 --- Options stand before NAME; all behind it is the command's.
 local function split(arguments)
   local at = 1
-  while arguments[at] and arguments[at]:sub(1, 1) == "-" do at = at + (VALUED[arguments[at]] and 2 or 1) end
+  while arguments[at] and arguments[at]:sub(1, 1) == "-" do at = at + (require("luabox.cli").takes_value(arguments[at], VALUED) and 2 or 1) end
   local options, command = {}, {}
   for i, word in ipairs(arguments) do
     if i < at then options[i] = word elseif i > at then command[i - at] = word end
@@ -57,7 +57,8 @@ end
 
 function exec.run(arguments)
   local options, name, command = split(arguments)
-  local chosen = #options > 0 and require("luabox.cli").parse(exec.parser(), options) or {}
+  local cli = #options > 0 and require "luabox.cli"
+  local chosen = cli and (cli.plain(options, VALUED) or cli.parse(exec.parser(), options)) or {}
   if not name then refuse("expected a container's name") end
   if command[1] == "--" then table.remove(command, 1) end
   if #command == 0 then refuse("expected a command behind the name") end

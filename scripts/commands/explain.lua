@@ -156,7 +156,7 @@ local function diff(first, second, options)
 end
 
 function explain.run(arguments)
-  local before, rest, command = cli.split(arguments, { "--name" })
+  local before, rest, command = cli.split(arguments, { ["--name"] = "name" })
   local options = cli.parse(explain.parser(), before)
   options.command = command
   if not rest[1] then cli.refuse("explain", "expected a script") end

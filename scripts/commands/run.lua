@@ -4,6 +4,7 @@ local errors = require "luabox.errors"
 
 local run = { summary = "Run a container script.", options_first = true, words = { "scripts", "files" } }
 
+local VALUED = { ["--name"] = "name", ["--trace"] = "trace" }
 local MOST_ARGUMENTS = 7000  -- what one call in LuaJIT can take, with room for what calls it
 
 local DESCRIPTION = [[
@@ -178,10 +179,9 @@ local function run_script(chunk, arguments)
 end
 
 function run.run(arguments)
-  local options, rest, command = cli.split(arguments, { "--name", "--trace" })
+  local options, rest, command = cli.split(arguments, VALUED)
   local script = table.remove(rest, 1)
-  local chosen = {}
-  if #options > 0 then chosen = cli.parse(run.parser(), options) end
+  local chosen = cli.plain(options, VALUED) or cli.parse(run.parser(), options)
   if not script then cli.refuse("run", "expected a script") end
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end
   if #rest > MOST_ARGUMENTS then cli.refuse("run", "a script takes at most %d arguments, got %d", MOST_ARGUMENTS, #rest) end

@@ -62,13 +62,15 @@ function cli.parser(name, description, examples)
   return parser
 end
 
+function cli.takes_value(option, valued) return valued[option] or option == "--log-file" or option == "--log-format" end
+
 --- The command line of what takes a script: options stand before it, all behind it is the script's, and what follows "--" is a command. `valued` are
---- the command's own options that take a value. Returns the options, the script with its arguments, and the command, nil without "--".
+--- the command's own options that take a value (see cli.plain). Returns the options, the script with its arguments, and the command, nil
+--- without "--".
 function cli.split(arguments, valued)
-  local at, takes_value = 1, { ["--log-file"] = true, ["--log-format"] = true }
-  for _, option in ipairs(valued) do takes_value[option] = true end
+  local at = 1
   while arguments[at] and arguments[at]:sub(1, 1) == "-" and arguments[at] ~= "-" do
-    at = at + (takes_value[arguments[at]] and 2 or 1)
+    at = at + (cli.takes_value(arguments[at], valued) and 2 or 1)
   end
   local options, rest, command = {}, {}, nil
   for i = 1, math.min(at - 1, #arguments) do options[i] = arguments[i] end
@@ -99,6 +101,25 @@ end
 function cli.collect_garbage()
   collectgarbage("setstepmul", 10000)
   collectgarbage("restart", -1)
+end
+
+--- What cli.parse makes of `options` that all take a value and are written in full; nil of all others. A parser takes 0.4 ms to make.
+--- `valued` is { ["--name"] = "name", ["--env"] = { "env" } }: where the value of an option goes, or is added.
+function cli.plain(options, valued)
+  local chosen = {}
+  for i = 1, #options, 2 do
+    local field, value = valued[options[i]], options[i + 1]
+    if not field or not value or value:sub(1, 1) == "-" then return nil end
+    if type(field) == "table" then
+      local list = chosen[field[1]] or {}
+      chosen[field[1]], list[#list + 1] = list, value
+    elseif chosen[field] then
+      return nil
+    else
+      chosen[field] = value
+    end
+  end
+  return chosen
 end
 
 function cli.parse(parser, arguments)

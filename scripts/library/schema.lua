@@ -196,7 +196,7 @@ local function line_of_key(where, key)
   local number, escaped = 0, key:gsub("%p", "%%%0")
   for text in (source .. "\n"):gmatch "([^\n]*)\n" do
     number = number + 1
-    if number >= tonumber(line) and ((" " .. text):find("[^%w_]" .. escaped .. "%s*=[^=]")
+    if number >= tonumber(line) and text:find(key, 1, true) and ((" " .. text):find("[^%w_]" .. escaped .. "%s*=[^=]")
         or text:find("%[%s*[\"']" .. escaped .. "[\"']%s*%]%s*=")) then
       return file .. ":" .. number
     end

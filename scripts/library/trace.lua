@@ -1,13 +1,13 @@
 -- trace.lua: what passed the gate, parent and child on one timeline, in a file.
 --
--- What the file says is made when all is over (chrome.lua): until then a start pays for no more than the events themselves.
+-- What the file says is made when all is over: until then a start pays for no more than the events themselves.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
 
 local trace = {}
 
 -- Arguments may hold what is nobody else's business.
-local PRIVATE = { mode = 384 }
+local PRIVATE, NEW = { mode = 384 }, { mode = 384, create = true }
 
 -- How each begins; and all of one whose luabox was killed.
 local BEGINS = '{"displayTimeUnit":"ms",'
@@ -26,12 +26,12 @@ end
 --- From here on everything is kept; finish() writes `file`. Raises at once where that can't be, or where something else than a trace is
 --- there: a file is replaced as a whole.
 function trace.begin(file)
-  local there = sys.file.status(file)
-  if there and there.kind ~= "file" then errors.raise("--trace %s: it is no regular file", file) end
-  local start = there and beginning_of(file) or ""
+  local kind = sys.file.kind(file)
+  if kind and kind ~= "file" then errors.raise("--trace %s: it is no regular file", file) end
+  local start = kind and beginning_of(file) or ""
   if start:find "%S" and start ~= BEGINS then errors.raise("--trace %s: the file is there already, and is no trace", file) end
-  if start == "" then sys.file.write(file, NONE, PRIVATE) end
-  trace.file = sys.file.absolute(file)
+  if start == "" then sys.file.write(file, NONE, kind and PRIVATE or NEW) end
+  trace.file = file:sub(1, 1) == "/" and file or sys.file.absolute(file)
   sys.gate.trace()
 end
 
@@ -40,9 +40,9 @@ function trace.finish()
   if not trace.file then return end
   local file = trace.file
   trace.file = nil
-  local events, dropped = sys.gate.events()
-  sys.file.write(file, require("luabox.chrome").text(HEAD, events, dropped or 0), PRIVATE)
-  if dropped and dropped > 0 then sys.log.warning(("%d events found no room in the trace"):format(dropped)) end
+  local text, dropped = sys.gate.trace_text(HEAD, function(where, key) return require("luabox.schema").line_of_key(where, key) end)
+  sys.file.write(file, text, PRIVATE)
+  if dropped > 0 then sys.log.warning(("%d events found no room in the trace"):format(dropped)) end
 end
 
 return trace

@@ -84,19 +84,38 @@ test("a pretence may end the function of a clone, through pcall too", function()
   check.equal(table.concat(steps, " "), "before")
 end)
 
+--- The complete events of the trace, and the names of its threads by their numbers.
+local function traced()
+  local text, dropped = sys.gate.trace_text('{"traceEvents":[', function(where, key) return where .. " " .. key end)
+  check.equal(dropped, 0)
+  local events, names = {}, {}
+  for _, event in ipairs(sys.json.decode(text).traceEvents) do
+    if event.ph == "X" then events[#events + 1] = event elseif event.name == "thread_name" then names[event.tid] = event.args.name end
+  end
+  return events, names
+end
+
 test("a trace keeps the arguments, the result and the line", function()
   sys.gate.trace()
   pcall(sys.mount.root, "/no/such/folder")
   sys.user.umask "022"
-  local events = sys.gate.events()
-  local failed, done = events[#events - 1], events[#events]
-  check.equal(failed.primitive, "mount.root")
-  check.contains(failed.failure, "No such file")
-  check.equal(done.primitive, "user.umask")
-  check.equal(done.arguments, '"022"')
-  check.truthy(tonumber(done.result))
-  check.contains(done.where, "gate_test.lua:")
-  check.truthy(done.duration >= 0 and done.start > 1e15)
+  pcall(sys.mount.root, '/"\\\1ü\255')
+  local events = traced()
+  local failed, done, odd = events[#events - 2], events[#events - 1], events[#events]
+  check.equal(failed.name, "mount.root")
+  check.equal(failed.cat, "mount")
+  check.contains(failed.args.failure, "No such file")
+  check.equal(done.name, "user.umask")
+  check.equal(done.args.arguments, '"022"')
+  check.truthy(tonumber(done.args.result))
+  check.contains(done.args.where, "gate_test.lua:")
+  check.truthy(done.dur >= 0 and done.ts > 1e15)
+  check.equal(odd.args.arguments, '"/"\\ ü\239\191\189"')
+end)
+
+test("what makes a trace's text says what it wants", function()
+  check.raises("argument 2: expected a function", sys.gate.trace_text, "")
+  check.raises("argument 1: expected a string", sys.gate.trace_text, {}, print)
 end)
 
 test("a trace has the events of a child that became another program, on a track of its own", function()
@@ -107,14 +126,14 @@ test("a trace has the events of a child that became another program, on a track 
   end)
   child:release()
   child:wait()
-  local made, tracks, unfinished = nil, {}, nil
-  for _, event in ipairs(sys.gate.events()) do
-    made = event.made or made
-    tracks[event.track] = (tracks[event.track] or "") .. " " .. event.primitive
-    if not event.duration then unfinished = event.primitive end
+  local events, names = traced()
+  local inside = {}
+  for _, event in ipairs(events) do
+    if names[event.tid] == "child" then inside[#inside + 1] = event.name end
+    if event.name == "exec" then check.truthy(event.dur > 0, "it lasts until the parent knows") end
+    if event.name == "clone" then check.equal(names[tonumber(event.args.result:match "%d+")], "child") end
   end
-  check.equal(tracks[made], " user.umask exec")
-  check.equal(unfinished, "exec")
+  check.equal(table.concat(inside, " "), "user.umask exec")
 end)
 
 harness.finish()
