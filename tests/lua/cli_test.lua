@@ -26,8 +26,8 @@ test("options with a value, in full: as the parser reads them", function()
 end)
 
 test("all others are the parser's", function()
-  for _, words in ipairs { { "--name=a" }, { "-na" }, { "--name", "a", "-n", "b" }, { "--name" }, { "--name", "-x" }, { "-t" }, { "--nam", "a" }, { "-v" },
-      { "--name", "a", "--log-file", "f" }, { "-e", "A=1", "-t" } } do
+  for _, words in ipairs { { "--name=a" }, { "-na" }, { "--name", "a", "-n", "b" }, { "--name" }, { "--name", "-x" }, { "-t" }, { "--nam", "a" },
+    { "-v" }, { "--name", "a", "--log-file", "f" }, { "-e", "A=1", "-t" } } do
     check.equal(cli.plain(words, VALUED), nil)
   end
 end)
