@@ -1,13 +1,17 @@
 #include "engine/command_file.hpp"
 
 #include <elf.h>
+#include <endian.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 #include <climits>
 #include <cstring>
 
+#include "engine/capabilities.hpp"
 #include "engine/fd.hpp"
 
 namespace luabox {
@@ -70,9 +74,27 @@ std::string denial(const std::string& path) {
   return noexec ? "it lies on a mount that is noexec" : "";
 }
 
+/// The capabilities that a file gives, capabilities(7); none where it gives none.
+CapabilitySet file_capabilities(const std::string& path) {
+  vfs_ns_cap_data data = {};
+  const ssize_t size = ::getxattr(path.c_str(), "security.capability", &data, sizeof data);
+  if (size < static_cast<ssize_t>(XATTR_CAPS_SZ_2)) return {};
+  return CapabilitySet::of_bits(uint64_t{le32toh(data.data[1].permitted)} << 32U |
+                                le32toh(data.data[0].permitted));
+}
+
+/// What a file asks for that this process may never have: the kernel executes no such file.
+std::string beyond(const std::string& path) {
+  std::string names;
+  for (const auto& name : (file_capabilities(path) - current_capabilities().bounding).names())
+    names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? "" : "it has file capabilities beyond the container's: " + names;
+}
+
 /// Why execve of a file that is there failed, in words; "" when nothing is known. Reads the container's own
 /// file only.
 std::string diagnosis(const std::string& path, int code) {
+  if (code == EPERM) return beyond(path);
   if (code == EACCES) {
     std::string denied = denial(path);
     if (!denied.empty()) return denied;

@@ -39,7 +39,8 @@ struct Attempt {
 }
 
 /// ENOENT where there is no such program, or its interpreter or loader: the hint names it; EACCES; ENOEXEC (a
-/// foreign architecture: named). Reads the container's own file only.
+/// foreign architecture: named); EPERM where it has file capabilities that this process may not have: named.
+/// Reads the container's own file only.
 Error why_not_executed(const std::string& name, const std::vector<std::string>& environment,
                        const Attempt& failed);
 

@@ -110,9 +110,9 @@ add { op = "exec", message = "carriage return", cause = "the script was written 
 add { op = "exec", code = "ETXTBSY", cause = "the program's file is still open for writing", remedy = "close it before the start" }
 add { op = "exec", code = "E2BIG", cause = "arguments and environment together are too large, or one of them has more than 128 KiB",
   remedy = "pass large values in a file" }
-add { op = "exec", code = "EPERM",
-  cause = "the program has file capabilities or is set-user-ID where no_new_privs or a nosuid mount does not allow it",
-  remedy = "no_new_privs = false, or a program without file capabilities (getcap)" }
+add { op = "exec", code = "EPERM", message = "file capabilities beyond",
+  cause = "the image gives the program capabilities, with which alone the kernel executes it, and the container may not have them",
+  remedy = "capabilities = { add = { ... } }, or take them from the file: setcap -r FILE" }
 
 -- ---- processes and namespaces
 

@@ -1,14 +1,19 @@
 #include "engine/exec.hpp"
 
 #include <elf.h>
+#include <endian.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include <csignal>
 #include <cstring>
 
+#include "engine/capabilities.hpp"
+#include "engine/file.hpp"
 #include "engine/terminal.hpp"
 #include "tests/engine/program.hpp"
 
@@ -31,15 +36,19 @@ Outcome below_init(const Texts& arguments) {
   return outcome_of(in_namespaces("pid"), [&] { exec_below_init({arguments, {}}); });
 }
 
-/// The error with which an exec fails.
-Error failure_of(const Texts& arguments, const Texts& environment = {}) {
-  Process process = Process::clone({}, [&](Channel&) { exec({arguments, environment}); });
+/// The error with which a child fails that should execute something.
+Error failure_in(const std::function<void()>& body) {
+  Process process = Process::clone({}, [&](Channel&) { body(); });
   try {
     process.release();
   } catch (const Error& error) {
     return error;
   }
-  throw std::runtime_error("it was executed: " + arguments[0]);
+  throw std::runtime_error("it was executed");
+}
+
+Error failure_of(const Texts& arguments, const Texts& environment = {}) {
+  return failure_in([&] { exec({arguments, environment}); });
 }
 
 std::string executable(const Sandbox& box, const std::string& name, const std::string& text) {
@@ -159,6 +168,24 @@ TEST_CASE("a script from DOS, a foreign program and a plain text are told apart"
   const Error text = failure_of({executable(box, "text", "echo hello\n")});
   CHECK(text.code() == ENOEXEC);
   CHECK_THAT(text.hint(), Catch::Contains("neither"));
+}
+
+TEST_CASE("file capabilities beyond the bounding set are named") {
+  NEEDS_ROOT;
+  Sandbox box;
+  const std::string file = executable(box, "capable", read_file("/bin/true"));
+  vfs_cap_data data = {};
+  data.magic_etc = htole32(VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE);
+  data.data[0].permitted = htole32(1U << CAP_NET_RAW | 1U << CAP_CHOWN);
+  if (::setxattr(file.c_str(), "security.capability", &data, sizeof data, 0) != 0)
+    return;  // no such file system
+  CHECK(program({file}).status.shell() == 0);
+  const Error refused = failure_in([&] {
+    limit_bounding({CAP_CHOWN});
+    exec({{file}, {}});
+  });
+  CHECK(refused.code() == EPERM);
+  CHECK_THAT(refused.hint(), Catch::EndsWith("beyond the container's: net_raw"));
 }
 
 TEST_CASE("a file made to confuse the diagnosis is only an error") {
