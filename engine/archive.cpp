@@ -173,11 +173,14 @@ bool TarReader::next(Piece& piece) {
 }
 
 void TarReader::drain() {
-  // The end that libarchive saw is the first of two blocks of zeros, or of nothing at all: an archive cut
-  // between two members.
+  // The end that libarchive saw is the first of two blocks of zeros, of one that other data follows, or of
+  // nothing at all: an archive cut between two members.
   const auto end = static_cast<uint64_t>(::archive_read_header_position(archive_.get()));
+  const auto taken = static_cast<uint64_t>(::archive_filter_bytes(archive_.get(), 0));
   while (!pull().empty()) continue;
   if (input_.given() < end + 2 * kBlock) broken("the archive is cut off: its end mark is missing");
+  if (taken < end + 2 * kBlock)
+    broken("the archive is broken: a block of zeros stands where a member should");
 }
 
 /// One import: where the reader and the extractor meet.

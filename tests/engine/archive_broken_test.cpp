@@ -80,6 +80,15 @@ TEST_CASE("what follows the end of a plain tar is ignored, as tar does") {
   CHECK(image.refusal(small_tar() + "whatever").empty());
 }
 
+TEST_CASE("a single block of zeros between members is no end, but a hole in the archive") {
+  const std::string tar = small_tar();
+  for (const std::string& rest : {tar, std::string(kBlock, 'x'), std::string(kBlock - 1, '\0') + "x"}) {
+    Image image;
+    CHECK_THAT(image.refusal(tar.substr(0, tar.size() - 2 * kBlock) + std::string(kBlock, '\0') + rest),
+               Catch::Contains("a block of zeros stands"));
+  }
+}
+
 TEST_CASE("an archive longer than max_bytes is refused before it is unpacked") {
   Image image;
   const std::string bomb =
