@@ -49,9 +49,12 @@ std::string machine_name(unsigned machine) {
 }
 
 /// The loader that an ELF file asks for; "" when it asks for none.
-std::string elf_loader(int file, const Elf64_Ehdr& header) {
+template <typename Header, typename Segment>
+std::string loader_of(int file) {
+  Header header;
+  if (::pread(file, &header, sizeof header, 0) != sizeof header) return "";
   for (unsigned i = 0; i < header.e_phnum && i < 64; ++i) {
-    Elf64_Phdr segment;
+    Segment segment;
     const auto at = static_cast<off_t>(header.e_phoff + i * sizeof segment);
     if (::pread(file, &segment, sizeof segment, at) != sizeof segment) return "";
     if (segment.p_type != PT_INTERP) continue;
@@ -91,10 +94,39 @@ std::string beyond(const std::string& path) {
   return names.empty() ? "" : "it has file capabilities beyond the container's: " + names;
 }
 
+std::string diagnosis(const std::string& path, int code, int depth = 0);
+
+/// Of `part`, the interpreter or loader of a file that could not be executed: that it is missing, or what is
+/// wrong with it in turn.
+std::string part_diagnosis(const std::string& part, const std::string& path, int code, int depth) {
+  constexpr int kDeepest = 5;  // the kernel's own bound for scripts that interpret scripts
+  if (::access(path.c_str(), F_OK) != 0) return code == ENOENT ? part + path + " does not exist here" : "";
+  const std::string why = depth < kDeepest ? diagnosis(path, code, depth + 1) : "";
+  return why.empty() ? "" : part + path + ": " + why;
+}
+
+/// Of a script, by its first line after "#!", as far as Linux reads it.
+std::string script_diagnosis(std::string line, bool whole, int code, int depth) {
+  line.erase(0, line.find_first_not_of(" \t"));
+  const size_t end = line.find_first_of(" \t\r");
+  const std::string interpreter = line.substr(0, end);
+  if (!line.empty() && line.back() == '\r')
+    return "its first line ends in a carriage return, as DOS writes it";
+  if (interpreter.empty()) return "its first line names no interpreter";
+  if (!whole && end == std::string::npos)
+    return "the interpreter in its first line is longer than Linux reads";
+  if (code == ELOOP && ::access(interpreter.c_str(), F_OK) == 0)
+    return "its interpreter is a script too, and so on, more often than Linux follows";
+  return part_diagnosis("its interpreter ", interpreter, code, depth);
+}
+
 /// Why execve of a file that is there failed, in words; "" when nothing is known. Reads the container's own
-/// file only.
-std::string diagnosis(const std::string& path, int code) {
-  if (code == EPERM) return beyond(path);
+/// files only.
+std::string diagnosis(const std::string& path, int code, int depth) {
+  if (code == EPERM) {
+    std::string capabilities = beyond(path);
+    if (!capabilities.empty()) return capabilities;
+  }
   if (code == EACCES) {
     std::string denied = denial(path);
     if (!denied.empty()) return denied;
@@ -103,14 +135,10 @@ std::string diagnosis(const std::string& path, int code) {
   if (!file) return "";
   char start[256] = {};
   const ssize_t size = ::pread(file.get(), start, sizeof start - 1, 0);
-  if (size > 2 && start[0] == '#' && start[1] == '!') {
-    std::string line(start + 2, std::strcspn(start + 2, "\n"));
-    line.erase(0, line.find_first_not_of(" \t"));
-    const std::string interpreter = line.substr(0, line.find_first_of(" \t\r"));
-    if (!line.empty() && line.back() == '\r')
-      return "its first line ends in a carriage return, as DOS writes it";
-    if (code == ENOENT) return "its interpreter " + interpreter + " does not exist here";
-    return "";
+  if (size >= 2 && start[0] == '#' && start[1] == '!') {
+    const std::string line(start + 2, std::strcspn(start + 2, "\n"));
+    const bool whole = line.size() + 2 < sizeof start - 1;
+    return script_diagnosis(line, whole, code, depth);
   }
   if (size < static_cast<ssize_t>(sizeof(Elf64_Ehdr)) || std::memcmp(start, ELFMAG, SELFMAG) != 0)
     return code == ENOEXEC ? "it is neither an ELF program nor a script with a #! line" : "";
@@ -119,9 +147,9 @@ std::string diagnosis(const std::string& path, int code) {
   if (header.e_machine != kOwnMachine && code == ENOEXEC)
     return "it is a program for " + machine_name(header.e_machine) + ", this machine is " +
            machine_name(kOwnMachine);
-  const std::string loader = start[EI_CLASS] == ELFCLASS64 ? elf_loader(file.get(), header) : "";
-  if (code == ENOENT && !loader.empty()) return "its loader " + loader + " does not exist here";
-  return "";
+  const std::string loader = start[EI_CLASS] == ELFCLASS64 ? loader_of<Elf64_Ehdr, Elf64_Phdr>(file.get())
+                                                           : loader_of<Elf32_Ehdr, Elf32_Phdr>(file.get());
+  return loader.empty() ? "" : part_diagnosis("its loader ", loader, code, depth);
 }
 
 /// The PATH of the environment to be, not of this process.

@@ -38,9 +38,9 @@ struct Attempt {
   return last;
 }
 
-/// ENOENT where there is no such program, or its interpreter or loader: the hint names it; EACCES; ENOEXEC (a
-/// foreign architecture: named); EPERM where it has file capabilities that this process may not have: named.
-/// Reads the container's own file only.
+/// ENOENT where there is no such program, or its interpreter or loader: the hint names it; EACCES, also of
+/// these; ENOEXEC (a foreign architecture: named); EPERM where it has file capabilities that this process may
+/// not have: named. Reads the container's own files only.
 Error why_not_executed(const std::string& name, const std::vector<std::string>& environment,
                        const Attempt& failed);
 

@@ -103,6 +103,9 @@ add { op = "exec", code = "ENOEXEC", message = "neither an ELF", cause = "it is 
   remedy = "begin it with #!/bin/sh, or run { \"/bin/sh\", \"SCRIPT\" }" }
 add { op = "exec", code = "ENOEXEC", message = "it is a program for", cause = "the program was built for another processor",
   remedy = "use an image for this one (uname -m), or install qemu-user-static" }
+add { op = "exec", code = "ELOOP", message = "a script too",
+  cause = "the interpreter in the script's first line is a script too, whose interpreter is one, more than Linux follows, or in a circle",
+  remedy = "name a program as the interpreter, such as #!/bin/sh" }
 add { op = "exec", code = "EACCES", cause = "it is a folder, or not executable for the user that the command runs as, or lies on a noexec mount",
   remedy = "chmod +x it in the image, or give the mount noexec = false" }
 add { op = "exec", message = "carriage return", cause = "the script was written on Windows: its lines end in CR LF",

@@ -57,11 +57,12 @@ std::string executable(const Sandbox& box, const std::string& name, const std::s
   return path;
 }
 
-/// A 64-bit ELF file for `machine` that asks for `loader`.
-std::string elf(unsigned short machine, const std::string& loader) {
-  Elf64_Ehdr header = {};
+/// An ELF file of this class for `machine` that asks for `loader`.
+template <typename Header, typename Segment>
+std::string elf_of(unsigned char kind, unsigned short machine, const std::string& loader) {
+  Header header = {};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_CLASS] = kind;
   header.e_ident[EI_DATA] = ELFDATA2LSB;
   header.e_ident[EI_VERSION] = EV_CURRENT;
   header.e_type = ET_EXEC;
@@ -69,15 +70,23 @@ std::string elf(unsigned short machine, const std::string& loader) {
   header.e_version = EV_CURRENT;
   header.e_phoff = sizeof header;
   header.e_ehsize = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phentsize = sizeof(Segment);
   header.e_phnum = 1;
-  Elf64_Phdr segment = {};
+  Segment segment = {};
   segment.p_type = PT_INTERP;
   segment.p_offset = sizeof header + sizeof segment;
-  segment.p_filesz = segment.p_memsz = loader.size() + 1;
+  segment.p_filesz = segment.p_memsz = static_cast<decltype(segment.p_filesz)>(loader.size() + 1);
   std::string file(reinterpret_cast<const char*>(&header), sizeof header);
   file.append(reinterpret_cast<const char*>(&segment), sizeof segment);
   return file + loader + '\0';
+}
+
+std::string elf(unsigned short machine, const std::string& loader) {
+  return elf_of<Elf64_Ehdr, Elf64_Phdr>(ELFCLASS64, machine, loader);
+}
+
+std::string elf32(const std::string& loader) {
+  return elf_of<Elf32_Ehdr, Elf32_Phdr>(ELFCLASS32, EM_386, loader);
 }
 
 #if defined(__x86_64__)
@@ -156,6 +165,44 @@ TEST_CASE("what is missing to run a file is named: its interpreter, its loader")
   const Error searched = failure_of({"script"}, {"PATH=" + box.path().string() + ":/bin"});
   CHECK(searched.object() == script);
   CHECK_THAT(searched.hint(), Catch::Contains("/no/such/shell"));
+}
+
+TEST_CASE("an interpreter or loader that is there is not called missing: what is wrong with it is told") {
+  Sandbox box;
+  const std::string loaded = executable(box, "loaded", elf(kOwn, "/no/such/ld.so"));
+  const Error missing = failure_of({executable(box, "script", "#!" + loaded + "\n")});
+  CHECK(missing.code() == ENOENT);
+  CHECK(missing.hint() == "its interpreter " + loaded + ": its loader /no/such/ld.so does not exist here");
+
+  const std::string plain = box.file("plain", "#!/bin/sh\n"), folder = box.dir("folder");
+  for (const auto& text : {"#!" + plain + "\n", elf(kOwn, plain)}) {
+    const Error denied = failure_of({executable(box, "denied", text)});
+    CHECK(denied.code() == EACCES);
+    CHECK_THAT(denied.hint(), Catch::EndsWith(plain + ": it is not executable"));
+  }
+  CHECK_THAT(failure_of({executable(box, "in-folder", "#!" + folder + "\n")}).hint(),
+             Catch::EndsWith(folder + ": it is a directory"));
+}
+
+TEST_CASE("a first line without an interpreter, or with one that Linux does not follow, is told") {
+  Sandbox box;
+  for (const char* text : {"#!", "#!\n", "#!  \necho\n"})
+    CHECK(failure_of({executable(box, "none", text)}).hint() == "its first line names no interpreter");
+  const std::string longest = "#!/" + std::string(300, 'x') + "\n";
+  CHECK_THAT(failure_of({executable(box, "long", longest)}).hint(),
+             Catch::Contains("longer than Linux reads"));
+  const std::string loop = box.path().string() + "/loop";
+  const Error looping = failure_of({executable(box, "loop", "#!" + loop + "\n")});
+  CHECK(looping.code() == ELOOP);
+  CHECK_THAT(looping.hint(), Catch::Contains("its interpreter is a script too"));
+}
+
+TEST_CASE("the loader of a 32-bit program is named too") {
+  Sandbox box;
+  const Error failure = failure_of({executable(box, "i386", elf32("/no/such/ld-linux.so.2"))});
+  // Where the kernel runs 32-bit programs at all.
+  if (failure.code() != ENOENT) SKIP_TEST("this kernel runs no 32-bit programs");
+  CHECK(failure.hint() == "its loader /no/such/ld-linux.so.2 does not exist here");
 }
 
 TEST_CASE("a script from DOS, a foreign program and a plain text are told apart") {

@@ -106,6 +106,10 @@ end
 case("no such file in the container's root", function() return executing { "/no/such/program" } end)
 case("no folder of the container's PATH", function() return executing { "nosuchprogram" } end)
 case("names an interpreter that the image does not have", function() return executing { file("script", "#!/no/such/interpreter\n") } end)
+case("is a script too, whose interpreter is one", function()
+  local path = file("circle", "")
+  return executing { file("circle", "#!" .. path .. "\n") }
+end)
 case("needs a dynamic loader", function()
   local text = sys.file.read "/bin/true"
   return executing { file("dynamic", (text:gsub("/lib64/ld%-linux%-x86%-64%.so%.2", "/lib64/ld-absnt-x86-64.so.2"))) }
