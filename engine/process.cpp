@@ -184,6 +184,10 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   network.leave();
   if (pid < 0 && options.cgroup_directory >= 0 && (error == EACCES || error == EBUSY || error == EOPNOTSUPP))
     throw no_entry(options.cgroup_directory, error);
+  // What docker's filter, and luabox's own, answer: the library falls back to clone, we can't.
+  if (pid < 0 && error == ENOSYS)
+    throw Error("clone", options.namespaces.words(), error,
+                "clone3 is hidden by the container that luabox runs in, or newer than this kernel");
   if (pid < 0) throw Error("clone", options.namespaces.words(), error);
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;

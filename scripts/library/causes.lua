@@ -251,6 +251,9 @@ add { code = { "EPERM", "ENOSYS" }, when = filtered_though_root,
   cause = function(problem) return ("luabox runs under a system call filter (Seccomp: 2), which refuses '%s'"):format(problem.op or "it") end,
   remedy = "allow it in the profile of the container or service that luabox runs in: --security-opt seccomp=, SystemCallFilter=" }
 
+add { op = "clone", code = "ENOSYS", when = filtered, cause = "luabox runs in a container, or a service, whose system call filter hides 'clone3'",
+  remedy = "run it outside of that, or give it --security-opt seccomp=unconfined and CAP_SYS_ADMIN, as docker run --privileged does" }
+
 add { code = { "EPERM", "EACCES" }, when = function(problem) return problem.op ~= "exec" and own_profile() end,
   cause = function() return ("luabox runs under the security module's profile '%s', which may refuse it"):format(own_profile() or "NAME") end,
   remedy = "look for DENIED in the kernel's log (journalctl -k), and allow it in the profile" }

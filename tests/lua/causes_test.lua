@@ -234,6 +234,13 @@ case("does not have the system call", function()
     sys.mount.make_tmpfs {}
   end)
 end)
+case("system call filter hides 'clone3'", function()
+  return as_nobody(function()
+    sys.security.no_new_privs()
+    sys.security.seccomp { default = "allow", rules = { { name = "clone3", action = "errno:ENOSYS" } } }
+    sys.clone({}, function() end)
+  end)
+end)
 case("the container may not have them", function()
   local path = file("capable", sys.file.read "/bin/true")
   if os.execute("setcap cap_net_raw+ep " .. path) ~= 0 then harness.skip "no setcap (package libcap2-bin), or no file capabilities here" end
