@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <string>
 
 #include "engine/error.hpp"
@@ -18,10 +19,13 @@ namespace {
 
 constexpr unsigned kMemoryDevices = 1, kNull = 3;
 
+bool is_null(const struct stat& status) {
+  return S_ISCHR(status.st_mode) && status.st_rdev == makedev(kMemoryDevices, kNull);
+}
+
 bool is_null(int fd) {
   struct stat status;
-  return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
-         status.st_rdev == makedev(kMemoryDevices, kNull);
+  return ::fstat(fd, &status) == 0 && is_null(status);
 }
 
 bool is_own(int fd) {
@@ -29,6 +33,8 @@ bool is_own(int fd) {
   return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
 }
 
+constexpr const char* kNames[] = {"standard input", "standard output", "standard error"};
+constexpr const char* kWayOut = "a container would have all of the host's files beneath it";
 constexpr const char* kNoneHere = "the container has none, and must not get the host's as it is";
 
 /// What the O_PATH descriptor `node` leads to, opened as `mode` (F_GETFL) says; none where that is refused.
@@ -59,6 +65,24 @@ Fd sealed_null_device() {
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
     throw Error("mount_setattr", "/dev/null");
   return tree;
+}
+
+/// The file of `fd`, that was opened to be read, by a mount of its own that is read-only, and at the same
+/// place in it.
+Fd sealed_input(int fd, int mode, const struct stat& file) {
+  char path[PATH_MAX] = {};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  if (::readlink(link.c_str(), path, sizeof path - 1) < 0) return {};
+  const Fd tree(::open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
+  struct stat found;
+  if (!tree || ::fstat(tree.get(), &found) < 0) return {};
+  if (found.st_dev != file.st_dev || found.st_ino != file.st_ino) return {};
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return {};
+  Fd own = reopen(tree, mode);
+  const off_t place = ::lseek(fd, 0, SEEK_CUR);
+  return own && place >= 0 && ::lseek(own.get(), place, SEEK_SET) == place ? std::move(own) : Fd();
 }
 
 bool is_closed(int fd) { return ::fcntl(fd, F_GETFD) < 0 && errno == EBADF; }
@@ -92,17 +116,27 @@ void hold_closed_streams() {
 void replace_null_devices(const Root& root) {
   Fd node;
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
-    if (!is_null(fd)) continue;
+    struct stat status;
+    if (::fstat(fd, &status) < 0) continue;
+    if (S_ISDIR(status.st_mode)) throw Error("use", kNames[fd], EISDIR, kWayOut);
+    const bool null = is_null(status);
+    if (!null && !S_ISREG(status.st_mode)) continue;
     const int mode = ::fcntl(fd, F_GETFL);
     if (mode < 0) throw Error("fcntl", "F_GETFL");
-    if (!node) node = null_device_of(root);
-    Fd own = node ? reopen(node, mode) : Fd();
-    if (!own) {
-      node = sealed_null_device();
-      if (!node && is_own(fd)) throw Error("open_tree", "/dev/null", EPERM, kNoneHere);
-      if (!node) return;
-      own = reopen(node, mode);
-      if (!own) throw Error("open", "/dev/null");
+    Fd own;
+    if (!null) {
+      if ((mode & O_ACCMODE) == O_RDONLY) own = sealed_input(fd, mode, status);
+      if (!own) continue;
+    } else {
+      if (!node) node = null_device_of(root);
+      if (node) own = reopen(node, mode);
+      if (!own) {
+        node = sealed_null_device();
+        if (!node && is_own(fd)) throw Error("open_tree", "/dev/null", EPERM, kNoneHere);
+        if (!node) return;
+        own = reopen(node, mode);
+        if (!own) throw Error("open", "/dev/null");
+      }
     }
     if (::dup2(own.get(), fd) < 0) throw Error("dup2", std::to_string(fd));
   }

@@ -14,6 +14,10 @@ void hold_closed_streams();
 /// `root`, because root of a container could chmod and chown the host's by its descriptor (fchmod(2)). Where
 /// `root` has none that opens, it stays the host's, by a read-only mount that no path leads to. Throws where
 /// neither can be and this process's user owns the host's.
+///
+/// A file that was opened to be read is opened anew, at the place that was reached, by such a mount too: root
+/// of a container could open it for writing by /proc/self/fd. It stays as it is where it has no path here, or
+/// this process may not mount. A directory is refused: all of the host's files would be beneath it.
 void replace_null_devices(const Root& root);
 
 }  // namespace luabox

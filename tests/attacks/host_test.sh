@@ -69,6 +69,21 @@ output=$(on_null "$LUABOX" exec "$mark" sh -c "$turn" 2>&1)
 equal "nor by exec" "666 0" "${output##*$'\n'}"; lacks "which says so" ESCAPED "$output"; holds "(it ran)" written "$output"
 output=$(settle=0.5 on_null "$LUABOX" exec --detach "$mark" sh -c "$turn" 2>&1)
 equal "nor by exec --detach" "666 0" "$output"
+
+# ---- a file of the host's as input, and a folder
+
+echo precious > input; chmod 400 input
+turn='cat; echo evil > /proc/self/fd/0; chmod 777 /proc/self/fd/0; chown 1 /proc/self/fd/0; ln /proc/self/fd/0 /tmp/input'
+for command in "run stay.lua -- sh -c" "exec $mark sh -c"; do
+  [ "${command%% *}" = run ] && sed 's/name = .*/name = "'$mark-2'",/' box.lua > stay.lua
+  output=$(timeout -s KILL 20 "$LUABOX" $command "$turn" < input 2>&1)
+  holds "${command%% *}: an input is read" precious "$output"
+  equal "${command%% *}: and not written" "precious 400 0 1" "$(cat input) $(stat -c '%a %u %h' input)"
+  holds "${command%% *}: a folder as input is refused" "use standard input: Is a directory (a container would have all of the host's files beneath it)" \
+    "$(timeout -s KILL 20 "$LUABOX" $command 'ls /proc/self/fd/0/' < / 2>&1)"
+done
+equal "what the shell had read of it is not read again" "second" "$({ read -r first; timeout -s KILL 20 "$LUABOX" run stay.lua -- cat; } <<< $'first\nsecond')"
+rm -f input stay.lua
 kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null
 
 # ---- the wrong folder as the state

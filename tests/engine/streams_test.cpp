@@ -76,3 +76,53 @@ TEST_CASE("the host's /dev/null becomes the container's, or can't be changed") {
       }
     });
 }
+
+TEST_CASE("a file that was given to be read can't be written by its descriptor") {
+  const Sandbox box;
+  const std::string path = box.file("input", "first second");
+  box.dir("root");
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNS, [&] {
+    ::dup2(::open(path.c_str(), O_RDONLY | O_CLOEXEC), 0);
+    char text[16] = {};
+    expect(::read(0, text, 6) == 6, "read before");
+    replace_null_devices(Root::open((box.path() / "root").string()));
+    expect(::read(0, text, sizeof text) == 6 && std::string(text) == "second", "it goes on where it was");
+    expect(::open("/proc/self/fd/0", O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS,
+           "it is not opened for writing");
+    expect(::fchmod(0, 0777) < 0 && errno == EROFS, "its mode can't be changed");
+  });
+  CHECK(slurp(path) == "first second");
+}
+
+TEST_CASE("an output, and an input that has no name any more, stay as they are") {
+  const Sandbox box;
+  const std::string output = box.file("output", ""), gone = box.file("gone", "text");
+  box.dir("root");
+  in_child(0, [&] {
+    ::dup2(::open(gone.c_str(), O_RDONLY | O_CLOEXEC), 0);
+    ::dup2(::open(output.c_str(), O_WRONLY | O_CLOEXEC), 1);
+    ::unlink(gone.c_str());
+    replace_null_devices(Root::open((box.path() / "root").string()));
+    char text[16] = {};
+    expect(::read(0, text, sizeof text) == 4, "it is read");
+    expect(::write(1, "x", 1) == 1, "it is written");
+  });
+  CHECK(slurp(output) == "x");
+}
+
+TEST_CASE("a directory as a stream is refused") {
+  const Sandbox box;
+  box.dir("root");
+  for (const int fd : {0, 1, 2})
+    in_child(0, [&] {
+      ::dup2(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd);
+      bool refused = false;
+      try {
+        replace_null_devices(Root::open((box.path() / "root").string()));
+      } catch (const Error& error) {
+        refused = error.code() == EISDIR;
+      }
+      expect(refused, "refused");
+    });
+}
