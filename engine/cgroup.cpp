@@ -147,6 +147,8 @@ std::string write_hint(const std::string& path, const CgroupStep& step, int code
   if (code == EINVAL && step.file.starts_with("cpu.cfs_"))
     return "'" + step.value + "' is refused: more than the cgroup above has?";
   if (code == EINVAL) return "the kernel refuses '" + step.value + "'";
+  if (code == ERANGE && step.file.starts_with("cpuset."))
+    return "this host does not have all of '" + step.value + "'";
   if (code == ENODEV) return "there is no such device";
   return "";
 }

@@ -228,6 +228,11 @@ void keep_memory_from_children(const void* kept, size_t size) {
   if (::madvise(const_cast<void*>(kept), size, MADV_DOFORK) < 0) throw Error("madvise", "MADV_DOFORK");
 }
 
+[[noreturn]] void fail_clone(int code) {
+  throw Error("clone", "the command's process", code,
+              code == EAGAIN ? "its cgroup's pids, or ulimit -u, are used up" : "");
+}
+
 /// Starts the program in the pid namespace that was joined, of whose `init` (a pidfd) this process is none.
 /// Returns when it has been executed.
 pid_t start_joined(const ExecOptions& options, int init) {
@@ -258,7 +263,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
   if (options.give_memory_back) keep_memory_from_children(memory, size);
   char* const top = static_cast<char*>(memory) + (size & ~size_t{15});
   const pid_t program = ::clone(start_apart, top, CLONE_VFORK | SIGCHLD, apart);
-  if (program < 0) throw Error("clone", "the command's process");
+  if (program < 0) fail_clone(errno);
   const Attempt failed = apart->failed;
   if (failed.code == 0) return program;
   ::kill(program, SIGKILL);
@@ -367,7 +372,7 @@ void exec_below_init(const ExecOptions& options) {
   const pid_t program = options.joined
                             ? start_joined(options, self.get())
                             : ::clone(start_program, stack + sizeof stack, shared | SIGCHLD, &start);
-  if (program < 0) throw Error("clone", "the command's process");
+  if (program < 0) fail_clone(errno);
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
   if (options.until >= 0) {

@@ -50,6 +50,9 @@ function run.set_scope(script, arguments)
   -- Lua's own would leave what the script made: os.exit(child:wait()) ends everything, as the end of the script does.
   os.exit = function(status)
     local sys = require "luabox.sys"
+    if status ~= nil and type(status) ~= "boolean" and not tonumber(status) then
+      errors.raise("os.exit: expected a number, true or false, got %s", require("luabox.schema").show(status))
+    end
     if not sys.in_child() and package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
     if not sys.in_child() and package.loaded["luabox.trace"] then require("luabox.trace").finish() end
     sys.exit(status == false and 1 or tonumber(status) or 0)
@@ -98,8 +101,11 @@ function run.load(script, read)
   errors.raise_at(where, "%s", message)
 end
 
-local function containers_of(result, script)
+local function containers_of(script, result, second)
   local container = require "luabox.container"
+  if container.is(result) and container.is(second) then
+    errors.raise_at(script, "the script returned more than one container; expected a list of them: return { a, b }")
+  end
   if result == nil then return {} end
   if container.is(result) then return { result } end
   if type(result) == "table" then
@@ -170,10 +176,10 @@ end
 --- What the script returns. A signal that means to end luabox meanwhile ends the script: what it started is removed then.
 local function run_script(chunk, arguments)
   local interrupts = require("luabox.sys").terminal.interrupts(1)
-  local ok, result = errors.try(chunk, unpack(arguments))
+  local ok, result, second = errors.try(chunk, unpack(arguments))
   local signal = interrupts:clear()
   interrupts:release()
-  if ok then return result end
+  if ok then return result, second end
   if signal and result.code == "EINTR" then result.message, result.status = "interrupted by SIG" .. signal, errors.SIGNALLED[signal] end
   error(result, 0)
 end
@@ -192,7 +198,7 @@ function run.run(arguments)
   local scope = run.set_scope(script, rest)
   if scope then setfenv(chunk, scope) end
   cli.collect_garbage()
-  local containers = containers_of(run_script(chunk, rest), script)
+  local containers = containers_of(script, run_script(chunk, rest))
   if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end
   if command then containers[1].config.command = command end
   if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end

@@ -87,6 +87,16 @@ function confinement.rules_of(this)
   return sys.security.describe { base = "default", capabilities = this.granted or confinement.capabilities(this.config, this.where) }
 end
 
+--- One that answers an exec with an error by default answers so also what would tell of it.
+local function refuse_closed(wanted)
+  for _, line in ipairs(sys.security.describe(wanted)) do
+    if line:match "^execve: " then return end
+    if line:match "^default: errno" or line:match "^default: trace" then
+      errors.raise "container.seccomp: no rule allows 'execve', without which no command begins (write extend = { allow = { 'execve', ... } })"
+    end
+  end
+end
+
 --- The filter is made before the clone: it is plain memory, and making a custom one is not for the child to pay.
 function confinement.step.prepare(this)
   local wanted = this.config.seccomp
@@ -94,6 +104,7 @@ function confinement.step.prepare(this)
   local ok, problem = errors.try(function()
     if type(wanted) == "table" then
       this.own_filter = confinement.filter_of(wanted)
+      refuse_closed(wanted)
     else
       this.filter = sys.security.profile_for(this.granted)
     end

@@ -26,9 +26,8 @@ local function inodes(value)
 end
 
 local function mode(value)
-  if type(value) == "number" and value >= 0 and value <= 4095 and value == math.floor(value) then return ("%o"):format(value) end
   if type(value) == "string" and value:match "^[0-7]+$" then return value end
-  return nil, "an octal mode such as '1777'"
+  return nil, "an octal mode such as '1777'"  -- the number 777 would be 01411
 end
 
 local function id_lines(value)

@@ -236,7 +236,7 @@ function schema.check(values, definition, site)
       end
       checked[key] = result
       outermost = where
-    elseif type(key) ~= "number" then
+    elseif type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
       errors.raise_at(where, "%s: expected names as keys, got %s", site.what, schema.show(key))
     end
   end

@@ -55,7 +55,7 @@ local VETH = { ports = 'publish = { "8080:80" }', masquerade = "nat = true", ip 
 local BRIDGE = { ports = 'publish = { "8080:80" }', masquerade = "nat = true", ip = 'address = "10.9.0.5"', name = 'bridge { "NAME", ... }',
   rate = 'bandwidth = "10mbit"' }
 
-local NAMESPACES = { network = "net", user = 'users = "auto", a field of the container', mount = "always its own",
+local NAMESPACES = { network = "net", user = 'users = "auto", a field of the container', mount = "nothing: it is always its own",
   time = "a step with namespaces = \"time\"" }
 local SECCOMP = { deny = "extend = { deny = { ... } }", allow = "extend = { allow = { ... } }", syscalls = "rules = { ... }",
   default_action = 'default = "errno"' }

@@ -108,6 +108,14 @@ refuse "an ambient capability that is not granted" "bad.lua:2: capabilities.ambi
 refuse "a sysctl that takes no such value" "bad.lua:2: sysctl net.core.somaxconn: write" $'return container { '"$R"$', sysctl = {\n  ["net.core.somaxconn"] = "many" } }'
 refuse "a user namespace without 0" "bad.lua:1: container.users: expected the id 0 inside among those of 'uid'" "return container { $R, users = { uid = '1 100000 10' } }"
 refuse "a misspelt cgroup key" "(did you mean 'memory.limit_in_bytes'?)" "return container { $R, cgroup = { ['memory.limt_in_bytes'] = 5 } }"
+refuse "a pids limit too small to start" "bad.lua:1: clone the command's process: Resource temporarily unavailable (its cgroup's pids, or ulimit -u, are used up)" "return container { $R, cgroup = { pids = 1 } }"
+refuse "a limit that is no number" "bad.lua:1: cgroup: 'memory': expected a number" "return container { $R, cgroup = { memory = 0/0 } }"
+refuse "a mode in decimal" "bad.lua:1: tmpfs.mode: expected an octal mode such as '1777', got 777" "return container { $R, mounts = { tmpfs { '/x', mode = 777 } } }"
+for key in 1.5 0 -1; do refuse "a field called $key" "bad.lua:1: container: expected names as keys, got $key" "return container { $R, [$key] = 'x' }"; done
+refuse "a namespace that is always its own" "has no field 'mount' (write nothing: it is always its own)" "return container { $R, namespaces = { mount = 'host' } }"
+refuse "a filter that lets nothing begin" "bad.lua:2: container.seccomp: no rule allows 'execve'" $'return container { '"$R"$',\n  seccomp = { default = "errno" } }'
+refuse "two results" "the script returned more than one container; expected a list" "return container { $R }, container { $R }"
+refuse "an exit status that is none" "bad.lua:1: os.exit: expected a number, true or false, got 'x'" "os.exit 'x'"
 refuse "a memory limit too small to start" "too small to start" "return container { $R, cgroup = { memory = '64k' } }"
 refuse "a malformed address" "172.16.99.300" "return container { $R, network = veth { host = '172.16.99.300/24', guest = '172.16.99.2/24' } }"
 refuse "an unknown capability" "bad.lua:1: " "return container { $R, capabilities = { add = { 'CAP_MKNDO' } } }"
