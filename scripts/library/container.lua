@@ -132,12 +132,18 @@ end
 
 --- What the kernel must know of a device of the host that the container gets.
 local function host_devices(config, where)
-  local devices, rules = {}, {}
+  local devices, rules, named = {}, {}, {}
+  local function refuse(...) errors.raise_at(schema.line_of_key(where, "devices"), ...) end
   for _, wanted in ipairs(config.devices or {}) do
     local node = sys.file.device(wanted.path)
-    if not node then errors.raise_at(schema.line_of_key(where, "devices"), "%s is no device of this host", wanted.path) end
+    if not node then refuse("%s is no device of this host", wanted.path) end
     node.path, node.name = wanted.path, wanted.name or wanted.path:match "^/dev/(.*)$" or wanted.path:match "[^/]+$"
-    devices[#devices + 1] = node
+    local own, other = mounts.own_in_dev(node.name), named[node.name]
+    if own then refuse("/dev/%s is the container's own, no place for %s", own, wanted.path) end
+    if other and (other.type ~= node.type or other.major ~= node.major or other.minor ~= node.minor) then
+      refuse("two devices are called /dev/%s: %s and %s", node.name, other.path, node.path)
+    end
+    if not other then devices[#devices + 1], named[node.name] = node, node end
     rules[#rules + 1] = ("%s %d:%d %s"):format(node.type == "block" and "b" or "c", node.major, node.minor, wanted.access or "rwm")
   end
   return devices, rules

@@ -213,13 +213,31 @@ end
 -- What every /dev has: the nodes of kernel documentation's admin-guide/devices.rst that hold no power over anything.
 local NODES = { null = { 1, 3 }, zero = { 1, 5 }, full = { 1, 7 }, random = { 1, 8 }, urandom = { 1, 9 }, tty = { 5, 0 } }
 local LINKS = { fd = "/proc/self/fd", stdin = "/proc/self/fd/0", stdout = "/proc/self/fd/1", stderr = "/proc/self/fd/2", ptmx = "pts/ptmx" }
+local FOLDERS = { "pts", "shm", "mqueue" }
+
+--- The part of `name`, a device's below /dev, that is the container's own and can't be another; nil where there is none.
+function mounts.own_in_dev(name)
+  local first = name:match "^[^/]+"
+  for _, folder in ipairs(FOLDERS) do
+    if first == folder then return folder end
+  end
+  return LINKS[first] and first or nil
+end
+
+--- The nodes that a script's own devices do not take the place of.
+local function default_nodes(this)
+  local nodes = {}
+  for name, number in pairs(NODES) do nodes[name] = number end
+  for _, device in ipairs(this.devices) do nodes[device.name] = nil end
+  return nodes
+end
 
 --- In a user namespace nodes can't be made: the host's own are bound.
 local function bind_nodes(target, this)
   local function bind(source, name)
     sys.mount.copy_of(source, { recursive = false }):attach(this.root, target .. "/" .. name, { create = "file" })
   end
-  for name in pairs(NODES) do bind("/dev/" .. name, name) end
+  for name in pairs(default_nodes(this)) do bind("/dev/" .. name, name) end
   for _, device in ipairs(this.devices) do bind(mounts.held(this, device.path), device.name) end
 end
 
@@ -227,7 +245,7 @@ function perform.dev(mount, this)
   local tree = sys.mount.make_tmpfs { mode = "755", size = "64k", nosuid = true, nodev = false, noexec = true }
   local root = tree:root()
   if not this.config.users then
-    for name, number in pairs(NODES) do
+    for name, number in pairs(default_nodes(this)) do
       root:mknod(name, { type = "char", major = number[1], minor = number[2], mode = "0666" })
     end
     for _, device in ipairs(this.devices) do
@@ -235,7 +253,7 @@ function perform.dev(mount, this)
     end
   end
   for name, destination in pairs(LINKS) do root:symlink(destination, name) end
-  for _, name in ipairs { "pts", "shm", "mqueue" } do root:make_directory(name) end
+  for _, name in ipairs(FOLDERS) do root:make_directory(name) end
   if this.terminal then root:write("console", "") end
   tree:attach(this.root, mount.target, FIXED)
   if this.config.users then bind_nodes(mount.target, this) end

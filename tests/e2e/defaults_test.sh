@@ -279,6 +279,11 @@ equal "overlay = true: what is written is read" text "$(root "directory { '$work
 equal "and the folder is as it was" "group passwd" "$(ls rootfs rootfs/etc | grep -xE 'file|group|passwd' | xargs)"
 mknod rootfs/null c 1 3; chmod 666 rootfs/null
 holds "a device node in the root file system doesn't open" "Permission denied" "$(root "'$work/rootfs'" 'cat /null')"
+equal "a device that /dev has already is no mistake" "1:9 0" "$(with "devices = { '/dev/urandom', '/dev/urandom' }" 'stat -c %t:%T /dev/urandom; head -c 1 /dev/urandom > /dev/null; echo $?' | xargs)"
+equal "one may take a default node's place" 1:5 "$(with "devices = { { path = '/dev/zero', name = 'null' } }" 'stat -c %t:%T /dev/null')"
+equal "with users too" 1:5 "$(with "users = { uid = '0 0 65536' }" "devices = { { path = '/dev/zero', name = 'null' }, '/dev/tty' }" 'stat -c %t:%T /dev/null')"
+holds "two of one name are refused" "box.lua:5: two devices are called /dev/x: /dev/zero and /dev/full" "$(with "devices = { { path = '/dev/zero', name = 'x' }, { path = '/dev/full', name = 'x' } }" true)"
+for name in pts/9 shm ptmx; do holds "a device called $name is refused" "/dev/${name%/*} is the container's own, no place for /dev/zero" "$(with "devices = { { path = '/dev/zero', name = '$name' } }" true)"; done
 equal "devices = true lets it" "" "$(root "directory { '$work/rootfs', devices = true }" 'cat /null')"
 rm rootfs/null
 ln -s rootfs link
