@@ -67,9 +67,14 @@ Fd sealed_null_device() {
   return tree;
 }
 
-/// The file of `fd`, that was opened to be read, by a mount of its own that is read-only, and at the same
-/// place in it.
-Fd sealed_input(int fd, int mode, const struct stat& file) {
+/// A pseudo terminal's side for programs (kernel documentation's admin-guide/devices.txt).
+bool is_terminal(const struct stat& status) {
+  constexpr unsigned kFirst = 136, kLast = 143;
+  return S_ISCHR(status.st_mode) && major(status.st_rdev) >= kFirst && major(status.st_rdev) <= kLast;
+}
+
+/// What `fd` leads to, by a mount of its own that is read-only, opened as it was and at the same place in it.
+Fd sealed(int fd, int mode, const struct stat& file) {
   char path[PATH_MAX] = {};
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
   if (::readlink(link.c_str(), path, sizeof path - 1) < 0) return {};
@@ -81,8 +86,9 @@ Fd sealed_input(int fd, int mode, const struct stat& file) {
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return {};
   Fd own = reopen(tree, mode);
+  if (!own || !S_ISREG(file.st_mode)) return own;
   const off_t place = ::lseek(fd, 0, SEEK_CUR);
-  return own && place >= 0 && ::lseek(own.get(), place, SEEK_SET) == place ? std::move(own) : Fd();
+  return place >= 0 && ::lseek(own.get(), place, SEEK_SET) == place ? std::move(own) : Fd();
 }
 
 bool is_closed(int fd) { return ::fcntl(fd, F_GETFD) < 0 && errno == EBADF; }
@@ -119,15 +125,14 @@ void replace_null_devices(const Root& root) {
     struct stat status;
     if (::fstat(fd, &status) < 0) continue;
     if (S_ISDIR(status.st_mode)) throw Error("use", kNames[fd], EISDIR, kWayOut);
-    const bool null = is_null(status);
-    if (!null && !S_ISREG(status.st_mode)) continue;
     const int mode = ::fcntl(fd, F_GETFL);
     if (mode < 0) throw Error("fcntl", "F_GETFL");
+    const bool input = S_ISREG(status.st_mode) && (mode & O_ACCMODE) == O_RDONLY;
     Fd own;
-    if (!null) {
-      if ((mode & O_ACCMODE) == O_RDONLY) own = sealed_input(fd, mode, status);
+    if (input || is_terminal(status)) {
+      own = sealed(fd, mode, status);
       if (!own) continue;
-    } else {
+    } else if (is_null(status)) {
       if (!node) node = null_device_of(root);
       if (node) own = reopen(node, mode);
       if (!own) {
@@ -137,6 +142,8 @@ void replace_null_devices(const Root& root) {
         own = reopen(node, mode);
         if (!own) throw Error("open", "/dev/null");
       }
+    } else {
+      continue;
     }
     if (::dup2(own.get(), fd) < 0) throw Error("dup2", std::to_string(fd));
   }

@@ -95,6 +95,25 @@ TEST_CASE("a file that was given to be read can't be written by its descriptor")
   CHECK(slurp(path) == "first second");
 }
 
+TEST_CASE("the mode of a terminal can't be changed, and it works as before") {
+  if (!is_root()) SKIP_TEST("needs root");
+  const Sandbox box;
+  box.dir("root");
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE((master >= 0 && ::unlockpt(master) == 0));
+  const std::string name = ::ptsname(master);
+  in_child(CLONE_NEWNS, [&] {
+    const int slave = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    for (const int fd : {0, 1}) ::dup2(slave, fd);
+    replace_null_devices(Root::open((box.path() / "root").string()));
+    for (const int fd : {0, 1}) expect(::fchmod(fd, 0666) < 0 && errno == EROFS, "its mode stays");
+    char text[16] = {};
+    expect(::isatty(0) == 1 && ::write(1, "out", 3) == 3, "it is written");
+    expect(::read(master, text, sizeof text) == 3 && std::string(text) == "out", "it is read outside");
+    expect(::write(master, "in\n", 3) == 3 && ::read(0, text, sizeof text) == 3, "and the other way");
+  });
+}
+
 TEST_CASE("an output, and an input that has no name any more, stay as they are") {
   const Sandbox box;
   const std::string output = box.file("output", ""), gone = box.file("gone", "text");
