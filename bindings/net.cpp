@@ -119,6 +119,10 @@ struct Options<link::Setup> {
       std::tuple(field("loopback", &T::loopback), field("links", &T::links), field("routes", &T::routes));
 };
 template <>
+struct Options<link::LocalDeviceOptions> {
+  static constexpr auto fields = std::tuple(field("linked", &link::LocalDeviceOptions::linked));
+};
+template <>
 struct Options<link::ForwardingOptions> {
   static constexpr auto fields = std::tuple(field("family", &link::ForwardingOptions::family));
 };
@@ -217,9 +221,10 @@ int open_net(lua_State* L) {
       {"routes", lua::fn<&link::routes>, lua::reads},  // net.routes() -> list
       {"add_route", lua::fn<&link::add_route>},        // net.add_route { to =, via =, dev =, ... }
       {"remove_route", lua::fn<&link::remove_route>},
-      {"local_device", lua::fn<&link::local_device>, lua::reads},  // net.local_device(address) -> name or nil
-      {"veth", lua::fn<&link::veth>},                          // net.veth { host =, guest =, netns =, ... }
-      {"configure", lua::fn<&link::configure>},                // net.configure { links =, routes = }
+      {"local_device", lua::fn<&link::local_device>,
+       lua::reads},                              // net.local_device(address, { linked = }) -> name or nil
+      {"veth", lua::fn<&link::veth>},            // net.veth { host =, guest =, netns =, ... }
+      {"configure", lua::fn<&link::configure>},  // net.configure { links =, routes = }
       {"forwarding", lua::fn<&link::forwarding>, lua::reads},  // net.forwarding { family = } -> true or false
       {"set_forwarding", lua::fn<&link::set_forwarding>},
       {"firewall", lua::fn<&create_firewall>},  // net.firewall { name =, interface =, addresses =, ... }

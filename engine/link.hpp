@@ -96,9 +96,13 @@ void add_route(const Route& route);
 /// ESRCH when there is no such route.
 void remove_route(const Route& route);
 
+struct LocalDeviceOptions {
+  bool linked = false;  ///< also the interface on whose own network the address lies: without a gateway
+};
+
 /// The interface of this host that has `address`, nothing when it isn't the host's own. One lookup, however
 /// many interfaces there are.
-std::optional<std::string> local_device(const Address& address);
+std::optional<std::string> local_device(const Address& address, const LocalDeviceOptions& options = {});
 
 /// A pair of interfaces that are each other's cable: one end here, the other in a container.
 struct Veth {

@@ -101,7 +101,7 @@ void add_route(const Route& route) { send_route(RTM_NEWROUTE, route); }
 
 void remove_route(const Route& route) { send_route(RTM_DELROUTE, route); }
 
-std::optional<std::string> local_device(const Address& address) {
+std::optional<std::string> local_device(const Address& address, const LocalDeviceOptions& options) {
   Netlink socket(NETLINK_ROUTE);
   Batch batch;
   rtmsg header{};
@@ -115,8 +115,12 @@ std::optional<std::string> local_device(const Address& address) {
   std::optional<uint32_t> index;
   try {
     socket.send(batch, [&](const Answer& answer) {
-      const auto device = find_attribute(answer.attributes(sizeof(rtmsg)), RTA_OIF);
-      if (answer.header<rtmsg>().rtm_type == RTN_LOCAL && device) index = device->u32();
+      const ByteView attributes = answer.attributes(sizeof(rtmsg));
+      const auto device = find_attribute(attributes, RTA_OIF);
+      const auto route = answer.header<rtmsg>();
+      const bool linked = options.linked && route.rtm_type == RTN_UNICAST && route.rtm_dst_len > 0 &&
+                          !find_attribute(attributes, RTA_GATEWAY) && !find_attribute(attributes, RTA_VIA);
+      if (device && (route.rtm_type == RTN_LOCAL || linked)) index = device->u32();
     });
   } catch (const Error& error) {
     // No route, or one that refuses (unreachable, prohibit, blackhole): not this host's in any case.

@@ -254,7 +254,8 @@ function veth.resources(this)
   this.address = address_of(net.guest[1])
   local resources = {}
   if net.nat or net.publish or net.egress then resources[1] = network.firewall_of(this) end
-  resources[#resources + 1] = { kind = "interface", name = this.interface }  -- a dead one's goes while there are rules for it
+  -- A dead one's goes while there are rules for it.
+  resources[#resources + 1] = { kind = "interface", name = this.interface, guests = addresses_of(net.guest) }
   return network.with_ports(this, resources)
 end
 
@@ -300,14 +301,35 @@ end
 
 local SOON, AT_LAST = 0.05, 10
 
+--- Raises when a container that lives has one of the addresses inside; of two, the host could reach one alone.
+local function check_guests(this)
+  local own, net = {}, this.config.network
+  for _, address in ipairs(addresses_of(net.guest)) do own[address] = true end
+  for _, other in ipairs(require("luabox.state").list()) do
+    for _, resource in ipairs(other.name ~= this.name and other.record.resources or {}) do
+      for _, address in ipairs(resource.guests or {}) do
+        if own[address] then settle_holder(address, resource.name, net.where) end
+      end
+    end
+  end
+end
+
+--- Whose address it is on this host, and whether it lies on an interface's network without being anybody's.
+local function user_of(address)
+  local device = sys.net.local_device(address, { linked = true })
+  local own = device and sys.net.local_device(address)
+  return own, device ~= nil and own == nil
+end
+
 --- The address may still be held by a container that has just ended: the kernel takes a namespace's interfaces away a moment later, and where many
 --- end at once, one after the other.
+--- Returns whether it lies on another interface's network.
 local function wait_until_free(address, where)
   local started, settled = sys.monotonic(), false
   while true do
-    local ok, device = errors.try(sys.net.local_device, address)
+    local ok, device, linked = errors.try(user_of, address)
     if not ok and device.code ~= "ENODEV" then error(device, 0) end  -- it went while it was asked for
-    if not device then return end
+    if not device then return linked end
     local waited = sys.monotonic() - started
     if ok and device:sub(1, 2) ~= "lb" or waited > AT_LAST then
       errors.raise_at(where, "the address %s is in use on this host, by the interface %s", address, device)
@@ -323,7 +345,10 @@ end
 function veth.prepare(this)
   network.check_bandwidth(this)
   local net = this.config.network
-  for _, host in ipairs(net.host) do wait_until_free(address_of(host), net.where) end
+  for _, host in ipairs(net.host) do
+    if wait_until_free(address_of(host), net.where) then this.crowded = true end
+  end
+  if this.crowded then check_guests(this) end
   network.hold_ports(this, addresses_of(net.guest))
 end
 
@@ -358,6 +383,12 @@ function veth.attach(this)
   local net = this.config.network
   network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
+    if this.crowded then
+      -- The other interface's network has the same route, and it was first.
+      for _, address in ipairs(addresses_of(net.guest)) do
+        sys.net.add_route { to = address .. (address:find(":", 1, true) and "/128" or "/32"), dev = this.interface }
+      end
+    end
     if has_ip6(net.guest) then network.skip_duplicate_detection(this.interface) end
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     if this.firewall then

@@ -903,9 +903,13 @@ function sys.net.add_route(route) end
 ---@param route luabox.sys.Route
 function sys.net.remove_route(route) end
 
+---@class luabox.sys.LocalDeviceOptions
+---@field linked? boolean  also the interface on whose own network the address lies, without a gateway
+
 ---@param address string
+---@param options? luabox.sys.LocalDeviceOptions
 ---@return string? name  of the interface whose address of this host it is
-function sys.net.local_device(address) end
+function sys.net.local_device(address, options) end
 
 ---@class luabox.sys.VethOptions
 ---@field host string

@@ -106,6 +106,12 @@ kill "$(cat loopback.pid)"
 holds "an address in use is told, with the line and who has it" "bare2.lua:4: the address 172.16.98.1 is in use by the container $mark-web" \
   "$(sed 's/172.16.99/172.16.98/g' bare.lua > bare2.lua; run bare2.lua -- true 2>&1)"
 run bare2.lua -- true > /dev/null 2>&1; equal "with status 125" 125 $?
+# The second interface's route for the network is the kernel's second choice.
+box second "host = '172.16.98.11/24', guest = '172.16.98.12/24', nat = true"
+equal "two pairs may be in one network: the second reaches the outside" "outside 10.77.0.1" "$(ask second.lua tcp 10.77.0.2 80)"
+equal "and the first, still" "outside 10.77.0.1" "$(ask nat.lua tcp 10.77.0.2 80)"
+box twin "host = '172.16.98.11/24', guest = '172.16.98.2/24', nat = true"
+holds "but the same address inside is in use" "twin.lua:4: the address 172.16.98.2 is in use by the container $mark-web" "$(run twin.lua -- true 2>&1)"
 rules | grep -v "$mark" > rules.during
 succeeds "the rules of others are untouched while containers run" \
   "$python" -c 'import sys; b, d = open("rules.before").read(), open("rules.during").read(); sys.exit(any(l not in d for l in b.split("\n")))'

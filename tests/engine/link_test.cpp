@@ -235,6 +235,14 @@ TEST_CASE("local_device finds the interface that has an address, and only that")
     for (int i = 0; i < 200 && device("fd05::1") == "none"; ++i) ::usleep(5000);
     expect(device("fd05::1") == "b", "of IPv6");
     expect(device("10.5.0.2") == "none" && device("fd05::2") == "none", "a neighbour is not local");
+    const auto linked = [](const char* address) {
+      return link::local_device(Address::parse(address), {.linked = true}).value_or("none");
+    };
+    expect(linked("10.5.0.1") == "a" && linked("10.5.0.2") == "a" && linked("fd05::2") == "b", "but linked");
+    expect(linked("10.6.0.1") == "none", "what has no route is not");
+    link::add_route({.to = {Prefix::parse("10.6.0.0/16")}, .via = Address::parse("10.5.0.2")});
+    link::add_route({.via = Address::parse("10.5.0.2")});
+    expect(linked("10.6.0.1") == "none" && linked("10.7.0.1") == "none", "nor what is behind a gateway");
     expect(device("10.5.0.255") == "none" && device("224.0.0.1") == "none",
            "nor are broadcast and multicast");
     expect(device("127.0.0.1") == "lo" && device("::1") == "lo", "loopback");

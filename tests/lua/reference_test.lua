@@ -174,13 +174,13 @@ local VALUES = {
   ["luabox.sys.ProcessId"] = process, ["string[]"] = { "x" }, ["luabox.CgroupLimits"] = {}, any = "x", ["luabox.sys.Mode"] = "0755",
   ["string|luabox.sys.Descriptor|luabox.sys.ProcessId"] = process, ["luabox.sys.Descriptor"] = objects.Descriptor,
 }
-local WORDS = { ["sys.mount.propagation"] = "private", ["sys.user.rlimit"] = "nofile" }
+local WORDS = { ["sys.mount.propagation"] = "private", ["sys.user.rlimit"] = "nofile", ["sys.net.local_device"] = "10.0.0.1" }
 local NO_OPTION = "zzzzzzzzzzzzzzzzzzzzzzzz"
 
 local function real_options(f, entry, at, object)
   local arguments, count = {}, 0
   if object then arguments[1], count = object, 1 end
-  for i = 1, at - 1 do arguments[count + i] = VALUES[entry.parameters[i].type] or WORDS[entry.name] end
+  for i = 1, at - 1 do arguments[count + i] = WORDS[entry.name] or VALUES[entry.parameters[i].type] end
   if WORDS[entry.name] and at == 2 then arguments[count + 1] = WORDS[entry.name] end
   arguments[count + at] = { [NO_OPTION] = true }
   local ok, problem = pcall(f, unpack(arguments, 1, count + at))
