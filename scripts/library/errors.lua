@@ -82,12 +82,19 @@ function errors.raise_at(where, message, ...)
   error(errors.new { op = "script", where = where, message = message:format(...) }, 0)
 end
 
+--- What require says of a module over many lines, as one sentence.
+local function of_module(text)
+  text = text:gsub("^error loading module '.-' from file '.-':\n%s*", "")
+  return (text:gsub("(module '.-' not found):\n\tno .*$", "%1: neither beside the script, nor in luabox, nor in package.path"))
+end
+
 --- Whatever was raised, as an error table: the text of a plain error("...") keeps its "file:line:".
 function errors.from(raised)
   if getmetatable(raised) == class then return raised end
   if type(raised) == "table" and raised.message then return setmetatable(raised, class) end
   local plain_table = type(raised) == "table" and debug.getmetatable(raised) == nil
-  local text = plain_table and require("luabox.values").show(raised) or tostring(raised)
+  local text = plain_table and require("luabox.values").show(raised) or of_module(tostring(raised))
+  if raised == nil then text = "an error was raised without a message" end
   local where, message = text:match("^(.-:%d+): (.*)$")
   return setmetatable({ op = "script", where = where, message = message or text }, class)
 end
@@ -110,6 +117,7 @@ function errors.try(f, ...)
   local arguments, count = { ... }, select("#", ...)
   return xpcall(function() return f(unpack(arguments, 1, count)) end, function(raised)
     local problem = errors.from(raised)
+    if raised == nil then problem.where = errors.users_line(2) end
     at_users_line(problem)
     problem.traceback = problem.traceback or debug.traceback("", 2)
     return problem

@@ -114,6 +114,9 @@ refuse "a mode in decimal" "bad.lua:1: tmpfs.mode: expected an octal mode such a
 for key in 1.5 0 -1; do refuse "a field called $key" "bad.lua:1: container: expected names as keys, got $key" "return container { $R, [$key] = 'x' }"; done
 refuse "a namespace that is always its own" "has no field 'mount' (write nothing: it is always its own)" "return container { $R, namespaces = { mount = 'host' } }"
 refuse "a filter that lets nothing begin" "bad.lua:2: container.seccomp: no rule allows 'execve'" $'return container { '"$R"$',\n  seccomp = { default = "errno" } }'
+refuse "a module that is not there" "bad.lua:1: module 'nosuch' not found: neither beside the script, nor in luabox, nor in package.path" "require 'nosuch'"
+echo 'x = = 5' > wrong.lua; refuse "a module that is no Lua" "luabox: ./wrong.lua:1: unexpected symbol near '='" "require 'wrong'"
+refuse "an error without a message" "bad.lua:1: an error was raised without a message" "local function f() error() end f()"
 refuse "two results" "the script returned more than one container; expected a list" "return container { $R }, container { $R }"
 refuse "an exit status that is none" "bad.lua:1: os.exit: expected a number, true or false, got 'x'" "os.exit 'x'"
 refuse "a memory limit too small to start" "too small to start" "return container { $R, cgroup = { memory = '64k' } }"
