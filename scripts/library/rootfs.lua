@@ -75,7 +75,34 @@ local function lock_kept(this, folder)
     this.layer.path)
 end
 
+--- Where `path` is or would be, without symlinks, with a "/" behind.
+local function place_of(path)
+  local missing = ""
+  while not sys.file.kind(path .. "/.") do
+    local parent, name = path:match "^(.-)/*([^/]+)/*$"
+    if not parent then parent, name = "", path end
+    path, missing = parent ~= "" and parent or path:sub(1, 1) == "/" and "/" or ".", name .. "/" .. missing
+  end
+  return (sys.file.absolute(path) .. "/"):gsub("^//$", "/") .. missing
+end
+
+--- An overlay that writes into what it lies on is undefined behaviour too.
+local function refuse_nested(this)
+  local root, kept = this.config.rootfs, place_of(this.layer.path)
+  local lowers = { this.rootfs_path }
+  for _, path in ipairs(root.layers or {}) do lowers[#lowers + 1] = mounts.resolve(path, root.where) end
+  for _, path in ipairs(lowers) do
+    local lower = place_of(path)
+    local within = lower:sub(1, #kept) == kept and lower:sub(#kept + 1):match "^[^/]*"  -- beside "upper" and "work" it may lie
+    if kept:sub(1, #lower) == lower or within == "upper" or within == "work" then
+      errors.raise_at(root.where or this.where, "persist = '%s' and %s lie in one another: changes can't be kept in what they are changes of",
+        schema.printable(root.persist), schema.printable(path))
+    end
+  end
+end
+
 local function prepare_layer(this)
+  if this.layer.kept then refuse_nested(this) end
   if not this.layer.kept then
     this.layer.lock = require("luabox.images").make_layer(this.layer.path)
   else

@@ -90,6 +90,17 @@ refuse "a wrong type" "bad.lua:2: container.hostname: expected letters" $'return
 refuse "no rootfs" "bad.lua:1: container: expected the field 'rootfs'" "return container { command = { 'true' } }"
 refuse "no command" "bad.lua:1: container: expected the field 'command'" "return container { rootfs = '/' }"
 refuse "a rootfs that isn't there" "bad.lua:1: no folder /no/such" "return container { rootfs = '/no/such', command = { 'true' } }"
+ln -s rootfs/tmp kept-link
+for kept in rootfs rootfs/tmp/new/deep kept-link/new; do
+  refuse "changes kept in what they are of ($kept)" "bad.lua:1: persist = './$kept' and $work/rootfs lie in one another" "return container { rootfs = directory { '$work/rootfs', persist = './$kept' }, command = { 'true' } }"
+done
+rm kept-link; equal "(and nothing is made there)" "" "$(ls rootfs/tmp)"
+mkdir -p beside/upper; cp -a rootfs beside/rootfs; cp -a rootfs beside/upper/rootfs
+for kept in rootfs upper/rootfs; do
+  printf 'return container { rootfs = directory { "%s", persist = "%s" }, command = { "echo", "started" } }' "$work/beside/$kept" "$work/beside" > beside.lua
+  run beside.lua < /dev/null
+done > beside.out 2>&1
+equal "they may lie beside it, not above" "started 1" "$(head -1 beside.out) $(grep -c "lie in one another" beside.out)"; rm -rf beside
 refuse "an image that isn't there" "bad.lua:1: no image 'nosuch'" "return container { rootfs = image 'nosuch', command = { 'true' } }"
 refuse "a bind of nothing" "bad.lua:2: bind /x: " $'return container { '"$R"$',\n  mounts = { bind { "/no/such", "/x" } } }'
 refuse "a size without sense" "bad.lua:1: tmpfs.size: expected a size such as 64MiB, 100MB or a number of bytes, got '12 apples'" "return container { $R, mounts = { tmpfs { '/x', size = '12 apples' } } }"
