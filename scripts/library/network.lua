@@ -342,6 +342,14 @@ local function wait_until_free(address, where)
   end
 end
 
+--- Of two that found it free at one moment, the kernel goes by the first that has it.
+local function check_first(this, address)
+  local device = sys.net.local_device(address)
+  if not device or device == this.interface then return end
+  local holder = require("luabox.state").holder("interface", device)
+  errors.raise("the address %s is in use %s", address, holder and "by the container " .. holder or "on this host, by the interface " .. device)
+end
+
 function veth.prepare(this)
   network.check_bandwidth(this)
   local net = this.config.network
@@ -383,6 +391,7 @@ function veth.attach(this)
   local net = this.config.network
   network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
+    for _, host in ipairs(net.host) do check_first(this, address_of(host)) end
     if this.crowded then
       -- The other interface's network has the same route, and it was first.
       for _, address in ipairs(addresses_of(net.guest)) do

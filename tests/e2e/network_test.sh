@@ -106,6 +106,12 @@ kill "$(cat loopback.pid)"
 holds "an address in use is told, with the line and who has it" "bare2.lua:4: the address 172.16.98.1 is in use by the container $mark-web" \
   "$(sed 's/172.16.99/172.16.98/g' bare.lua > bare2.lua; run bare2.lua -- true 2>&1)"
 run bare2.lua -- true > /dev/null 2>&1; equal "with status 125" 125 $?
+box race "host = '172.16.96.1/24', guest = '172.16.96.2/24'" "name = nil"
+for _ in 1 2 3 4 5 6; do { run race.lua -- sleep 3 2>&1 && echo started; } & jobs+=($!); done > race.out
+one_started() { [ "$(grep -c "the address 172.16.96.1 is in use by the container" race.out)" = 5 ]; }
+if within 10 one_started; then ok "of six that start at one moment with one address, one gets it"
+else failed "of six that start at one moment with one address, one gets it" "$(cat race.out)"; fi
+wait "${jobs[@]: -6}"; equal "(it ran)" 1 "$(grep -c started race.out)"
 # The second interface's route for the network is the kernel's second choice.
 box second "host = '172.16.98.11/24', guest = '172.16.98.12/24', nat = true"
 equal "two pairs may be in one network: the second reaches the outside" "outside 10.77.0.1" "$(ask second.lua tcp 10.77.0.2 80)"
