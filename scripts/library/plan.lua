@@ -161,7 +161,8 @@ answers["net.firewall"] = function(_, _, options) tables[options.name] = true en
 answers["net.remove_firewall"] = function(_, _, name) tables[name] = false end
 
 answers["cgroup.create"] = function(self, stand_in, name, options)
-  self.cgroups[stand_in] = { name = name, parent = options and options.parent, paths = {} }
+  local paths = options and #(options.controllers or {}) > 0 and sys.cgroup.planned_paths(name, {}, options) or {}
+  self.cgroups[stand_in] = { name = name, parent = options and options.parent, paths = paths }
   self:name(stand_in, "cgroup(\"" .. tostring(name) .. "\")")
   return stand_in
 end

@@ -94,7 +94,10 @@ local function mount(self, tree, path)
   tree.path = path
   for _, filled in ipairs(tree.filled) do filled(self) end
   local flags = flags_of(tree.restricted or {}, tree.flags or {})
-  if tree.restricted and #flags > 0 then self:line("mount -o remount,bind,%s %s", table.concat(flags, ","), quote(path)) end
+  if tree.restricted and #flags > 0 then
+    local form = tree.recursive and "sh -c \"$restrict\" sh %s %s" or "mount -o remount,bind,%s %s"
+    self:line(form, table.concat(flags, ","), quote(path))
+  end
   if tree.propagation then self:line("mount --make-r%s %s", tree.propagation, quote(path)) end
 end
 
@@ -167,6 +170,7 @@ steps["mount:attach"] = function(self, step)
   if not tree or not base then return end
   local path = below(base, step.arguments[3])
   target(self, path, options.create)
+  if options.create == "file" then tree.recursive = false end  -- nothing is mounted below one
   mount(self, tree, path)
 end
 
@@ -217,8 +221,7 @@ steps["mount.mask"] = function(self, step)
 end
 
 steps["mount.make_read_only"] = function(self, step)
-  for_paths(self, step, { 'if [ -e "$path" ]; then', '  mount --rbind "$path" "$path"', '  mount -o remount,bind,ro,nosuid,nodev,noexec "$path"',
-    "fi" })
+  for_paths(self, step, { 'if [ -e "$path" ]; then', '  mount --rbind "$path" "$path"', '  sh -c "$restrict" sh ro "$path"', "fi" })
 end
 
 steps["mount.remount"] = function(self, step)

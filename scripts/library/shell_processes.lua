@@ -268,10 +268,9 @@ end
 local function setpriv_words(privileges)
   local list = {}
   if privileges.ids then list[1] = ids_words(privileges.ids) end
-  if privileges.granted then list[#list + 1] = "--inh-caps=-all --bounding-set=" .. list_of(privileges.granted) end
-  if privileges.ambient and #privileges.ambient > 0 then
-    list[#list + 1] = ("--inh-caps=%s --ambient-caps=%s"):format(list_of(privileges.ambient), list_of(privileges.ambient))
-  end
+  local ambient = privileges.ambient
+  if privileges.granted then list[#list + 1] = ("--inh-caps=%s --bounding-set=%s"):format(list_of(ambient), list_of(privileges.granted)) end
+  if ambient and #ambient > 0 then list[#list + 1] = "--ambient-caps=" .. list_of(ambient) end
   if privileges.no_new_privs then list[#list + 1] = "--no-new-privs" end
   return table.concat(list, " ")
 end

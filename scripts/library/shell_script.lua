@@ -191,6 +191,17 @@ stop() {
 }
 ]==]
 
+local RESTRICT = [==[
+# restrict FLAGS PATH: a remount reaches one mount alone, so each that is there or below is remounted. A blank in a name is \040 in mountinfo.
+export restrict='
+  top=$(realpath "$2")
+  while read -r _ _ _ _ at _; do
+    case $at in *\\*) at=$(printf "$(printf %s "$at" | sed "s/%/%%/g")/.") at=${at%/.} ;; esac
+    case $at in "$top" | "$top"/*) mount -o "remount,bind,$1" "$at" || exit ;; esac
+  done < /proc/self/mountinfo
+'
+]==]
+
 -- The host's tools once "/" is the container's; they are linked to libraries that are not where they say.
 local INSIDE = [==[
 old=/proc/self/fd/8
@@ -239,6 +250,7 @@ function shell.script(name, plan_steps, folder)
   translate_all(self, host)
   local text = { (HEADER:format(plain(name))) }
   if next(processes) then text[#text + 1] = PROCESSES end
+  if table.concat(self.lines, "\n"):find("$restrict", 1, true) then text[#text + 1] = RESTRICT end
   local tools = tools_of(self.lines)
   if #tools > 0 then
     text[#text + 1] = INSIDE

@@ -67,6 +67,10 @@ script "hostname = 'shelly'" "domainname = 'example.org'" "cgroup = { memory = '
   "rlimits = { nofile = 123 }" "umask = '027'" "cwd = '/tmp'" "oom_score_adj = 100" "nice = 3" "sysctl = { ['net.core.somaxconn'] = 77 }" \
   "function(this) this.root:write('/etc/motd', 'hello\\n') end" "capabilities = { add = { 'net_raw' }, drop = { 'kill' } }" "command = { '/bin/sh' }"
 compare "one with most that a container can have" box.lua
+script "mounts = { bind { '/sys', '/mnt/all', readonly = true, noexec = true } }" "readonly_paths = { '/proc/sys', '/etc', '/nosuch' }" "accounting = true" \
+  "user = '1000:50'" "capabilities = { only = { 'net_bind_service', 'chown' }, ambient = { 'net_bind_service' } }" "command = { '/bin/sh' }"
+compare "one with mounts below its mounts, read-only paths, all that is counted, and ambient capabilities" box.lua
+holds "(a mount below one is read-only)" "/mnt/all/fs/cgroup ro,nosuid,nodev,noexec" "$(cat said)"
 script "network = veth { host = { '10.96.1.1/24', 'fd00:96::1/64' }, guest = { '10.96.1.2/24', 'fd00:96::2/64' }, nat = true, bandwidth = '10mbit',
   publish = { '8080:80', '127.0.0.1:8081:81/udp' }, egress = { '192.0.2.0/24:443', '198.51.100.7:53/udp', '10.0.0.0/8' } }" "command = { '/bin/sh' }"
 compare "one with a network, NAT, published ports, egress and a limit of its rate" box.lua
