@@ -268,7 +268,13 @@ function network.at_its_line(this, f, ...)
 end
 
 function network.check_published(made, what)
-  if made.publish then require("luabox.ports").check(made.publish, what, made.where) end
+  if not made.publish then return end
+  require("luabox.ports").check(made.publish, what, made.where)
+  for _, entry in ipairs(made.publish) do
+    if entry.host_address == "::1" and what ~= "pasta" then
+      errors.raise_at(made.where, "%s.publish: the kernel forwards nothing from ::1; expected 127.0.0.1 for the host's own programs", what)
+    end
+  end
 end
 
 --- The resources of a network, and the ports that it publishes: before the firewall, so that they are free when that is gone.
