@@ -208,6 +208,50 @@ void describe_setns(lua_State* L, std::vector<Fd>& pinned) {
   set_field(L, "process", lua::Value<lua::ProcessId>::check(L, 1).pid);
 }
 
+/// Puts `value` in the place of the argument, and adds it to the request under its name.
+template <typename T>
+void replace(lua_State* L, int index, const char* name, const T& value) {
+  lua::push(L, value);
+  lua_pushvalue(L, -1);
+  lua_replace(L, index);
+  lua_setfield(L, -2, name);
+}
+
+/// `capabilities`, each by its one name however the script spells it ("all", "CAP_KILL"): for a rule to find.
+void describe_capabilities(lua_State* L, std::string_view name, Changeable& changeable) {
+  const int index = name == "security.apply" ? 2 : 1;
+  if (!lua_istable(L, index)) return;  // the primitive says so
+  if (name != "security.set_capabilities") {
+    changeable.named = index, changeable.name = "capabilities";
+    return replace(L, index, "capabilities", lua::argument<CapabilitySet>(L, index));
+  }
+  const auto sets = lua::argument<CapabilitySets>(L, index);
+  changeable.options = index;
+  replace(L, index, "options", sets);
+  uint64_t bits = 0;
+  for (const CapabilitySet& set :
+       {sets.effective, sets.permitted, sets.inheritable, sets.bounding, sets.ambient})
+    bits |= set.bits();
+  set_field(L, "capabilities", CapabilitySet::of_bits(bits).names());
+}
+
+/// `namespaces`: those that are made or entered, as a list, however the script writes them.
+void describe_namespaces(lua_State* L, std::string_view name, int options) {
+  const bool alone = name == "unshare";
+  if (!alone && options == 0) return;
+  if (alone) lua_pushvalue(L, 1);
+  if (!alone) lua_pushliteral(L, "namespaces"), lua_rawget(L, options);
+  const bool said = lua_istable(L, -1) || lua_type(L, -1) == LUA_TSTRING;
+  std::vector<std::string> list;
+  if (said) {
+    const auto wanted = lua::Value<Namespaces>::check(L, lua_gettop(L));
+    for (const auto& [word, flag] : Namespaces::all())
+      if (wanted.has(flag)) list.emplace_back(word == "mnt" ? "mount" : word);
+  }
+  lua_pop(L, 1);
+  if (said) set_field(L, "namespaces", list);
+}
+
 /// The folder that plays "/" for a method's paths.
 void add_root(lua_State* L) {
   for (int index = 1; index <= 2; ++index)
@@ -229,21 +273,21 @@ Changeable push_request(lua_State* L, std::string_view name, std::string_view ki
   }
   lua_setfield(L, request, "arguments");
   Changeable changeable;
-  if (kind == "capability")
-    changeable.named = name == "security.apply" ? 2 : 1, changeable.name = "capabilities";
+  if (kind == "capability") describe_capabilities(L, name, changeable);
   if (kind == "program") changeable.named = 1, changeable.name = "command";
   for (int i = count; i >= 1 && changeable.options == 0; --i)
     if (lua_istable(L, i) && i != changeable.named) changeable.options = i;
-  if (changeable.options != 0) {
+  if (changeable.options != 0 && name != "security.set_capabilities") {
     push_plain(L, changeable.options);
     lua_setfield(L, request, "options");
   }
   if (changeable.named > count) changeable.named = 0;
-  if (changeable.named != 0) {
+  if (changeable.named != 0 && kind != "capability") {
     push_plain(L, changeable.named);
     lua_setfield(L, request, changeable.name.c_str());
   }
   if (kind == "mount") describe_mount(L, name, changeable, pinned);
+  if (kind == "clone" || name == "setns") describe_namespaces(L, name, changeable.options);
   if (kind == "setns") describe_setns(L, pinned);
   if (kind == "device") set_field(L, "path", lua::check<std::string>(L, 2));
   add_root(L);

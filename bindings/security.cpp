@@ -4,30 +4,12 @@
 #include "bindings/lua.hpp"
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
-#include "engine/capabilities.hpp"
 #include "engine/kernel_log.hpp"
 #include "engine/seccomp_profile.hpp"
 
 namespace luabox {
 
 // ---- how the values cross
-
-/// A list of names: { "chown", "CAP_KILL" }.
-template <>
-struct lua::Value<CapabilitySet> {
-  static CapabilitySet check(lua_State* L, int index) {
-    return CapabilitySet::of(Value<std::vector<std::string>>::check(L, index));
-  }
-  static void push(lua_State* L, CapabilitySet set) { Value<std::vector<std::string>>::push(L, set.names()); }
-};
-
-template <>
-struct lua::Options<CapabilitySets> {
-  static constexpr auto fields = std::tuple(
-      field("effective", &CapabilitySets::effective), field("permitted", &CapabilitySets::permitted),
-      field("inheritable", &CapabilitySets::inheritable), field("bounding", &CapabilitySets::bounding),
-      field("ambient", &CapabilitySets::ambient));
-};
 
 /// "allow", "errno:EPERM", ...: see Action::parse.
 template <>

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bindings/lua.hpp"
+#include "engine/capabilities.hpp"
 #include "engine/cgroup.hpp"
 #include "engine/fd.hpp"
 #include "engine/namespaces.hpp"
@@ -33,6 +34,23 @@ struct Value<Namespaces> {
     return Namespaces::parse(words);
   }
   static void push(lua_State* L, const Namespaces& value) { Value<std::string>::push(L, value.words()); }
+};
+
+/// A list of names: { "chown", "CAP_KILL" }.
+template <>
+struct Value<CapabilitySet> {
+  static CapabilitySet check(lua_State* L, int index) {
+    return CapabilitySet::of(Value<std::vector<std::string>>::check(L, index));
+  }
+  static void push(lua_State* L, CapabilitySet set) { Value<std::vector<std::string>>::push(L, set.names()); }
+};
+
+template <>
+struct Options<CapabilitySets> {
+  static constexpr auto fields = std::tuple(
+      field("effective", &CapabilitySets::effective), field("permitted", &CapabilitySets::permitted),
+      field("inheritable", &CapabilitySets::inheritable), field("bounding", &CapabilitySets::bounding),
+      field("ambient", &CapabilitySets::ambient));
 };
 
 /// A signal: "TERM", "SIGTERM" or a number.

@@ -34,7 +34,7 @@ local NAMES = {
   time = "unix year month day hour minute weekday text", namespaces = "net ipc uts pid cgroup user",
   rootfs = "kind name path readonly overlay persist devices layers device inode owner directory",
   primitive = FACTS .. [[primitive arguments options type source sources target device inode owner directory root path process capabilities
-    command]],
+    namespaces command]],
   run = FACTS .. [[name hostname domainname rootfs mounts default_mounts masked readonly_paths etc hosts dns cgroup cgroup_parent accounting
     network namespaces users user command env cwd init terminal capabilities seccomp no_new_privs apparmor keyring devices rlimits sysctl umask nice
     oom_score_adj personality labels image privileged steps ambient]],

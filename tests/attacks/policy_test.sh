@@ -237,6 +237,23 @@ c:release(); c:wait()'
 attempt "a copy of a tree inside a root" <<< 'local sys = require "luabox.sys"; sys.mount.copy_in(sys.mount.root "/", "/etc", {}); escaped()'
 attempt "a move" <<< 'local sys = require "luabox.sys"; sys.mount.move("/etc", "/mnt"); escaped()'
 
+policy <<'P'
+allow { "primitives" }
+rule "capabilities" { on = "capability", check = function(r) if has(r.capabilities, "sys_admin") then return deny "no sys_admin" end end }
+rule "namespaces" { on = { "clone", "setns" }, check = function(r) if has(r.namespaces, "user") then return deny "no user" end end }
+P
+inside() { echo "local sys = require 'luabox.sys' local c = sys.clone({}, function() $1 sys.exec { '/bin/echo', 'ESCAPED' } end) c:release() c:wait()"; }
+for names in '{ "CAP_SYS_ADMIN" }' '{ "all" }' '{ "Sys_Admin" }'; do
+  attempt "$names is what it stands for: apply" <<< "$(inside "sys.security.apply(0, $names)")"
+  attempt "$names: limit_bounding" <<< "$(inside "sys.security.limit_bounding($names)")"
+  attempt "$names: set_capabilities" <<< "$(inside "sys.security.set_capabilities { effective = $names, permitted = $names }")"
+done
+for words in '{ "user" }' '{ "mount user" }' '"net,user"'; do
+  attempt "the namespaces $words: clone" <<< "$(inside "local d = sys.clone({ namespaces = $words }, function() sys.exec { '/bin/echo', 'ESCAPED' } end) d:release() d:wait()")"
+  attempt "the namespaces $words: unshare" <<< "$(inside "sys.unshare($words)")"
+  attempt "the namespaces $words: setns" <<< "$(inside "sys.setns(sys.pid(), { namespaces = $words })")"
+done
+
 echo "$count attempts"
 [ $count -ge 40 ] || failed "there are forty attempts" "$count"
 unset LUABOX_POLICY

@@ -226,8 +226,7 @@ C["running process:raise_limits"] = { function(t) t.running:raise_limits() end, 
 -- what a process may
 local SETS = { effective = { "chown", "kill" }, permitted = { "chown", "kill" } }
 C["security.set_capabilities"] = { function() sys.security.set_capabilities(SETS) end, function() return status "CapEff" end,
-  field = "capabilities",
-  value = { effective = { "chown" }, permitted = { "chown" } }, wanted = "0000000000000001" }
+  set = { effective = { "chown" }, permitted = { "chown" } }, wanted = "0000000000000001" }
 C["security.apply"] = { function() sys.security.apply(0, { "chown", "kill" }) end, function() return status "CapPrm" end, field = "capabilities",
   value = { "chown" }, wanted = "0000000000000001" }
 C["security.limit_bounding"] = { function() sys.security.limit_bounding { "chown", "kill" } end, function() return status "CapBnd" end,
