@@ -52,14 +52,37 @@ local function cpus(value)
   return number(value)
 end
 
+local function switch(value)
+  if value == 1 or value == "1" or value == "FROZEN" then return true end
+  if value == 0 or value == "0" or value == "THAWED" then return false end
+  return value
+end
+
+--- "8:0 10MB" or a list of them, with bytes for units.
+local function rates(value)
+  if type(value) ~= "table" then
+    return (tostring(value):gsub("(%s)([%d.]+%a+)%s*$", function(blank, size) return blank .. ("%.0f"):format(units.size(size)) end))
+  end
+  local list = {}
+  for i, each in ipairs(value) do list[i] = rates(each) end
+  return list
+end
+local function same(value) return value end
+
+-- Each short name with what makes base units of its value, and its other names; those whose scale differs stand below.
 local NAMES = {
   memory = { bytes, "memory.limit_in_bytes", "memory.max" },
   memory_low = { bytes, "memory_reservation", "memory.soft_limit_in_bytes", "memory.low" },
   memory_high = { bytes, "memory.high" }, memory_min = { bytes, "memory.min" },
-  swap = { bytes, "memory.swap.max" }, swappiness = { number, "memory.swappiness" },
-  cpu = { cpus }, cpu_weight = { number, "weight", "cpu.weight" },
+  swap = { bytes, "memory.swap.max" }, swappiness = { number, "memory.swappiness" }, oom_group = { switch, "memory.oom.group" },
+  cpu = { cpus }, cpu_weight = { number, "weight", "cpu.weight" }, cpu_burst = { number, "cpu.cfs_burst_us", "cpu.max.burst" },
+  cpu_idle = { switch, "cpu.idle" },
   pids = { number, "pids.max" },
   cpuset = { tostring, "cpus", "cpuset.cpus" }, mems = { tostring, "cpuset.mems" },
+  io_weight = { number, "io.weight" },
+  io_read_bps = { rates, "blkio.throttle.read_bps_device" }, io_write_bps = { rates, "blkio.throttle.write_bps_device" },
+  io_read_iops = { same, "blkio.throttle.read_iops_device" }, io_write_iops = { same, "blkio.throttle.write_iops_device" },
+  freezer = { switch, "freezer.state", "cgroup.freeze" }, rdma = { same, "rdma.max" }, misc = { same, "misc.max" }, dmem = { same, "dmem.max" },
 }
 local SHORT = {}
 for name, definition in pairs(NAMES) do
@@ -67,31 +90,61 @@ for name, definition in pairs(NAMES) do
   for i = 2, #definition do SHORT[definition[i]] = name end
 end
 
+--- As cpu_weight_of_shares and io_weight_of_blkio of engine/cgroup_values.cpp.
+local function weight_of_shares(value)
+  local shares = tonumber(value)
+  if not shares then return value end
+  local l = math.log(math.max(2, math.min(shares, 262144))) / math.log(2)
+  return math.max(1, math.min(math.ceil(10 ^ ((l * l + 125 * l) / 612 - 7 / 34) - 1e-6), 10000))
+end
+local function weight_of_blkio(value)
+  return tonumber(value) and 1 + math.floor((math.max(tonumber(value), 10) - 10) * 9999 / 990) or value
+end
+
+local CONVERTED = { ["cpu.shares"] = { "cpu_weight", weight_of_shares }, ["blkio.weight"] = { "io_weight", weight_of_blkio } }
+
+local QUOTA = { ["cpu_quota"] = true, ["cpu.cfs_quota_us"] = true }
+local PERIOD = { ["cpu_period"] = true, ["cpu.cfs_period_us"] = true }
+
 local function quota(text)
   local limit, period = tostring(text):match "^(%w+)%s*(%d*)$"
   return tonumber(limit) and tonumber(limit) / (tonumber(period) or 100000) or nil
 end
 
+--- The name that a request has for a key of the script's.
+local function short_name(key)
+  if key == "cpu.max" or QUOTA[key] or PERIOD[key] then return "cpu" end
+  if CONVERTED[key] then return CONVERTED[key][1] end
+  local page = key:match "^hugetlb%.([^.]+)%.max$" or key:match "^hugetlb%.([^.]+)%.limit_in_bytes$"
+  return page and "hugetlb." .. page or key == "memory.memsw.limit_in_bytes" and "swap" or SHORT[key] or key
+end
+
+--- What the key's value is under its short name; nil for no limit.
+local function in_base_units(key, value, keys)
+  if key == "cpu.max" then return quota(value) end
+  if QUOTA[key] then
+    local period = tonumber(keys.cpu_period or keys["cpu.cfs_period_us"]) or 100000
+    return tonumber(value) and tonumber(value) > 0 and tonumber(value) / period or nil
+  end
+  if key == "memory.memsw.limit_in_bytes" then
+    local memory, both = bytes(keys.memory or keys["memory.limit_in_bytes"] or keys["memory.max"] or 0), bytes(value)
+    return both and math.max(0, both - (memory or 0)) or nil
+  end
+  if CONVERTED[key] then return CONVERTED[key][2](value) end
+  if key:find "^hugetlb%." then return bytes(value) end
+  local name = SHORT[key]
+  if name then return NAMES[name][1](value) end
+  return value
+end
+
 --- { ["memory.max"] = "1GiB" } -> { memory = 1073741824 }. No limit is no key. What has no short name keeps its own.
 function policy.limits(keys)
   local result, seen = {}, {}
-  local function set(name, value, key)
-    if seen[name] then errors.raise("cgroup: '%s' and '%s' are the same", seen[name], key) end
-    result[name], seen[name] = value, key
-  end
   for key, value in pairs(keys) do
-    local name = SHORT[key]
-    if name then
-      set(name, NAMES[name][1](value), key)
-    elseif key == "cpu.max" then
-      set("cpu", quota(value), key)
-    elseif key == "cpu.cfs_quota_us" then
-      if tonumber(value) and tonumber(value) > 0 then set("cpu", tonumber(value) / (tonumber(keys["cpu.cfs_period_us"]) or 100000), key) end
-    elseif key == "memory.memsw.limit_in_bytes" then
-      local memory, both = bytes(keys.memory or keys["memory.limit_in_bytes"] or keys["memory.max"] or 0), bytes(value)
-      if both then set("swap", math.max(0, both - (memory or 0)), key) end
-    elseif key ~= "cpu.cfs_period_us" then
-      set(key, value, key)
+    if not PERIOD[key] then
+      local name = short_name(key)
+      if seen[name] then errors.raise("cgroup: '%s' and '%s' are the same", seen[name], key) end
+      result[name], seen[name] = in_base_units(key, value, keys), key
     end
   end
   return result
@@ -182,6 +235,13 @@ local function is_privileged(this)
   return config.seccomp == "unconfined"
 end
 
+local function limits_of(this)
+  local ok, result = errors.try(policy.limits, this.config.cgroup or {})
+  if ok then return result end
+  result.where = schema.line_of_key(this.where, "cgroup")
+  error(result, 0)
+end
+
 --- The request for the container `this`, whose table was checked.
 function policy.request(this, name)
   local config = this.config
@@ -199,7 +259,7 @@ function policy.request(this, name)
   request.namespaces.user = config.users and "new" or "host"
   request.network = policy.plain(config.network) or (this.namespaces.net == "host" and "host" or "none")
   if type(request.network) == "table" then request.network.where = nil end
-  request.cgroup = policy.limits(config.cgroup or {})
+  request.cgroup = limits_of(this)
   if request.cgroup.pids == nil and not (config.cgroup and (config.cgroup.pids or config.cgroup["pids.max"])) then
     request.cgroup.pids = require("luabox.limits").PIDS
   end
@@ -388,12 +448,6 @@ function policy.admit_exec(container, options, where)
     capture = options.capture, detach = options.detach, output = options.output, unpack(changed.command) }
   found.config.granted = changed.capabilities
   return found, result
-end
-
---- The name that a request has for a key of the script's.
-local function short_name(key)
-  if key == "cpu.max" or key == "cpu.cfs_quota_us" or key == "cpu.cfs_period_us" then return "cpu" end
-  return key == "memory.memsw.limit_in_bytes" and "swap" or SHORT[key] or key
 end
 
 local function revised_update(changed)

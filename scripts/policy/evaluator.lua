@@ -310,12 +310,13 @@ end
 local function act(rule, action, request, kind)
   denied, evaluator.at_work = nil, rule.name
   if misses then watch_request(request, kind) end
-  local ok, result = pcall(rule[action], request)
+  local ok, result, more = pcall(rule[action], request)
   local reason = denied
   evaluator.at_work, denied = nil, nil
   if not ok then return "refused", "the rule failed: " .. tostring(result) end
   if reason then return "refused", reason end
   if action == "change" and type(result) == "table" then return "passed", nil, result end
+  if result == nil then result = more end  -- return nil, "a reason"
   if result ~= nil then return "refused", ("the rule returned %s; expected nothing, or deny \"reason\""):format(type(result)) end
   return "passed"
 end
@@ -376,6 +377,20 @@ local function not_to_change(question, changes)
   end
 end
 
+local function is_no_number(value)
+  if type(value) ~= "table" then return type(value) == "number" and (value ~= value or value == 1 / 0 or value == -1 / 0) end
+  for _, each in pairs(value) do
+    if is_no_number(each) then return true end
+  end
+end
+
+--- The field that a rule made 0/0 or 1/0 of: on its way to the script it would be none at all, and so no limit.
+local function without_number(changes)
+  for _, change in ipairs(changes) do
+    if is_no_number(change.to) then return change.field end
+  end
+end
+
 --- Those of the rules that are about the request; all, where none of them asks for a field.
 local function about(request, list, narrow)
   if not narrow then return list end
@@ -399,6 +414,8 @@ local function change_all(question, changes, report, told)
     local made = after and after ~= now and differences(request, candidate, "", {})
     local wrong = made and not_to_change(question, made)
     if wrong then verdict, reason = "refused", ("it changed '%s', which no rule can change here"):format(wrong) end
+    local odd = made and without_number(made)
+    if odd then verdict, reason = "refused", ("it changed '%s' to no number"):format(odd) end
     if verdict == "refused" then
       note(report, rule, rule.shadow and "would refuse" or "refused", reason)
     elseif after ~= now then

@@ -53,6 +53,42 @@ policy <<< 'rule "exec" { on = "exec", change = function(e) e.name = "other" end
 holds "an exec in another container is none" "it changed 'name'" "$("$LUABOX" exec $mark true 2>&1)"
 exec 9>&-; wait $child
 
+# whatever a script calls a limit, a rule reads it by its short name
+policy <<< 'rule "tell" { on = "run", check = function(c) local list = {} for key, value in pairs(c.cgroup) do if key ~= "pids" then list[#list + 1] = key .. "=" .. tostring(value) end end
+  table.sort(list) return deny(#list > 0 and table.concat(list, " ") or "no limit") end }'
+while IFS='|' read -r keys seen; do
+  script "cgroup = { $keys }" "command = { 'true' }"; equal "$keys is $seen" "$seen" "$("$LUABOX" explain box.lua 2>&1 > /dev/null | sed 's/.*10-site.lua:1): //')"
+done <<'END'
+cpu_quota = 200000|cpu=2
+cpu_quota = "50000", cpu_period = 25000|cpu=2
+['cpu.cfs_quota_us'] = 50000, cpu_period = 25000|cpu=2
+['cpu.max'] = '50000 25000'|cpu=2
+cpu_quota = -1|no limit
+cpu_period = 50000|no limit
+['cpu.shares'] = 1024|cpu_weight=100
+['blkio.weight'] = 500|io_weight=4950
+['cpu.cfs_burst_us'] = 100|cpu_burst=100
+['hugetlb.2MB.max'] = '4MiB'|hugetlb.2MB=4194304
+['blkio.throttle.read_bps_device'] = '8:0 1000'|io_read_bps=8:0 1000
+io_write_bps = '8:0 10MB'|io_write_bps=8:0 10000000
+['freezer.state'] = 'THAWED'|freezer=false
+['memory.memsw.limit_in_bytes'] = '12MiB', memory = '8MiB'|memory=8388608 swap=4194304
+END
+script "command = { 'true' }" "cgroup = { memory = '1MiB',
+  ['memory.max'] = '1GiB' }"
+holds "a limit that is said twice is told at its line" "box.lua:4: cgroup: 'memory" "$(run box.lua)"
+script "cgroup = { cpu_quota = 200000, ['cpu.shares'] = 1024 }" "command = { 'true' }"
+policy <<< 'rule "one" { on = "run", change = function(c) c.cgroup.cpu = math.min(c.cgroup.cpu or 1, 1) end }'
+holds "a ceiling holds for a quota" "cpu = 1" "$("$LUABOX" explain box.lua | grep ':write {')"
+script "cgroup = { memory = '8MiB' }" "command = { 'true' }"
+for number in "0 / 0" "1 / 0" "-1 / 0"; do
+  policy <<< "rule 'odd' { on = 'run', change = function(c) c.cgroup.memory = $number end }"
+  holds "a limit of $number is not none" "refused by the policy 'odd' (10-site.lua:1): it changed 'cgroup.memory' to no number" "$(run box.lua)"
+done
+policy <<< 'rule "two" { on = "run", check = function(c) return nil, "not this" end }'
+holds "a rule that returns a reason as Lua's own functions do refuses" "the rule returned string" "$(run box.lua)"
+script "network = veth { host = '172.16.93.1/24', guest = '172.16.93.2/24' }" "cgroup = { memory = '256MiB' }" "command = { 'true' }" "mounts = { bind { '$work/data', '/data' } }"
+
 changed "egress as texts" "c.network.egress = { '192.0.2.0/24:443', 'any:53/udp' }" "ran" "echo ran"
 policy <<'P'
 rule "egress" { on = "run", change = function(c) c.network.egress = { "192.0.2.0/24:443/tcp", { to = "192.0.2.9", first_port = 53 } } end,
