@@ -223,10 +223,11 @@ local function devices_of(this, places)
 end
 
 --- Whether it could do on the host what root can. In a user namespace of its own it could not open the host's files by their handles, nor change
---- the host's network by the other end of its interface, whose namespace it has a number for.
+--- the host's network by the other end of its interface, whose namespace it has a number for, nor read the kernel's memory by its own programs
+--- in it or by what it counts.
 local function is_privileged(this)
   local config = this.config
-  local on_host = { dac_read_search = not config.users,
+  local on_host = { dac_read_search = not config.users, bpf = not config.users, perfmon = not config.users,
     net_admin = not config.users and (type(config.network) == "table" or this.namespaces.net ~= "new") }
   if config.capabilities == "all" then return true end
   for _, name in ipairs(this.granted) do

@@ -40,7 +40,21 @@ local NAMES = {
     oom_score_adj personality labels image privileged steps ambient]],
   exec = FACTS .. "name command user env cwd terminal labels image capabilities", update = FACTS .. "name labels image cgroup",
   import = FACTS .. "name source device inode source_owner replace devices owner max_bytes sync",
+  a_mount = [[type target source device inode owner directory readonly nosuid nodev noexec recursive propagation idmap size mode inodes gid
+    hidepid subset lower upper work]],
+  cgroup = [[memory memory_low memory_high memory_min swap swappiness oom_group cpu cpu_weight cpu_burst cpu_idle pids cpuset mems io_weight
+    io_read_bps io_write_bps io_read_iops io_write_iops devices freezer rdma misc dmem]],
 }
+-- What a script may call a limit, and a request never does: policy.lua of the library has made it short.
+local CALLED = {}
+for short, names in pairs {
+  memory = "memory.limit_in_bytes memory.max", memory_low = "memory_reservation memory.soft_limit_in_bytes memory.low", memory_high = "memory.high",
+  memory_min = "memory.min", swap = "memory.swap.max memory.memsw.limit_in_bytes", swappiness = "memory.swappiness", oom_group = "memory.oom.group",
+  cpu = "cpu_quota cpu_period cpu.max cpu.cfs_quota_us cpu.cfs_period_us", cpu_weight = "weight cpu.weight cpu.shares", pids = "pids.max",
+  cpuset = "cpus cpuset.cpus", mems = "cpuset.mems", io_weight = "io.weight blkio.weight", freezer = "freezer.state cgroup.freeze",
+} do
+  for name in pairs(set_of(names)) do CALLED[name] = short end
+end
 
 local rules, by_name, by_kind, needs, allowances = {}, {}, {}, {}, {}
 local audited = false
@@ -289,17 +303,40 @@ end
 
 local misses
 
+local function miss(where, name, suggestion) misses[#misses + 1] = { name = name, where = where or "", suggestion = suggestion } end
+
 local function watch(value, field)
   if type(value) ~= "table" or not NAMES[field] then return end
   local names = set_of(NAMES[field])
   setmetatable(value, { __index = function(_, name)
-    if type(name) == "string" and not names[name] then
-      misses[#misses + 1] = { name = name, where = host.where() or "", suggestion = nearest(name, names) }
+    if name == "running" then
+      miss(host.where(), name, " without needs = \"running\"")
+    elseif field == "cgroup" and CALLED[name] then
+      miss(host.where(), name, (": it is '%s' there"):format(CALLED[name]))
+    elseif type(name) == "string" and not names[name] and not (field == "cgroup" and name:find(".", 1, true)) then
+      miss(host.where(), name, nearest(name, names))
     end
   end })
 end
 
+--- A list has no names: c.capabilities.kill is nil for ever.
+local function watch_list(list, field)
+  if type(list) ~= "table" then return end
+  setmetatable(list, { __index = function(_, name)
+    if type(name) == "string" then miss(host.where(), field .. "." .. name, (": '%s' is a list, for has(list, \"%s\")"):format(field, name)) end
+  end })
+end
+
+--- What of a container has fields of its own.
+local function watch_parts(request)
+  for _, mount in ipairs(request.mounts or NONE) do watch(mount, "a_mount") end
+  watch_list(request.capabilities, "capabilities")
+  watch_list(request.ambient, "ambient")
+end
+
 local function watch_request(request, kind)
+  if kind == "run" then watch_parts(request) end
+  if kind == "run" or kind == "update" then watch(request.cgroup, "cgroup") end
   for _, field in ipairs { "caller", "script", "time", "namespaces", "rootfs" } do
     if field ~= "namespaces" and field ~= "rootfs" or kind == "run" then watch(rawget(request, field), field) end
   end
@@ -518,6 +555,7 @@ function evaluator.answer(question, facts)
   if question.op == "allowed" then return allowed(question.request) end
   if question.op == "decide" and IS_KIND[question.kind] then
     misses = question.dry and {} or nil
+    if misses and not (needs.running and WHOLE[question.kind]) then question.request.running = nil end
     local answer = decide(question)
     answer.misses = misses
     return answer

@@ -57,7 +57,7 @@ refused "a change that no container could be is told" 'rule "odd" { on = "run", 
 # By handles every file of a host's file system opens to dac_read_search; the other end of a pair, by its namespace's number, to net_admin.
 policy <<< 'rule "unprivileged" { on = "run", check = function(c) if c.privileged then return deny "it is root on the host" end end }'
 veth="network = veth { host = '10.77.1.1/24', guest = '10.77.1.2/24' }"
-for fields in "capabilities = { add = { 'sys_ptrace' } }" "capabilities = { add = { 'dac_read_search' } }" "capabilities = { add = { 'net_admin' } }, $veth" \
+for fields in "capabilities = { add = { 'sys_ptrace' } }" "capabilities = { add = { 'bpf' } }" "capabilities = { add = { 'perfmon' } }" "capabilities = { add = { 'dac_read_search' } }" "capabilities = { add = { 'net_admin' } }, $veth" \
     "capabilities = { add = { 'net_admin' } }, network = 'host'"; do
   script "command = { 'echo', 'ran' }" "$fields"; refuses "$fields is privileged" "it is root on the host"
 done
