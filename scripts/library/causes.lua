@@ -79,6 +79,8 @@ add { code = "ENOSPC", cause = "the file system is full, or a tmpfs has reached 
 add { code = "EFBIG", cause = "luabox may write no file of that size", remedy = "look with ulimit -f; raise it: ulimit -f unlimited" }
 add { code = "EDQUOT", cause = "a quota is used up", remedy = "look with quota, or `cat /proc/key-users` where it is about keys" }
 add { code = "EMFILE", cause = "luabox has as many descriptors open as its limit allows", remedy = "raise it: ulimit -n" }
+add { code = "EMFILE", when = function(problem) return problem.own_nofile end,
+  cause = "the container may have fewer descriptors open than its start takes", remedy = "raise rlimits = { nofile = ... }: some twenty are needed" }
 add { code = "ENFILE", cause = "the host has as many files open as it can", remedy = "raise the sysctl fs.file-max" }
 add { code = "ENOMEM", cause = "there is no memory left, on the host or in the cgroup", remedy = "raise the memory limit of the cgroup" }
 add { code = "ENAMETOOLONG", cause = "a name of a path has more than 255 bytes, or the path more than 4095", remedy = "use a shorter one" }
@@ -116,6 +118,9 @@ add { op = "exec", code = "E2BIG", cause = "arguments and environment together a
 add { op = "exec", code = "EPERM", message = "file capabilities beyond",
   cause = "the image gives the program capabilities, with which alone the kernel executes it, and the container may not have them",
   remedy = "capabilities = { add = { ... } }, or take them from the file: setcap -r FILE" }
+add { op = "exec", code = { "EPERM", "ENOSYS" }, when = function(problem) return problem.own_filter end,
+  cause = "the container's own system call filter refuses the execve: it is loaded before it",
+  remedy = "allow execve in seccomp, and what else an exec needs; luabox explain --seccomp shows the filter" }
 
 -- ---- processes and namespaces
 

@@ -155,7 +155,10 @@ local function explain(this, problem)
     local known = step.failed and step.failed(this, problem)
     if known then return known end
   end
-  if this.config and this.config.users then rawset(problem, "users", true) end
+  local config = this.config or {}
+  if config.users then rawset(problem, "users", true) end
+  if type(config.seccomp) == "table" then rawset(problem, "own_filter", true) end
+  if config.rlimits and config.rlimits.nofile then rawset(problem, "own_nofile", true) end
   if problem.op == "exec" and not problem.where then problem.where = schema.line_of_key(this.where, "command") end
   -- Before there is a record it is about the state, which no line of the script's asked for.
   if this.record and this.record.lock and type(problem) == "table" and rawget(problem, "where") == nil then rawset(problem, "where", this.where) end

@@ -463,6 +463,10 @@ case("no interface has that one", function() return start { network = publishing
 case("ip_unprivileged_port_start are root's", function()
   return as_nobody(function() sys.net.hold_port { protocol = "tcp", port = 80, address = "0.0.0.0" } end)
 end)
+case("the container's own system call filter refuses the execve", function()
+  return start { seccomp = { base = "default", rules = { { name = "execve", action = "errno:EPERM" } } } }
+end)
+case("may have fewer descriptors open than its start takes", function() return start { rlimits = { nofile = 8 } } end)
 case("takes some memory of its own cgroup", function() return start { cgroup = { memory = "64k" } } end)
 case("the container's filter (seccomp) ends the program that calls 'mkdir'", function()
   if not sys.security.kernel_log() then harness.skip "the kernel's log is not for this user" end
