@@ -102,7 +102,8 @@ local function compile(text, name, scope)
     if not chunk then chunk, problem = loadstring(text, "@" .. name) end
   end
   if chunk then return setfenv(chunk, scope.own) end
-  if problem:find "near '<eof>'$" then return nil, "incomplete" end
+  local as_expression = select(2, loadstring("return " .. text, "@" .. name)) or ""  -- `1 +` begins no statement
+  if problem:find "near '<eof>'$" or as_expression:find "near '<eof>'$" then return nil, "incomplete" end
   return nil, errors.from(problem)
 end
 

@@ -22,6 +22,7 @@ equal "with the exit status 1" 1 $got
 error=$("$LUABOX" -e $'container {\n  hostnmae = "a",\n}' 2>&1)
 holds "an unknown field is marked" $'(did you mean \'hostname\'?)\n  2 |   hostnmae = "a",\n    |   ^^^^^^^^' "$error"
 "$LUABOX" -e 'for i =' > /dev/null 2>&1; equal "unfinished input is an error" 1 $?
+equal "an expression may go over lines" 42 "$(printf '40 +\n2\n' | "$LUABOX" repl 2>&1)"
 holds "help(x) is the reference of a function" 'the container reaches the outside' "$("$LUABOX" -e 'help(veth)')"
 holds "of a primitive" 'sys.mount.bind(source, target, options)' "$("$LUABOX" -e 'help(sys.mount.bind)')"
 holds "doc finds a field" 'container.cgroup: luabox.CgroupLimits' "$("$LUABOX" -e 'doc "container.cgroup"')"
@@ -108,6 +109,7 @@ appears "it prompts" '^luabox> *$'
 type 'sys.version()'; appears "a value is shown" '^"[0-9.]+"$'
 type 'x = { 1,'; appears "an incomplete line goes on" '^ +> *$'
 type '  2 } '; type '#x + 40'; appears "until it is complete" '^42$'
+type '30 +'; appears "so does an expression" '^ +> *$'; type '  1'; appears "until it is one" '^31$'
 type 'local kept = 7'; type 'kept * 2'; appears "a local is the prompt's own" '^14$'
 type 'nosuch.thing'; appears "an error marks its line" '^    \| \^\^\^\^\^\^$'
 fresh; put 'sys.mount.make_t'; keys Tab; appears "Tab completes a primitive" '^luabox> sys.mount.make_tmpfs$'
