@@ -14,9 +14,10 @@ local FOUND = 1
 local MOST_ROUNDS = 50
 
 local DESCRIPTION = [[
-Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there; locals that nothing reads, or that hide
-another; fields that no constructor takes; methods and primitives that there are none of; names that are deprecated; values of the wrong
-type, unit or combination, where they are written as constants; mounts that hide each other; files, images and modules that are missing.
+Tells what is wrong with SCRIPT without running it: what is no Lua; globals that are not there, and functions that Lua's libraries have
+not; locals that nothing reads, or that hide another; fields that no constructor takes; methods and primitives that there are none of;
+names that are deprecated; values of the wrong type, unit or combination, where they are written as constants; mounts that hide each
+other; files, images and modules that are missing.
 What a script computes is not checked. The exit status is 1 when there is an error; with warnings alone, or nothing, it is 0.]]
 
 local EXAMPLES = [[
@@ -220,6 +221,32 @@ local function check_globals(context, chunk)
   end
 end
 
+-- ---- what Lua's own libraries have
+
+--- `string.fromat`: nil, which may be meant (`table.unpack or unpack`), but not what the script gives the library itself.
+local function check_libraries(context)
+  local libraries, own = { luabox = context.vocabulary.luabox }, {}
+  for _, name in ipairs { "string", "table", "math", "os", "io", "bit", "coroutine" } do libraries[name] = _G[name] end
+  for _, made in ipairs(context.found.locals) do libraries[made.name] = nil end
+  local uses = {}
+  for i, token in ipairs(context.tokens) do
+    local before, dot, member, after = context.tokens[i - 1], context.tokens[i + 1], context.tokens[i + 2], context.tokens[i + 3]
+    local inner = before and (before.text == "." or before.text == ":")
+    if token.kind == "name" and libraries[token.text] and not inner and dot and dot.text == "." and member then
+      local name = token.text .. "." .. member.text
+      if after and after.text == "=" or before and before.text == "function" then own[name] = true end
+      uses[#uses + 1] = { library = token.text, member = member, name = name }
+    end
+  end
+  for _, use in ipairs(uses) do
+    if libraries[use.library][use.member.text] == nil and not own[use.name] then
+      local known = {}
+      for name in pairs(libraries[use.library]) do known[#known + 1] = name end
+      context.report.add("warning", "global", use.member, ("there is no '%s'%s"):format(use.name, errors.suggestion(use.member.text, known)))
+    end
+  end
+end
+
 --- Mounts of a container that hide each other: two on one target, or one above another that came before it.
 local function check_mounts(context, call, made)
   if call.name ~= "container" or not made then return end
@@ -316,6 +343,7 @@ local function check_script(file, for_editor)
   report.text, report.tokens = text, lexer.tokens(text)
   local context = new_context(file, text, report)
   check_globals(context, chunk)
+  check_libraries(context)
   check_modules(context)
   check_version(context)
   check_returned(context)

@@ -27,7 +27,7 @@ function findings.of(file)
     for _, word in ipairs(words) do
       for _, token in ipairs(report.tokens) do
         local text = token.kind == "string" and token.text:match "^[\"'](.*)[\"']$" or token.text
-        if token.line == line and text == word then return token end
+        if token.line == line and text == word and word:find "[%w_]" then return token end  -- not the '=' that a name may not hold
       end
     end
     for _, token in ipairs(report.tokens) do

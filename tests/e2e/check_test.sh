@@ -13,6 +13,11 @@ finds "what is no Lua" $'local x =\nreturn x y' "s.lua:2:1: unexpected symbol ne
 finds "a global that is not there" 'print(imgae "box", os.getenv "HOME")' "s.lua:1:7: there is no global 'imgae' (did you mean 'image'?)"
 finds "one that the script sets is there" $'x = 1\nprint(x)' "s.lua:1:1: warning: 'x' is set as a global; 'local' keeps it here"
 succeeds "warnings alone are no failure" "$LUABOX" check s.lua
+finds "what a library of Lua's has not" $'print(string.fromat("%d", 1), os.exucute, luabox.versoin)\nlocal unpack = table.unpack or unpack\nprint(unpack)' \
+  "s.lua:1:14: warning: there is no 'string.fromat' (did you mean 'format'?)" "s.lua:1:34: warning: there is no 'os.exucute' (did you mean 'execute'?)" \
+  "s.lua:1:50: warning: there is no 'luabox.versoin' (did you mean 'version'?)" "s.lua:2:22: warning: there is no 'table.unpack'"
+finds "but what the script gives it" $'function string.trim(text) return (text:match "^%s*(.-)%s*$") end\nmath.tau = 2 * math.pi\nprint(string.trim " a ", math.tau)'
+finds "nor what is a local's" $'local os = { name = "linux" }\nprint(os.name)'
 finds "an unknown field, at its place, and its neighbours" $'return container {\n  hostnmae = "a", rootfs = "rootfs",\n  nice = "low", command = { "sh" },\n}' \
   "s.lua:2:3: container has no field 'hostnmae' (did you mean 'hostname'?)" "s.lua:3:10: container.nice: expected a whole number from -20 to 19, got 'low'"
 finds "also beside what is computed, and nested" \
