@@ -71,6 +71,22 @@ policy <<< 'rule "any" { on = "run", change = function(c) c.env.X = "1" end }'
 lacks "what a script switched off stays off" "box-" "$(run box.lua)"
 equal "so does its init" 1 "$(run box.lua | head -1)"
 
+# what a request says is what it comes to, however it is written
+policy <<'P'
+rule "told" { on = "run", check = function(c)
+  return deny(("network %s, ambient %s, privileged %s"):format(c.network, table.concat(c.ambient, " "), tostring(c.privileged)))
+end }
+P
+while IFS='|' read -r fields wanted; do script "command = { 'true' }" "$fields"; refuses "$fields" "$wanted"; done <<'END'
+namespaces = { net = '/proc/self/ns/net' }|network host
+namespaces = { net = 'host' }|network host
+env = {}|network none, ambient , privileged false
+capabilities = { only = { 'CAP_NET_RAW' }, ambient = { 'CAP_NET_RAW' } }|ambient net_raw,
+seccomp = { default = 'allow' }|privileged true
+seccomp = { base = 'none', default = 'log' }|privileged true
+seccomp = { default = 'errno:EPERM' }|privileged false
+END
+
 # single primitives
 policy <<P
 rule "mounts" { on = "mount", check = function(m) if m.type == "bind" and under(m.source, "/etc") then return deny("no " .. m.source) end end }
