@@ -133,6 +133,7 @@ local function answer_of(policies, kind, request, container)
   local library = require "luabox.policy"
   local function decide(...) return policies:decide(...) end
   return library.decided(decide, kind, request, function(changed)
+    if kind == "update" then changed.cgroup = library.limits(changed.cgroup) end
     if not container then return changed end
     local made = library.revised(container, request, changed, require("luabox.container").remade, function() end)
     return library.request(made, request.name)
@@ -259,8 +260,19 @@ end
 local CASE = { container = true, on = true, request = true, caller = true, script = true, time = true, running = true,
   allowed = true, refused_by = true, reason = true, changed = true }
 
+--- What every request of the kind has, which a case need not say.
+local function with_defaults(request, kind)
+  local always = ({ exec = { name = "case", user = "root", env = {}, labels = {}, capabilities = sys.security.default_capabilities() },
+    update = { name = "case", labels = {}, cgroup = {} }, import = { name = "case" } })[kind] or {}
+  for key, value in pairs(always) do
+    if request[key] == nil then request[key] = value end
+  end
+  if kind == "update" then request.cgroup = require("luabox.policy").limits(request.cgroup) end
+  return request
+end
+
 local function request_of(case)
-  local request, container = case.request or {}, nil
+  local request, container = with_defaults(case.request or {}, case.on), nil
   if case.container then
     container = require("luabox.container").new(case.container)
     request = require("luabox.policy").request(container, container.config.name or "case")
@@ -297,6 +309,7 @@ local function run_case(policies, case, seen)
     end
   end
   if not (case.refused_by or case.allowed or case.changed) then return "expected refused_by, allowed = true or changed" end
+  if case.refused_by and (case.allowed or case.changed) then return "what is refused is neither allowed nor changed" end
   local ok, result = errors.try(function()
     local request, container = request_of(case)
     local answer = answer_of(policies, case.on or "run", request, container)

@@ -78,6 +78,18 @@ holds "cases that hold" "2 passed, 2 failed" "$output"
 holds "one that does not" "FAILED: wrong: nothing refused it, expected 'hosts'" "$output"
 holds "one with a wrong field" "a case has no field 'containr' (did you mean 'container'?)" "$output"
 equal "its status" 1 $got
+cat > policies/10.lua <<'P'
+rule "env" { on = "exec", change = function(e) e.env.A = "1" end, check = function(e) if has(e.capabilities, "sys_admin") then return deny "no" end end }
+rule "ceiling" { on = "update", change = function(u) u.cgroup.memory = math.min(u.cgroup.memory or MiB(5), MiB(5)) end }
+P
+cat > policies/tests/cases.lua <<'P'
+case "an exec has what every exec has" { on = "exec", request = { command = { "ls" } }, changed = function(e) return e.env.A == "1" and e.user == "root" end }
+case "an update's limits are numbers" { on = "update", request = { cgroup = { ["memory.max"] = "1GiB" } }, changed = function(u) return u.cgroup.memory == 5 * 2 ^ 20 end }
+case "both" { on = "update", request = {}, allowed = true, refused_by = "ceiling" }
+P
+output=$("$LUABOX" policy test policies 2>&1)
+holds "cases of an exec and an update need not say what all of them have" "2 passed, 1 failed" "$output"
+holds "a case that can't be is told" "FAILED: both: what is refused is neither allowed nor changed" "$output"
 for folder in "$top"/examples/policies/*/; do
   succeeds "policy check $(basename "$folder")" "$LUABOX" policy check "$folder"
   succeeds "policy test $(basename "$folder")" "$LUABOX" policy test "$folder"
