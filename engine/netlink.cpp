@@ -207,7 +207,11 @@ void Netlink::send(Batch& batch, const Receiver& receive) {
       const auto& step = batch.steps_[number];
       if (outcome.code != 0 && outcome.code != step.forgiven && !failure)
         failure.emplace(step.op, step.object, outcome.code, outcome.hint);
-      done = number == last || (transaction && number == 0);
+      // Who may not ask is told so once, for all that was sent (nfnetlink_rcv() in
+      // net/netfilter/nfnetlink.c).
+      const bool for_all =
+          protocol_ == NETLINK_NETFILTER && number == 0 && (transaction || outcome.code == EPERM);
+      done = number == last || for_all;
       return !done;
     });
   }

@@ -121,6 +121,12 @@ printf 'local sys = require "luabox.sys"\nwhile true do sys.sleep(1) end\n' > lo
 holds "a script that waits for ever is told" "loop.lua:2: the script goes on and on" "$("$LUABOX" explain --shell loop.lua 2>&1)"
 printf 'local c = container { rootfs = "%s/rootfs", command = { "true" } }:start()\nprint(c:stats().memory.current)\n' "$work" > look.lua
 holds "what only a real run knows is told" "is known only in a real run" "$("$LUABOX" explain look.lua 2>&1)"
+if [ "$(id -u)" = 0 ]; then
+  begin=$(microseconds)
+  setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR LUABOX_STATE= LUABOX_IMAGES= "$LUABOX" explain --root box.lua > /dev/null 2>&1
+  took=$((($(microseconds) - begin) / 1000000))
+  succeeds "an ordinary user waits for no answer of the firewall's, which he may not ask" test $took -lt $((5 * slow))
+fi
 for what in "" --json --shell; do holds "a full disk is told: $what" "No space left" "$("$LUABOX" explain $what box.lua 2>&1 > /dev/full)"; done
 cat > bridges.lua <<END
 for _, name in ipairs { "one", "two" } do

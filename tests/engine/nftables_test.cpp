@@ -366,6 +366,22 @@ TEST_CASE("a firewall that can't be meant is refused in words") {
             "10.0.0.1 is none of the container's"));
 }
 
+TEST_CASE("who may not ask for a firewall is told at once") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    expect(::setresuid(65534, 65534, 65534) == 0, "nobody");
+    const auto start = std::chrono::steady_clock::now();
+    int code = 0;
+    try {
+      firewalls("luabox-nosuch");
+    } catch (const Error& error) {
+      code = error.code();
+    }
+    expect(code == EPERM, "EPERM, not " + std::to_string(code));
+    expect(std::chrono::steady_clock::now() - start < std::chrono::seconds(2), "without a wait");
+  });
+}
+
 TEST_CASE("a firewall comes and goes in well below a millisecond") {
   if (!is_root()) SKIP_TEST("needs root");
   in_child(CLONE_NEWNET, [] {
