@@ -53,8 +53,21 @@ Fd open_checked(const std::string& folder, PolicyOwner owner) {
   return Fd::open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
+/// Opens what lies in the directory; a failure has its whole path.
+Fd open_in(int directory, const std::string& name, int flags, const std::string& path) {
+  try {
+    return Fd::open_at(directory, name, flags);
+  } catch (const Error& error) {
+    const bool unreadable = error.code() == EACCES;
+    throw Error("policy", path, error.code(),
+                error.code() == ELOOP ? "it is a symlink"
+                : unreadable          ? "who runs luabox must be able to read it"
+                                      : "");
+  }
+}
+
 std::vector<std::string> names_in(int directory, const std::string& folder) {
-  Fd readable = Fd::open_at(directory, ".", O_RDONLY | O_DIRECTORY);
+  Fd readable = open_in(directory, ".", O_RDONLY | O_DIRECTORY, folder);
   std::unique_ptr<DIR, int (*)(DIR*)> list(::fdopendir(readable.get()), ::closedir);
   if (!list) throw Error("list", folder);
   readable.release();
@@ -69,7 +82,7 @@ std::vector<std::string> names_in(int directory, const std::string& folder) {
 }
 
 Fd open_file(int directory, const std::string& name, const std::string& path, PolicyOwner owner) {
-  Fd file = Fd::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  Fd file = open_in(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, path);
   struct stat found;
   if (::fstat(file.get(), &found) < 0) throw Error("stat", path);
   if (!S_ISREG(found.st_mode)) refuse(path, "it is no regular file");

@@ -157,7 +157,8 @@ local function joins(config)
       steps[#steps + 1] = { enter = function(this)
         local ok, problem = errors.try(sys.setns, mounts.held(this, path), { namespaces = kind })
         if ok then return end
-        problem.where, problem.message = schema.line_of_key(this.where, kind), ("namespaces.%s: %s"):format(kind, problem.message)
+        problem.where = schema.line_of_key(this.where, kind)
+        problem.message = ("namespaces.%s: %s"):format(kind, mounts.by_name(this, problem).message)
         error(problem, 0)
       end }
     end

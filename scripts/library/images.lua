@@ -205,10 +205,12 @@ local function put_in_place(path, lock, request)
 end
 
 local function extract(rootfs, request, owner)
-  return sys.archive.import(request.held or request.source, rootfs, {
+  local ok, result = errors.try(sys.archive.import, request.held or request.source, rootfs, {
     devices = request.devices, owner = owner, max_bytes = request.max_bytes, sync = request.sync,
     signals = request.signals, progress = request.progress,
   })
+  if ok then return result end
+  error(request.held and require("luabox.policy").by_name(result) or result, 0)
 end
 
 --- An ordinary user's import: in a user namespace, so that the archive's owners are kept as the ids that the user was granted; without any, all

@@ -155,6 +155,7 @@ local function explain(this, problem)
     local known = step.failed and step.failed(this, problem)
     if known then return known end
   end
+  require("luabox.mounts").by_name(this, problem)
   local config = this.config or {}
   if config.users then rawset(problem, "users", true) end
   if type(config.seccomp) == "table" then rawset(problem, "own_filter", true) end

@@ -157,6 +157,9 @@ function mounts.held(this, path)
   return this.agreed and require("luabox.policy").held(this, path) or path
 end
 
+--- An error of it, with the path that was asked for.
+function mounts.by_name(this, problem) return this.agreed and require("luabox.policy").by_name(problem) or problem end
+
 --- Devices in a volume are no way around the devices cgroup, and nothing in it is set-uid, unless the script says so.
 function perform.bind(mount, this)
   local tree = this.volumes and this.volumes[mount] or sys.mount.copy_of(mounts.held(this, mount.source), { recursive = mount.recursive ~= false })
@@ -291,6 +294,7 @@ function mounts.attach(mount, this)
   errors.site.where, errors.site.key = mount.where or this.where, nil
   local ok, problem = errors.try(perform[mount.kind], mount, this)
   if ok then return end
+  mounts.by_name(this, problem)
   problem.where = mount.where or problem.where
   problem.message = ("%s %s: %s"):format(mount.kind, mount.target, problem.message)
   error(problem, 0)

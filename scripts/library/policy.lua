@@ -523,6 +523,18 @@ function policy.made(this, path, told)
   this.agreed[path] = place
 end
 
+local held_names = {}
+
+--- An error of what was held speaks of the path that was asked for.
+function policy.by_name(problem)
+  for descriptor, path in pairs(held_names) do
+    local pattern = descriptor .. "%f[%D]"
+    rawset(problem, "message", (problem.message:gsub(pattern, function() return path end)))
+    if problem.path then rawset(problem, "path", (problem.path:gsub(pattern, function() return path end))) end
+  end
+  return problem
+end
+
 --- What was checked is what is used: raises when `path` leads to another file by now than the one that the rules were told of.
 ---@return string path  that leads to this file and to nothing else
 function policy.held(this, path, agreed)
@@ -532,7 +544,9 @@ function policy.held(this, path, agreed)
   local descriptor = sys.policy.hold(path, facts.device, facts.inode)
   this.descriptors = this.descriptors or {}
   this.descriptors[#this.descriptors + 1] = descriptor  -- as long as it is used
-  return "/proc/self/fd/" .. descriptor:number()
+  local held = "/proc/self/fd/" .. descriptor:number()
+  held_names[held] = path
+  return held
 end
 
 return policy

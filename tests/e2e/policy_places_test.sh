@@ -12,6 +12,12 @@ export LUABOX_POLICY=$work/policies
 run() { "$LUABOX" run "$@" 2>&1 < /dev/null; }
 policy() { cat > policies/10-site.lua; }
 
+# what is held is told by its name
+policy <<< 'rule "any" { on = { "run", "import", "mount" }, check = function() end }'
+script "namespaces = { net = '$work/safe/file' }" "command = { 'true' }"
+holds "a namespace that is none" "namespaces.net: open $work/safe/file: this is no namespace" "$(run box.lua)"
+holds "an archive that is none" "import $work/safe/file: it is not a tar archive" "$("$LUABOX" image import "$work/safe/file" junk 2>&1)"
+
 # names that lead elsewhere
 policy <<< 'rule "no host network" { on = "run", check = function(c) if c.namespaces.net == "host" then return deny "use a bridge" end end }'
 script "namespaces = { net = '/proc/self/ns/net' }" "command = { 'true' }"
