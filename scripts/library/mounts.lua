@@ -351,6 +351,18 @@ mounts.MASKED = {
 }
 mounts.READ_ONLY = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" }
 
+--- The paths below "/proc" and "/sys" for every place where the container has one of these: a second one is no less the kernel's.
+function mounts.everywhere(this, paths)
+  local list = { unpack(paths) }
+  for _, mount in ipairs(this.all_mounts) do
+    local at = mount.kind == "proc" and "/proc" or mount.kind == "sysfs" and "/sys"
+    for _, path in ipairs(at and mount.target ~= at and paths or {}) do
+      if path:sub(1, #at + 1) == at .. "/" then list[#list + 1] = mount.target .. path:sub(#at + 1) end
+    end
+  end
+  return list
+end
+
 local DEFAULTS = { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } }
 
 --- The default mounts with the script's own in the place of those that have the same target; the others follow in their order.

@@ -222,11 +222,30 @@ local function devices_of(this, places)
   return list
 end
 
+--- Whether it can write the kernel's own settings, which are root's of the host: core_pattern names a program that the kernel starts.
+local function writes_settings(this, placed)
+  if this.config.users then return false end
+  local paths = this.config.readonly_paths or mounts.READ_ONLY
+  for _, path in ipairs(mounts.READ_ONLY) do
+    local found = false
+    for _, each in ipairs(paths) do found = found or each == path end
+    if not found then return true end
+  end
+  for _, mount in ipairs(placed) do
+    local top = mount.type == "bind" and (mount.source:match "^/[^/]*" or mount.source)
+    if not mount.readonly and (top == "/" or top == "/proc" or top == "/sys") then return true end
+    if mount.type == "sysfs" and mount.readonly == false then return true end
+    if mount.type == "proc" and mount.target ~= "/proc" and this.config.readonly_paths then return true end
+  end
+  return false
+end
+
 --- Whether it could do on the host what root can. In a user namespace of its own it could not open the host's files by their handles, nor change
 --- the host's network by the other end of its interface, whose namespace it has a number for, nor read the kernel's memory by its own programs
 --- in it or by what it counts.
-local function is_privileged(this)
+local function is_privileged(this, placed)
   local config = this.config
+  if writes_settings(this, placed) then return true end
   local on_host = { dac_read_search = not config.users, bpf = not config.users, perfmon = not config.users,
     net_admin = not config.users and (type(config.network) == "table" or this.namespaces.net ~= "new") }
   if config.capabilities == "all" then return true end
@@ -274,7 +293,7 @@ function policy.request(this, name)
   request.no_new_privs = config.no_new_privs ~= false
   request.labels, request.env = request.labels or {}, request.env or {}
   request.devices, request.rlimits, request.sysctl = devices_of(this, this.agreed), request.rlimits or {}, request.sysctl or {}
-  request.privileged = is_privileged(this)
+  request.privileged = is_privileged(this, request.mounts)
   request.steps = #this.own_steps
   return request
 end
@@ -288,12 +307,12 @@ end
 
 -- ---- asking
 
---- The containers that this user has now, for quotas.
-local function running(uid, login)
+--- The containers that this user has now, for quotas, but for the one that the request is about.
+local function running(uid, login, asked)
   local list = {}
   for _, each in ipairs(require("luabox.state").list()) do
     local record = each.record.facts or {}
-    if each.alive and (record.login and record.login == login or not record.login and record.uid == uid) then
+    if each.alive and each.name ~= asked and (record.login and record.login == login or not record.login and record.uid == uid) then
       list[#list + 1] = { name = each.name, labels = record.labels or {}, image = record.image, memory = record.memory }
     end
   end
@@ -333,7 +352,7 @@ function policy.ask(kind, request, where, revised)
   errors.site.where, errors.site.key = where, nil
   if sys.policy.needs "running" then
     local caller = sys.policy.caller()
-    request.running = running(caller.uid, caller.login)
+    request.running = running(caller.uid, caller.login, request.name)
   end
   local ok, answer = errors.try(policy.decided, sys.policy.decide, kind, request, revised)
   if ok then return answer end

@@ -287,8 +287,8 @@ rootfs.closing = { namespaces = "mount", key = false }
 rootfs.masking = { namespaces = "mount", key = false }
 
 function rootfs.masking.enter(this)
-  sys.mount.mask(this.root, this.config.masked or mounts.MASKED)
-  sys.mount.make_read_only(this.root, this.config.readonly_paths or mounts.READ_ONLY)
+  sys.mount.mask(this.root, this.config.masked or mounts.everywhere(this, mounts.MASKED))
+  sys.mount.make_read_only(this.root, this.config.readonly_paths or mounts.everywhere(this, mounts.READ_ONLY))
 end
 
 function rootfs.closing.enter(this)

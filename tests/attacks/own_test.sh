@@ -121,6 +121,8 @@ rm rootfs/usr/bin/busybox
 holds "a user namespace can't be made" "not permitted" "$(with 'unshare -U true')"
 holds "a mount namespace neither" "not permitted" "$(with 'unshare -m true')"
 holds "/proc/sys can't be written" "Read-only" "$(with 'echo 1 > /proc/sys/kernel/core_pattern')"
+script "mounts = { proc '/mnt/proc', sysfs '/mnt/sys', bind { '$work', '/data' } }" "command = { 'sh', '-c', 'echo 1 > /mnt/proc/sys/kernel/core_pattern; cat /mnt/proc/keys; ls /mnt/sys/firmware' }"
+equal "nor below a second /proc, where what is hidden is hidden, too" "Read-only file system" "$("$LUABOX" run box.lua 2>&1 < /dev/null | sed 's/.*: //')"
 equal "core_pattern on the host is as it was" "$(cat /proc/sys/kernel/core_pattern)" "$(with 'cat /proc/sys/kernel/core_pattern')"
 holds "a cgroup can't be made" "Read-only" "$(with 'mkdir $(ls -d /sys/fs/cgroup/pids /sys/fs/cgroup | head -1)/x')"
 holds "/ can't be remounted" "ermi" "$(with 'mount -o remount,rw /sys; mount -o remount,dev /')"

@@ -85,6 +85,13 @@ capabilities = { only = { 'CAP_NET_RAW' }, ambient = { 'CAP_NET_RAW' } }|ambient
 seccomp = { default = 'allow' }|privileged true
 seccomp = { base = 'none', default = 'log' }|privileged true
 seccomp = { default = 'errno:EPERM' }|privileged false
+readonly_paths = {}|privileged true
+readonly_paths = {}, users = { uid = '0 100000 65536' }|privileged false
+mounts = { bind { '/proc', '/mnt' } }|privileged true
+mounts = { bind { '/sys', '/mnt', readonly = true } }|privileged false
+mounts = { sysfs { '/sys', readonly = false } }|privileged true
+mounts = { proc '/mnt' }|privileged false
+mounts = { proc '/mnt' }, readonly_paths = { '/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger' }|privileged true
 END
 
 # single primitives

@@ -26,6 +26,10 @@ equal "one that is refused changes nothing" 50331648 "$(update $name memory=40Mi
 equal "status 125" 125 "$(update $name memry=1 > /dev/null; echo $?)"
 stop
 
+policy <<< 'rule "others" { on = { "run", "update" }, needs = "running", check = function(c) if #c.running > 0 then return deny(c.running[1].name) end end }'
+start
+equal "a container is not among the others that run" "" "$(update $name memory=40MiB)"
+stop
 policy <<'P'
 audit "/dev/null"
 rule "memory ceiling" { on = { "run", "update" }, change = function(c) c.cgroup.memory = math.min(c.cgroup.memory or MiB(64), MiB(64)) end }

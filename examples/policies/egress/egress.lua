@@ -19,6 +19,7 @@ rule "egress" {
   on = "run",
   check = function(c)
     if c.network == "host" then return deny "the host's network can't be narrowed" end
+    if c.namespaces.net ~= "new" then return deny "a network that is joined can't be narrowed" end
     if type(c.network) == "table" and c.network.kind == "pasta" then return deny "an ordinary user's network can't be narrowed" end
     for _, wanted in ipairs(type(c.network) == "table" and c.network.egress or {}) do
       if not within(wanted) then return deny(("connections to %s are not on the site's list"):format(wanted.to or "anywhere")) end

@@ -5,6 +5,7 @@ rule "known images" {
   on = "run",
   check = function(c)
     if not c.image then return deny("a container must run from an image, not from the folder " .. c.rootfs.path) end
+    if c.rootfs.layers or c.rootfs.persist then return deny "an image is used as it is, without layers or kept changes" end
     if not has(KNOWN, c.image) then return deny("the image '" .. c.image .. "' is not one of " .. table.concat(KNOWN, ", ")) end
   end,
 }

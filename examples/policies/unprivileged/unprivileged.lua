@@ -30,13 +30,27 @@ rule "filtered" {
   end,
 }
 
+rule "closed" {
+  on = "run",
+  check = function(c)
+    if c.privileged then return deny "it could do on the host what root can: look at readonly_paths, and at mounts of /proc and /sys" end
+  end,
+}
+
 -- Whoever sets them: the library for a container, or a script that is allowed primitives.
 rule "capabilities as they are set" {
   on = "capability",
   check = function(r)
-    if r.primitive ~= "security.apply" then return end
+    if r.primitive == "security.limit_bounding" then return end  -- that only takes away
     for _, name in ipairs(r.capabilities) do
       if not has(GRANTED, name) then return deny("the capability " .. name) end
     end
+  end,
+}
+
+rule "namespaces as they are joined" {
+  on = "setns",
+  check = function(r)
+    if r.primitive == "setns" then return deny "namespaces of others" end
   end,
 }

@@ -6,4 +6,7 @@ case "no list of its own" { container = box(pair()), changed = function(c) retur
 case "a part of the list" { container = box(pair { "10.0.0.0/8:443/tcp" }), allowed = true }
 case "anywhere" { container = box(pair { "any:443/tcp" }), refused_by = "egress", reason = "anywhere" }
 case "another port" { container = box(pair { "10.0.0.0/8:22/tcp" }), refused_by = "egress", reason = "10.0.0.0/8" }
+case "one that is joined" {
+  container = { rootfs = "/", command = { "sh" }, namespaces = { net = "/run/netns/other" } }, refused_by = "egress", reason = "joined",
+}
 case "the host's network" { container = box "host", refused_by = "egress", reason = "host" }

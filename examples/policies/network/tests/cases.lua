@@ -10,6 +10,10 @@ case "alone" { container = box("none", "math"), allowed = true }
 case "the host's neighbour" { container = box(pair {}, "math"), allowed = true }
 case "outside" { container = box(pair { nat = true }, "web"), allowed = true }
 case "outside for others" { container = box(pair { nat = true }, "math"), refused_by = "outside", reason = "web and build" }
+case "the host's network" { container = box("host", "web"), refused_by = "outside", reason = "host's" }
+case "one that is joined" {
+  container = { rootfs = "/", command = { "sh" }, namespaces = { net = "/run/netns/other" } }, refused_by = "outside", reason = "others",
+}
 case "a port" { container = box(pair { publish = { "8080:80" } }, "math"), allowed = true }
 case "a low port" { container = box(pair { publish = { "80:80" } }, "math"), refused_by = "outside", reason = "port 80" }
 case "raw packets" { container = box("none", "web", { add = { "net_raw" } }), refused_by = "no raw packets" }

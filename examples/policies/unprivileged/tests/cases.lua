@@ -16,6 +16,17 @@ case "no filter" { container = box { seccomp = "unconfined" }, refused_by = "fil
 case "a filter of its own" { container = box { seccomp = { default = "allow" } }, refused_by = "filtered", reason = "filter" }
 case "setuid programs" { container = box { no_new_privs = false }, refused_by = "filtered", reason = "no_new_privs" }
 case "a device" { container = box { devices = { "/dev/null" } }, refused_by = "filtered", reason = "/dev/null" }
+case "the kernel's settings" { container = box { readonly_paths = {} }, refused_by = "closed", reason = "readonly_paths" }
+case "the host's /proc" { container = box { mounts = { bind { "/proc", "/mnt" } } }, refused_by = "closed" }
+case "a /sys to write to" { container = box { mounts = { sysfs { "/sys", readonly = false } } }, refused_by = "closed" }
+case "a second /proc" { container = box { mounts = { proc "/mnt" } }, allowed = true }
+case "another primitive" {
+  on = "capability", request = { primitive = "security.set_capabilities", capabilities = { "sys_module" } },
+  refused_by = "capabilities as they are set",
+}
+case "a namespace" {
+  on = "setns", request = { primitive = "setns", process = 1, namespaces = { "net" } }, refused_by = "namespaces as they are joined",
+}
 case "a primitive" {
   on = "capability", request = { primitive = "security.apply", capabilities = { "sys_module" } },
   refused_by = "capabilities as they are set",
