@@ -1,8 +1,12 @@
 // luabox.sys.cgroup: engine/cgroup.hpp for Lua.
 #include "engine/cgroup.hpp"
 
+#include <algorithm>
+
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
+#include "engine/cgroup_keys.hpp"
+#include "engine/cgroup_values.hpp"
 
 namespace luabox {
 
@@ -145,6 +149,19 @@ const lua::Entry lua::Class<Cgroup>::methods[] = {
     {"stats", fn<&Cgroup::stats>, reads},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
 };
 
+namespace {
+
+/// What version 1 calls `value` of `key` on the scale of version 2.
+double v2_weight(const std::string& key, uint64_t value) {
+  if (key == "cpu.shares")
+    return cpu_weight_of_shares(static_cast<unsigned>(std::min<uint64_t>(value, 262144)));
+  if (key == "blkio.weight")
+    return static_cast<double>(cgroups::io_weight_of_blkio(std::min<uint64_t>(value, 1000)));
+  throw Error::invalid("cgroup.v2_weight", key, "expected 'cpu.shares' or 'blkio.weight'");
+}
+
+}  // namespace
+
 int open_cgroup(lua_State* L) {
   static constexpr lua::Entry functions[] = {
       {"create",
@@ -154,6 +171,7 @@ int open_cgroup(lua_State* L) {
        lua::reads},  // cgroup.host() -> { { version, mount, base, controllers, writable }, ... }
       {"keys", lua::fn<&cgroup_keys>,
        lua::reads},  // cgroup.keys() -> { { controller, v1, v2, words, access, note }, ... }
+      {"v2_weight", lua::fn<&v2_weight>, false},  // cgroup.v2_weight("cpu.shares", 1024) -> 100
       {"plan", lua::fn<&plan>, lua::reads},  // cgroup.plan({ memory = 1e8 }, { name = "demo" }) -> as g:plan
       {"planned_paths", lua::fn<&planned_paths>,
        lua::reads},  // cgroup.planned_paths("demo", { memory = 1e8 }, { controllers = ... })

@@ -17,7 +17,7 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"exec", "program"},
                              {"init", "program"},
                              {"network_ahead", nullptr},         // nobody is in it before a clone
-                             {"replace_null_devices", nullptr},  // protects the host
+                             {"seal_streams", nullptr},  // protects the host
                              {"exit", nullptr},
                              {"helper:wait", nullptr},
                              {"running process:wait", nullptr},

@@ -403,7 +403,7 @@ void umount(const std::string& path, const UmountOptions& options) {
 // ---- the root of a container
 
 void pivot_root(const Root& root) {
-  replace_null_devices(root);
+  seal_streams(root);
   const Fd old = Fd::open("/", O_PATH | O_DIRECTORY);
   if (::fchdir(root.fd()) < 0) throw Error("fchdir", root.name());
   // With "." for both, the old root is stacked on the new one: no directory has to be made for it,
@@ -422,7 +422,7 @@ void pivot_root(const Root& root) {
 }
 
 void change_root(const Root& root) {
-  replace_null_devices(root);
+  seal_streams(root);
   if (::fchdir(root.fd()) < 0) throw Error("fchdir", root.name());
   if (::chroot(".") < 0) throw Error("chroot", root.name());
   if (::chdir("/") < 0) throw Error("chdir", "/");

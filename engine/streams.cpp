@@ -67,6 +67,20 @@ Fd sealed_null_device() {
   return tree;
 }
 
+/// The null device for `fd`, which is the host's; none where it may stay. `node` is what opens as one, once
+/// that is known.
+Fd null_device(const Root& root, int fd, int mode, Fd& node) {
+  if (!node) node = null_device_of(root);
+  Fd own = node ? reopen(node, mode) : Fd();
+  if (own) return own;
+  node = sealed_null_device();
+  if (!node && is_own(fd)) throw Error("open_tree", "/dev/null", EPERM, kNoneHere);
+  if (!node) return {};
+  own = reopen(node, mode);
+  if (!own) throw Error("open", "/dev/null");
+  return own;
+}
+
 /// A pseudo terminal's side for programs (kernel documentation's admin-guide/devices.txt).
 bool is_terminal(const struct stat& status) {
   constexpr unsigned kFirst = 136, kLast = 143;
@@ -74,6 +88,7 @@ bool is_terminal(const struct stat& status) {
 }
 
 /// What `fd` leads to, by a mount of its own that is read-only, opened as it was and at the same place in it.
+/// None where no path leads to it, or this process may not open it.
 Fd sealed(int fd, int mode, const struct stat& file) {
   char path[PATH_MAX] = {};
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
@@ -84,7 +99,8 @@ Fd sealed(int fd, int mode, const struct stat& file) {
   if (found.st_dev != file.st_dev || found.st_ino != file.st_ino) return {};
   mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return {};
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+    throw Error("mount_setattr", kNames[fd]);
   Fd own = reopen(tree, mode);
   if (!own || !S_ISREG(file.st_mode)) return own;
   const off_t place = ::lseek(fd, 0, SEEK_CUR);
@@ -119,7 +135,7 @@ void hold_closed_streams() {
       throw Error("dup3", std::to_string(fd));
 }
 
-void replace_null_devices(const Root& root) {
+void seal_streams(const Root& root) {
   Fd node;
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
     struct stat status;
@@ -129,23 +145,9 @@ void replace_null_devices(const Root& root) {
     if (mode < 0) throw Error("fcntl", "F_GETFL");
     const bool input = S_ISREG(status.st_mode) && (mode & O_ACCMODE) == O_RDONLY;
     Fd own;
-    if (input || is_terminal(status)) {
-      own = sealed(fd, mode, status);
-      if (!own) continue;
-    } else if (is_null(status)) {
-      if (!node) node = null_device_of(root);
-      if (node) own = reopen(node, mode);
-      if (!own) {
-        node = sealed_null_device();
-        if (!node && is_own(fd)) throw Error("open_tree", "/dev/null", EPERM, kNoneHere);
-        if (!node) return;
-        own = reopen(node, mode);
-        if (!own) throw Error("open", "/dev/null");
-      }
-    } else {
-      continue;
-    }
-    if (::dup2(own.get(), fd) < 0) throw Error("dup2", std::to_string(fd));
+    if (is_null(status)) own = null_device(root, fd, mode, node);
+    if (input || is_terminal(status)) own = sealed(fd, mode, status);
+    if (own && ::dup2(own.get(), fd) < 0) throw Error("dup2", std::to_string(fd));
   }
 }
 

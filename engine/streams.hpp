@@ -19,6 +19,6 @@ void hold_closed_streams();
 /// such a mount too: root of a container could open the one for writing by /proc/self/fd, and change the mode
 /// and owner of both. They stay as they are where they have no path here, or this process may not mount. A
 /// directory is refused: all of the host's files would be beneath it.
-void replace_null_devices(const Root& root);
+void seal_streams(const Root& root);
 
 }  // namespace luabox

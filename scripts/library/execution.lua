@@ -112,7 +112,7 @@ local function join(this)
   process:raise_limits()
   confinement.label(this)
   if not this.terminal then redirect(this) end
-  sys.replace_null_devices(this.root)
+  sys.seal_streams(this.root)
   for _, namespace in ipairs(namespaces) do
     if namespace.kind == "user" then
       sys.setns(namespace.descriptor, { namespaces = "user" })

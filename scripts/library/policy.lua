@@ -90,18 +90,13 @@ for name, definition in pairs(NAMES) do
   for i = 2, #definition do SHORT[definition[i]] = name end
 end
 
---- As cpu_weight_of_shares and io_weight_of_blkio of engine/cgroup_values.cpp.
-local function weight_of_shares(value)
-  local shares = tonumber(value)
-  if not shares then return value end
-  local l = math.log(math.max(2, math.min(shares, 262144))) / math.log(2)
-  return math.max(1, math.min(math.ceil(10 ^ ((l * l + 125 * l) / 612 - 7 / 34) - 1e-6), 10000))
-end
-local function weight_of_blkio(value)
-  return tonumber(value) and 1 + math.floor((math.max(tonumber(value), 10) - 10) * 9999 / 990) or value
-end
+local CONVERTED = { ["cpu.shares"] = "cpu_weight", ["blkio.weight"] = "io_weight" }
 
-local CONVERTED = { ["cpu.shares"] = { "cpu_weight", weight_of_shares }, ["blkio.weight"] = { "io_weight", weight_of_blkio } }
+--- On the scale of version 2. What is no weight stays: the start says so.
+local function weight(key, value)
+  local given = tonumber(value)
+  return given and given >= 0 and given == math.floor(given) and sys.cgroup.v2_weight(key, given) or value
+end
 
 local QUOTA = { ["cpu_quota"] = true, ["cpu.cfs_quota_us"] = true }
 local PERIOD = { ["cpu_period"] = true, ["cpu.cfs_period_us"] = true }
@@ -114,7 +109,7 @@ end
 --- The name that a request has for a key of the script's.
 local function short_name(key)
   if key == "cpu.max" or QUOTA[key] or PERIOD[key] then return "cpu" end
-  if CONVERTED[key] then return CONVERTED[key][1] end
+  if CONVERTED[key] then return CONVERTED[key] end
   local page = key:match "^hugetlb%.([^.]+)%.max$" or key:match "^hugetlb%.([^.]+)%.limit_in_bytes$"
   return page and "hugetlb." .. page or key == "memory.memsw.limit_in_bytes" and "swap" or SHORT[key] or key
 end
@@ -130,7 +125,7 @@ local function in_base_units(key, value, keys)
     local memory, both = bytes(keys.memory or keys["memory.limit_in_bytes"] or keys["memory.max"] or 0), bytes(value)
     return both and math.max(0, both - (memory or 0)) or nil
   end
-  if CONVERTED[key] then return CONVERTED[key][2](value) end
+  if CONVERTED[key] then return weight(key, value) end
   if key:find "^hugetlb%." then return bytes(value) end
   local name = SHORT[key]
   if name then return NAMES[name][1](value) end

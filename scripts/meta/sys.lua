@@ -75,7 +75,7 @@ function sys.redirect(descriptor, number) end
 ---opens it stays the host's, by a mount that is read-only. So is the file of an input that was opened to be
 ---read, and a pseudo terminal; a directory is refused.
 ---@param root luabox.sys.Root
-function sys.replace_null_devices(root) end
+function sys.seal_streams(root) end
 
 ---@param namespaces luabox.sys.Namespaces
 function sys.unshare(namespaces) end
@@ -704,6 +704,12 @@ function sys.cgroup.host() end
 ---Every control that can be written or read, by its names.
 ---@return luabox.sys.CgroupKey[]
 function sys.cgroup.keys() end
+
+---What is meant by a weight of version 1, on the scale of version 2.
+---@param key "cpu.shares"|"blkio.weight"
+---@param value integer
+---@return integer weight  1 to 10000, 100 where nothing is said
+function sys.cgroup.v2_weight(key, value) end
 
 ---@class luabox.sys.CgroupWrite
 ---@field controller string

@@ -53,7 +53,7 @@ TEST_CASE("the host's /dev/null becomes the container's, or can't be changed") {
   in_child(CLONE_NEWNS, [&] {
     opened(O_RDONLY, 0);
     opened(O_WRONLY | O_APPEND, 1);
-    replace_null_devices(Root::open((box.path() / "with").string()));
+    seal_streams(Root::open((box.path() / "with").string()));
     struct stat input, here;
     ::fstat(0, &input);
     ::stat(node.c_str(), &here);
@@ -66,7 +66,7 @@ TEST_CASE("the host's /dev/null becomes the container's, or can't be changed") {
     in_child(CLONE_NEWNS, [&] {
       opened(O_RDONLY, 0);
       opened(O_RDWR, 1);
-      replace_null_devices(Root::open((box.path() / name).string()));
+      seal_streams(Root::open((box.path() / name).string()));
       expect(error_of(0) == 0 && error_of(1) == 0, "works as before");
       for (const int fd : {0, 1}) {
         struct stat status;
@@ -86,7 +86,7 @@ TEST_CASE("a file that was given to be read can't be written by its descriptor")
     ::dup2(::open(path.c_str(), O_RDONLY | O_CLOEXEC), 0);
     char text[16] = {};
     expect(::read(0, text, 6) == 6, "read before");
-    replace_null_devices(Root::open((box.path() / "root").string()));
+    seal_streams(Root::open((box.path() / "root").string()));
     expect(::read(0, text, sizeof text) == 6 && std::string(text) == "second", "it goes on where it was");
     expect(::open("/proc/self/fd/0", O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS,
            "it is not opened for writing");
@@ -105,7 +105,7 @@ TEST_CASE("the mode of a terminal can't be changed, and it works as before") {
   in_child(CLONE_NEWNS, [&] {
     const int slave = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
     for (const int fd : {0, 1}) ::dup2(slave, fd);
-    replace_null_devices(Root::open((box.path() / "root").string()));
+    seal_streams(Root::open((box.path() / "root").string()));
     for (const int fd : {0, 1}) expect(::fchmod(fd, 0666) < 0 && errno == EROFS, "its mode stays");
     char text[16] = {};
     expect(::isatty(0) == 1 && ::write(1, "out", 3) == 3, "it is written");
@@ -122,7 +122,7 @@ TEST_CASE("an output, and an input that has no name any more, stay as they are")
     ::dup2(::open(gone.c_str(), O_RDONLY | O_CLOEXEC), 0);
     ::dup2(::open(output.c_str(), O_WRONLY | O_CLOEXEC), 1);
     ::unlink(gone.c_str());
-    replace_null_devices(Root::open((box.path() / "root").string()));
+    seal_streams(Root::open((box.path() / "root").string()));
     char text[16] = {};
     expect(::read(0, text, sizeof text) == 4, "it is read");
     expect(::write(1, "x", 1) == 1, "it is written");
@@ -138,7 +138,7 @@ TEST_CASE("a directory as a stream is refused") {
       ::dup2(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd);
       bool refused = false;
       try {
-        replace_null_devices(Root::open((box.path() / "root").string()));
+        seal_streams(Root::open((box.path() / "root").string()));
       } catch (const Error& error) {
         refused = error.code() == EISDIR;
       }
