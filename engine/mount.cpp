@@ -155,6 +155,8 @@ class FsContext {
       while (!line.empty() && line.back() == '\n') line.remove_suffix(1);
       reasons += (reasons.empty() ? "" : "; ") + std::string(line);
     }
+    if (reasons.empty() && code == ELOOP && type_ == "overlay")
+      reasons = "two of its folders are the same, or one lies in another";
     return Error(op, type_ + step, code, reasons);
   }
 

@@ -68,7 +68,13 @@ Fd open_namespace(const std::string& path) {
 
 void enter_namespace(int fd, Namespaces type) {
   settle_network();
-  if (::setns(fd, static_cast<int>(type.flags())) < 0) throw Error("setns", type.words());
+  if (::setns(fd, static_cast<int>(type.flags())) == 0) return;
+  const int code = errno, kind = ::ioctl(fd, NS_GET_NSTYPE);
+  const bool other =
+      code == EINVAL && kind > 0 && type.flags() != 0 && !type.has(static_cast<uint64_t>(kind));
+  throw Error(
+      "setns", type.words(), code,
+      other ? "it is a namespace of another kind, " + Namespaces(static_cast<uint64_t>(kind)).words() : "");
 }
 
 void enter_namespaces_of(int pid, Namespaces namespaces) {

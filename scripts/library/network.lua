@@ -190,6 +190,7 @@ function network.veth(options, ...)
   end
   check_distinct(made, where)
   if made.route ~= false then check_route(made, where) end
+  if made.name == "lo" then errors.raise_at(schema.line_of_key(where, "name"), "veth.name: 'lo' is the container's loopback") end
   made.kind, made.where, made.name = "veth", where, made.name or "eth0"
   network.check_published(made, "veth")
   return made

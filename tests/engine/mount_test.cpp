@@ -459,6 +459,8 @@ TEST_CASE("an overlay takes paths with ':' and ',' in them") {
     options.lower = {"/no/such/layer"};
     options.work = work;
     expect(code_of([&] { make_overlay(options); }) == ENOENT, "ENOENT for a layer");
+    options.lower = {upper};
+    expect_text(message_of([&] { make_overlay(options); }), "the same, or one lies in another");
   });
 }
 

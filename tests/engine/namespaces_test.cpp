@@ -94,7 +94,13 @@ TEST_CASE("a namespace of another type than was asked for is refused") {
   NEEDS_ROOT;
   in_child(CLONE_NEWUTS, [] {
     const Fd uts = open_namespace(0, "uts");
-    expect(code_of([&] { enter_namespace(uts.get(), Namespaces(CLONE_NEWNET)); }) == EINVAL, "EINVAL");
+    const auto wrong = [&] { enter_namespace(uts.get(), Namespaces(CLONE_NEWNET)); };
+    expect(code_of(wrong) == EINVAL, "EINVAL");
+    try {
+      wrong();
+    } catch (const Error& error) {
+      expect(error.hint() == "it is a namespace of another kind, uts", error.what());
+    }
     enter_namespace(uts.get(), Namespaces(CLONE_NEWUTS));
   });
 }
