@@ -168,7 +168,8 @@ refuse "refused: a destination that is none" "bridge.egress: expected a destinat
 refuse "refused: a misspelt field" "bridge has no field 'subnett' (did you mean 'subnet'?)" "subnett = '10.9.3.0/24'"
 refuse "refused: a port that leads to two" "bridge.publish: 0.0.0.0:80/tcp leads to port 2 and, as 80/tcp, to port 1" "$N, publish = { '80:1', '0.0.0.0:80:2' }"
 refuse "refused: a port of no address" "bridge.publish[1].host_address: expected an address such as" "$N, publish = { '10.77.0.300:80:80' }"
-refuse "refused: a port of IPv6 without one" "publish: the bridge has no IPv6 address for ::1" "$N, publish = { '[::1]:80:80' }"
+refuse "refused: a port of IPv6 without one" "publish: the bridge has no IPv6 address for fd77::1" "$N, publish = { '[fd77::1]:80:80' }"
+refuse "refused: a port of the host's own programs by IPv6" "bridge.publish: the kernel forwards nothing from ::1" "$N, publish = { '[::1]:80:80' }"
 script "name = '${mark}free'" "network = bridge { 'web', $N, bandwidth = '1mbit' }" "capabilities = { add = { 'net_admin' } }" "command = { 'true' }"
 holds "refused: a limit on who may lift it" "bandwidth can't be enforced on a container that has net_admin" "$(run box.lua)"
 
