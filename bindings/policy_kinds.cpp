@@ -16,8 +16,8 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"namespace", "setns"},
                              {"exec", "program"},
                              {"init", "program"},
-                             {"network_ahead", nullptr},         // nobody is in it before a clone
-                             {"seal_streams", nullptr},  // protects the host
+                             {"network_ahead", nullptr},  // nobody is in it before a clone
+                             {"seal_streams", nullptr},   // protects the host
                              {"exit", nullptr},
                              {"helper:wait", nullptr},
                              {"running process:wait", nullptr},

@@ -437,10 +437,9 @@ int open_process(lua_State* L) {
       {"setsid", lua::fn<&new_session>},
       {"pipe", lua::fn<&make_pipe>},       // sys.pipe() -> reader, writer
       {"text_file", lua::fn<&text_file>},  // sys.text_file(text) -> descriptor, to be read by somebody else
-      {"output_file", lua::fn<&output_file>},  // sys.output_file(path) -> descriptor; appends, made as 0600
-      {"redirect", lua::fn<&redirect>},        // sys.redirect(descriptor, 0 | 1 | 2)
-      {"seal_streams",
-       lua::fn<&seal_streams>},  // sys.seal_streams(root): before leaving "/" for it
+      {"output_file", lua::fn<&output_file>},    // sys.output_file(path) -> descriptor; appends, made as 0600
+      {"redirect", lua::fn<&redirect>},          // sys.redirect(descriptor, 0 | 1 | 2)
+      {"seal_streams", lua::fn<&seal_streams>},  // sys.seal_streams(root): before leaving "/" for it
       {"exit", lua::fn<&exit_now>},
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},
