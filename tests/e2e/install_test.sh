@@ -53,6 +53,7 @@ if command -v dpkg-deb > /dev/null; then
   deb=$(echo package/luabox_*.deb)
   holds "the package has a name" "Package: luabox" "$(dpkg-deb -f "$deb" 2>&1 | grep Package)"
   succeeds "it unpacks" dpkg-deb -x "$deb" unpacked
+  succeeds "it has its copyright where Debian looks for it" cmp "$top/LICENSE" unpacked/usr/share/doc/luabox/copyright
   equal "its luabox runs a container" hi "$(unpacked/usr/bin/luabox run box.lua 2>&1)"
   for file in etc/luabox/policy.d usr/share/man/man1/luabox-run.1 usr/share/bash-completion/completions/luabox usr/share/luabox/meta/luabox.lua; do
     succeeds "it has /$file" test -e "unpacked/$file"
