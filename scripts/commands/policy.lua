@@ -133,7 +133,7 @@ local function answer_of(policies, kind, request, container)
   local library = require "luabox.policy"
   local function decide(...) return policies:decide(...) end
   return library.decided(decide, kind, request, function(changed)
-    if kind == "update" then changed.cgroup = library.limits(changed.cgroup) end
+    if kind == "update" then changed.cgroup = require("luabox.limit_names").values(changed.cgroup) end
     if not container then return changed end
     local made = library.revised(container, request, changed, require("luabox.container").remade, function() end)
     return library.request(made, request.name)
@@ -267,7 +267,7 @@ local function with_defaults(request, kind)
   for key, value in pairs(always) do
     if request[key] == nil then request[key] = value end
   end
-  if kind == "update" then request.cgroup = require("luabox.policy").limits(request.cgroup) end
+  if kind == "update" then request.cgroup = require("luabox.limit_names").values(request.cgroup) end
   return request
 end
 

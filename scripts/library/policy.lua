@@ -4,9 +4,9 @@
 -- rule changes is checked as a script is. Only loaded where a site has policies.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local limit_names = require "luabox.limit_names"
 local mounts = require "luabox.mounts"
 local schema = require "luabox.schema"
-local units = require "luabox.units"
 local users = require "luabox.users"
 
 local policy = {}
@@ -36,114 +36,6 @@ local function plain(value, depth)
   return copy
 end
 function policy.plain(value) return plain(value, 0) end
-
--- ---- cgroup keys under one name each, in base units
-
-local function bytes(value)
-  if value == "max" or value == "unlimited" or value == -1 or value == "-1" then return nil end
-  return units.size(value)
-end
-local function number(value)
-  if value == "max" or value == "unlimited" then return nil end
-  return tonumber(value) or value
-end
-local function cpus(value)
-  if type(value) == "string" and value:match "^[%d.]+%%$" then return tonumber(value:sub(1, -2)) / 100 end
-  return number(value)
-end
-
-local function switch(value)
-  if value == 1 or value == "1" or value == "FROZEN" then return true end
-  if value == 0 or value == "0" or value == "THAWED" then return false end
-  return value
-end
-
---- "8:0 10MB" or a list of them, with bytes for units.
-local function rates(value)
-  if type(value) ~= "table" then
-    return (tostring(value):gsub("(%s)([%d.]+%a+)%s*$", function(blank, size) return blank .. ("%.0f"):format(units.size(size)) end))
-  end
-  local list = {}
-  for i, each in ipairs(value) do list[i] = rates(each) end
-  return list
-end
-local function same(value) return value end
-
--- Each short name with what makes base units of its value, and its other names; those whose scale differs stand below.
-local NAMES = {
-  memory = { bytes, "memory.limit_in_bytes", "memory.max" },
-  memory_low = { bytes, "memory_reservation", "memory.soft_limit_in_bytes", "memory.low" },
-  memory_high = { bytes, "memory.high" }, memory_min = { bytes, "memory.min" },
-  swap = { bytes, "memory.swap.max" }, swappiness = { number, "memory.swappiness" }, oom_group = { switch, "memory.oom.group" },
-  cpu = { cpus }, cpu_weight = { number, "weight", "cpu.weight" }, cpu_burst = { number, "cpu.cfs_burst_us", "cpu.max.burst" },
-  cpu_idle = { switch, "cpu.idle" },
-  pids = { number, "pids.max" },
-  cpuset = { tostring, "cpus", "cpuset.cpus" }, mems = { tostring, "cpuset.mems" },
-  io_weight = { number, "io.weight" },
-  io_read_bps = { rates, "blkio.throttle.read_bps_device" }, io_write_bps = { rates, "blkio.throttle.write_bps_device" },
-  io_read_iops = { same, "blkio.throttle.read_iops_device" }, io_write_iops = { same, "blkio.throttle.write_iops_device" },
-  freezer = { switch, "freezer.state", "cgroup.freeze" }, rdma = { same, "rdma.max" }, misc = { same, "misc.max" }, dmem = { same, "dmem.max" },
-}
-local SHORT = {}
-for name, definition in pairs(NAMES) do
-  SHORT[name] = name
-  for i = 2, #definition do SHORT[definition[i]] = name end
-end
-
-local CONVERTED = { ["cpu.shares"] = "cpu_weight", ["blkio.weight"] = "io_weight" }
-
---- On the scale of version 2. What is no weight stays: the start says so.
-local function weight(key, value)
-  local given = tonumber(value)
-  return given and given >= 0 and given == math.floor(given) and sys.cgroup.v2_weight(key, given) or value
-end
-
-local QUOTA = { ["cpu_quota"] = true, ["cpu.cfs_quota_us"] = true }
-local PERIOD = { ["cpu_period"] = true, ["cpu.cfs_period_us"] = true }
-
-local function quota(text)
-  local limit, period = tostring(text):match "^(%w+)%s*(%d*)$"
-  return tonumber(limit) and tonumber(limit) / (tonumber(period) or 100000) or nil
-end
-
---- The name that a request has for a key of the script's.
-local function short_name(key)
-  if key == "cpu.max" or QUOTA[key] or PERIOD[key] then return "cpu" end
-  if CONVERTED[key] then return CONVERTED[key] end
-  local page = key:match "^hugetlb%.([^.]+)%.max$" or key:match "^hugetlb%.([^.]+)%.limit_in_bytes$"
-  return page and "hugetlb." .. page or key == "memory.memsw.limit_in_bytes" and "swap" or SHORT[key] or key
-end
-
---- What the key's value is under its short name; nil for no limit.
-local function in_base_units(key, value, keys)
-  if key == "cpu.max" then return quota(value) end
-  if QUOTA[key] then
-    local period = tonumber(keys.cpu_period or keys["cpu.cfs_period_us"]) or 100000
-    return tonumber(value) and tonumber(value) > 0 and tonumber(value) / period or nil
-  end
-  if key == "memory.memsw.limit_in_bytes" then
-    local memory, both = bytes(keys.memory or keys["memory.limit_in_bytes"] or keys["memory.max"] or 0), bytes(value)
-    return both and math.max(0, both - (memory or 0)) or nil
-  end
-  if CONVERTED[key] then return weight(key, value) end
-  if key:find "^hugetlb%." then return bytes(value) end
-  local name = SHORT[key]
-  if name then return NAMES[name][1](value) end
-  return value
-end
-
---- { ["memory.max"] = "1GiB" } -> { memory = 1073741824 }. No limit is no key. What has no short name keeps its own.
-function policy.limits(keys)
-  local result, seen = {}, {}
-  for key, value in pairs(keys) do
-    if not PERIOD[key] then
-      local name = short_name(key)
-      if seen[name] then errors.raise("cgroup: '%s' and '%s' are the same", seen[name], key) end
-      result[name], seen[name] = in_base_units(key, value, keys), key
-    end
-  end
-  return result
-end
 
 -- ---- what is where
 
@@ -253,7 +145,7 @@ local function is_privileged(this, placed)
 end
 
 local function limits_of(this)
-  local ok, result = errors.try(policy.limits, this.config.cgroup or {})
+  local ok, result = errors.try(limit_names.values, this.config.cgroup or {})
   if ok then return result end
   result.where = schema.line_of_key(this.where, "cgroup")
   error(result, 0)
@@ -470,7 +362,7 @@ end
 
 local function revised_update(changed)
   if type(changed.cgroup) ~= "table" then errors.raise("update.cgroup: expected a table, got %s", type(changed.cgroup)) end
-  changed.cgroup = policy.limits(changed.cgroup)
+  changed.cgroup = limit_names.values(changed.cgroup)
   return changed
 end
 
@@ -478,10 +370,10 @@ end
 --- The request has the limits as they would be: those of the start, or of the last update, and the new ones. Raises what the rules refuse.
 ---@return table<string, any> limits
 function policy.admit_update(container, limits, where)
-  local facts, asked, wanted = container.facts or {}, policy.limits(limits), {}
+  local facts, asked, wanted = container.facts or {}, limit_names.values(limits), {}
   local before = facts.limits or {}
   local now = policy.plain(before)
-  for key in pairs(limits) do wanted[short_name(key)] = true end
+  for key in pairs(limits) do wanted[limit_names.of(key)] = true end
   for name in pairs(wanted) do now[name] = asked[name] end
   local request = { name = container.name, labels = facts.labels or {}, image = facts.image, cgroup = now }
   local changed = policy.ask("update", request, where, revised_update).request
