@@ -28,6 +28,8 @@ bool is_null(int fd) {
   return ::fstat(fd, &status) == 0 && is_null(status);
 }
 
+bool is_for_reading(int mode) { return (mode & O_ACCMODE) == O_RDONLY; }
+
 bool is_own(int fd) {
   struct stat status;
   return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
@@ -53,6 +55,13 @@ Fd null_device_of(const Root& root) {
   }
 }
 
+void restrict_mount(const Fd& tree, uint64_t attribute, const char* name) {
+  mount_attr attributes = {};
+  attributes.attr_set = attribute;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+    throw Error("mount_setattr", name);
+}
+
 /// The host's, by a mount of its own that is read-only: to change its mode or owner is a write to the mount,
 /// what is written to the device is none. No descriptor where this process may not mount.
 Fd sealed_null_device() {
@@ -60,10 +69,7 @@ Fd sealed_null_device() {
   if (!tree && errno == EPERM) return tree;
   if (!tree) throw Error("open_tree", "/dev/null");
   if (!is_null(tree.get())) throw Error::invalid("open_tree", "/dev/null", "is not the null device");
-  mount_attr attributes = {};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
-    throw Error("mount_setattr", "/dev/null");
+  restrict_mount(tree, MOUNT_ATTR_RDONLY, "/dev/null");
   return tree;
 }
 
@@ -81,10 +87,14 @@ Fd null_device(const Root& root, int fd, int mode, Fd& node) {
   return own;
 }
 
-/// A pseudo terminal's side for programs (kernel documentation's admin-guide/devices.txt).
-bool is_terminal(const struct stat& status) {
-  constexpr unsigned kFirst = 136, kLast = 143;
-  return S_ISCHR(status.st_mode) && major(status.st_rdev) >= kFirst && major(status.st_rdev) <= kLast;
+/// Memory (/dev/zero) or a terminal, which open anew as what they are (kernel documentation's
+/// admin-guide/devices.txt). Not ptmx: each open of it makes another terminal.
+bool is_plain_device(const struct stat& status) {
+  constexpr unsigned kConsoles = 4, kTerminals = 5, kMultiplexer = 2, kFirst = 136, kLast = 143;
+  const unsigned kind = major(status.st_rdev);
+  return S_ISCHR(status.st_mode) &&
+         (kind == kMemoryDevices || kind == kConsoles || (kind >= kFirst && kind <= kLast) ||
+          (kind == kTerminals && minor(status.st_rdev) != kMultiplexer));
 }
 
 /// What `fd` leads to, by a mount of its own that is read-only, opened as it was and at the same place in it.
@@ -97,12 +107,11 @@ Fd sealed(int fd, int mode, const struct stat& file) {
   struct stat found;
   if (!tree || ::fstat(tree.get(), &found) < 0) return {};
   if (found.st_dev != file.st_dev || found.st_ino != file.st_ino) return {};
-  mount_attr attributes = {};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
-    throw Error("mount_setattr", kNames[fd]);
+  restrict_mount(tree, MOUNT_ATTR_RDONLY, kNames[fd]);
   Fd own = reopen(tree, mode);
-  if (!own || !S_ISREG(file.st_mode)) return own;
+  if (!own || S_ISCHR(file.st_mode)) return own;
+  // A read-only mount lets a disk be opened for writing.
+  if (S_ISBLK(file.st_mode) && is_for_reading(mode)) restrict_mount(tree, MOUNT_ATTR_NODEV, kNames[fd]);
   const off_t place = ::lseek(fd, 0, SEEK_CUR);
   return place >= 0 && ::lseek(own.get(), place, SEEK_SET) == place ? std::move(own) : Fd();
 }
@@ -143,10 +152,12 @@ void seal_streams(const Root& root) {
     if (S_ISDIR(status.st_mode)) throw Error("use", kNames[fd], EISDIR, kWayOut);
     const int mode = ::fcntl(fd, F_GETFL);
     if (mode < 0) throw Error("fcntl", "F_GETFL");
-    const bool input = S_ISREG(status.st_mode) && (mode & O_ACCMODE) == O_RDONLY;
+    const bool input = S_ISREG(status.st_mode) && is_for_reading(mode);
     Fd own;
-    if (is_null(status)) own = null_device(root, fd, mode, node);
-    if (input || is_terminal(status)) own = sealed(fd, mode, status);
+    if (is_null(status))
+      own = null_device(root, fd, mode, node);
+    else if (input || S_ISBLK(status.st_mode) || is_plain_device(status))
+      own = sealed(fd, mode, status);
     if (own && ::dup2(own.get(), fd) < 0) throw Error("dup2", std::to_string(fd));
   }
 }

@@ -15,10 +15,11 @@ void hold_closed_streams();
 /// `root` has none that opens, it stays the host's, by a read-only mount that no path leads to. Throws where
 /// neither can be and this process's user owns the host's.
 ///
-/// A file that was opened to be read, at the place that was reached, and a pseudo terminal are opened anew by
-/// such a mount too: root of a container could open the one for writing by /proc/self/fd, and change the mode
-/// and owner of both. They stay as they are where they have no path here, or this process may not mount. A
-/// directory is refused: all of the host's files would be beneath it.
+/// A file that was opened to be read, at the place that was reached, a disk, a terminal and memory
+/// (/dev/zero) are opened anew by such a mount too: root of a container could open what is to be read for
+/// writing by /proc/self/fd, and change the mode and owner of all. They stay as they are where they have no
+/// path here, or this process may not mount. A directory is refused: all of the host's files would be beneath
+/// it.
 void seal_streams(const Root& root);
 
 }  // namespace luabox

@@ -72,8 +72,8 @@ function sys.redirect(descriptor, number) end
 
 ---In a child, before it joins the mount namespace of a container with "/" at `root` (pivot_root and chroot do it themselves): what is the host's
 ---/dev/null among descriptors 0 to 2 becomes the one of `root`, whose root could change the owner and mode of the host's. Where `root` has none that
----opens it stays the host's, by a mount that is read-only. So is the file of an input that was opened to be
----read, and a pseudo terminal; a directory is refused.
+---opens it stays the host's, by a mount that is read-only. So do a file that was opened to be read, a disk, a terminal and memory (/dev/zero);
+---a directory is refused.
 ---@param root luabox.sys.Root
 function sys.seal_streams(root) end
 

@@ -79,6 +79,11 @@ for command in "run stay.lua -- sh -c" "exec $mark sh -c"; do
   output=$(timeout -s KILL 20 "$LUABOX" $command "$turn" < input 2>&1)
   holds "${command%% *}: an input is read" precious "$output"
   equal "${command%% *}: and not written" "precious 400 0 1" "$(cat input) $(stat -c '%a %u %h' input)"
+  if mknod -m 640 zero c 1 5 2> /dev/null && head -c 1 zero > /dev/null 2>&1; then
+    equal "${command%% *}: a device as input is read, and stays as it is" "4 640 0" \
+      "$(timeout -s KILL 20 "$LUABOX" $command 'head -c 4 | wc -c; chmod 777 /proc/self/fd/0; chown 1 /proc/self/fd/0' < zero 2> /dev/null) $(stat -c '%a %u' zero)"
+  fi
+  rm -f zero
   holds "${command%% *}: a folder as input is refused" "use standard input: Is a directory (a container would have all of the host's files beneath it)" \
     "$(timeout -s KILL 20 "$LUABOX" $command 'ls /proc/self/fd/0/' < / 2>&1)"
 done

@@ -114,6 +114,32 @@ TEST_CASE("the mode of a terminal can't be changed, and it works as before") {
   });
 }
 
+TEST_CASE("the mode of a device that is given can't be changed, nor a disk be written that was to be read") {
+  const Sandbox box;
+  box.dir("root");
+  if (!is_root()) SKIP_TEST("needs root");
+  const auto node = [&](const char* name, mode_t kind, dev_t device) {
+    const std::string path = (box.path() / name).string();
+    return ::mknod(path.c_str(), kind | 0600, device) == 0 ? path : std::string();
+  };
+  const std::string zero = node("zero", S_IFCHR, makedev(1, 5)),
+                    disk = node("disk", S_IFBLK, makedev(7, 0));  // loop0
+  for (const auto& path : {zero, disk}) {
+    const int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (opened < 0) continue;  // nodev, or no loop devices
+    in_child(CLONE_NEWNS, [&] {
+      ::dup2(opened, 0);
+      seal_streams(Root::open((box.path() / "root").string()));
+      char text[4] = {};
+      expect(::read(0, text, sizeof text) >= 0, "it is read");
+      expect(::fchmod(0, 0777) < 0 && errno == EROFS, "its mode can't be changed");
+      const int again = ::open("/proc/self/fd/0", O_WRONLY | O_CLOEXEC);
+      expect(path == zero ? again >= 0 : again < 0 && errno == EACCES, "a disk is not opened for writing");
+    });
+    ::close(opened);
+  }
+}
+
 TEST_CASE("an output, and an input that has no name any more, stay as they are") {
   const Sandbox box;
   const std::string output = box.file("output", ""), gone = box.file("gone", "text");
