@@ -340,6 +340,7 @@ function Container:wait(timeout)
   if this.master and not timeout and not this.process:status() then stand_by(this) end
   local status = this.process:wait(timeout)
   if not status then return nil end
+  program.step.undo(this)  -- what it wrote stands before what is said of its end
   if status == 159 and this.config.seccomp ~= "unconfined" then return status, require("luabox.refusals").verdict(this.began) end
   return status, status == 137 and limits.verdict(this) or nil
 end

@@ -137,6 +137,7 @@ local function inside(this, parent)
   if not ok then error(problem, 0) end
   confinement.narrow(this)
   program.enter_folder(this)
+  if this.relay then this.relay:enter() end
   sys.init(this.config.command, { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
     joined = true, until_end = this.detach and this.process:pidfd() or nil })
 end
@@ -150,6 +151,9 @@ local function prepare(container, options, where)
     capture = options.capture, detach = options.detach }
   this.terminal = program.wants_terminal(config)
   confinement.step.prepare(this)
+  if not this.terminal and not options.detach and not options.output and options.capture ~= "all" then
+    this.relay = sys.relay(options.capture and { 2 } or { 1, 2 })
+  end
   if options.stdin then this.stdin = sys.text_file(options.stdin) end
   if options.detach and not options.stdin then this.stdin = sys.text_file "" end
   if options.capture then this.reader, this.writer = sys.pipe() end
@@ -210,19 +214,27 @@ function execution.start(container, options)
   error(problem, 0)
 end
 
+--- What it wrote is in the caller's files.
+local function settled(this, status)
+  local relay = this.relay
+  this.relay = status and nil or relay
+  if status and relay then relay:finish() end
+  return status
+end
+
 --- Passes signals on, and carries its terminal, until it has ended. Returns its exit status, 128 + N for a signal.
 function Execution:stand_by()
   local this, signals = behind[self], sys.terminal.forward_signals()
   local ok, problem = errors.try(sys.terminal.supervise, { this.child }, signals, this.master and this.master:number())
   signals:release()  -- a script that goes on hears of its own signals again
   if not ok then error(problem, 0) end
-  return this.child:wait()
+  return settled(this, this.child:wait())
 end
 
 --- Waits for its end, at most `timeout` seconds. Returns the exit status, 128 + N for a signal; nil when the time is over.
 function Execution:wait(timeout)
   local this = behind[self]
-  return this.child:wait(timeout)
+  return settled(this, this.child:wait(timeout))
 end
 
 --- The pid of the process that stands for it on the host: a signal to it reaches the command, and it ends with the command.
@@ -245,7 +257,7 @@ function Execution:output()
   this.reader = nil
   local text = reader:read()
   reader:close()
-  return text, this.child:wait()
+  return text, settled(this, this.child:wait())
 end
 
 return execution

@@ -49,6 +49,19 @@ end
 
 program.step = { namespaces = "pid ipc", key = "command" }
 
+local OUTPUTS = { 1, 2 }
+
+function program.step.prepare(this)
+  if not this.terminal then this.relay = sys.relay(OUTPUTS) end
+end
+
+--- At the end of the command, or of a start that fails.
+function program.step.undo(this)
+  local relay = this.relay
+  this.relay = nil
+  if relay then relay:finish() end
+end
+
 --- The folder is opened beneath the root, without magic links: "/proc/self/fd/7" leads nowhere (CVE-2024-21626).
 function program.enter_folder(this)
   local ok, problem = errors.try(this.root.enter, this.root, this.config.cwd)
@@ -61,6 +74,7 @@ end
 function program.step.enter(this)
   local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
     log_refused = this.config.log_refused, small = this.rootless }
+  if this.relay then this.relay:enter() end
   if this.config.init == false then
     sys.exec(this.config.command, options)
   else

@@ -70,6 +70,21 @@ function sys.output_file(path) end
 ---@param number integer  0, 1 or 2
 function sys.redirect(descriptor, number) end
 
+---@class luabox.sys.Relay
+local Relay = {}
+
+---In a child, before its exec: pipes take the places of the descriptors.
+function Relay:enter() end
+
+---Carries what was written up to now, and ends. Raises what a file could not take.
+function Relay:finish() end
+
+---For those of `descriptors`, 1 and 2, that are regular files: a child gets a pipe (relay:enter), and a thread of this process carries what comes
+---out of it into the file, which the child could read, cut off or make a set-uid program of otherwise. Both of one file have one pipe.
+---@param descriptors integer[]
+---@return luabox.sys.Relay? relay  nil where none of them is a file
+function sys.relay(descriptors) end
+
 ---In a child, before it joins the mount namespace of a container with "/" at `root` (pivot_root and chroot do it themselves): what is the host's
 ---/dev/null among descriptors 0 to 2 becomes the one of `root`, whose root could change the owner and mode of the host's. Where `root` has none that
 ---opens it stays the host's, by a mount that is read-only. So do a file that was opened to be read, a disk, a terminal and memory (/dev/zero);
