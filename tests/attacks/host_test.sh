@@ -70,7 +70,7 @@ equal "nor by exec" "666 0" "${output##*$'\n'}"; lacks "which says so" ESCAPED "
 output=$(settle=0.5 on_null "$LUABOX" exec --detach "$mark" sh -c "$turn" 2>&1)
 equal "nor by exec --detach" "666 0" "$output"
 
-# ---- a file of the host's as input, and a folder
+# ---- a file of the host's as input and as output, and a folder
 
 echo precious > input; chmod 400 input
 turn='cat; echo evil > /proc/self/fd/0; chmod 777 /proc/self/fd/0; chown 1 /proc/self/fd/0; ln /proc/self/fd/0 /tmp/input'
@@ -79,6 +79,10 @@ for command in "run stay.lua -- sh -c" "exec $mark sh -c"; do
   output=$(timeout -s KILL 20 "$LUABOX" $command "$turn" < input 2>&1)
   holds "${command%% *}: an input is read" precious "$output"
   equal "${command%% *}: and not written" "precious 400 0 1" "$(cat input) $(stat -c '%a %u %h' input)"
+  (umask 077; echo old > log)
+  timeout -s KILL 20 "$LUABOX" $command 'echo new; chmod 4777 /proc/self/fd/1; chown 1 /proc/self/fd/2; : > /proc/self/fd/1; ls -l /proc/self/fd/1 >&2' >> log 2>> log
+  equal "${command%% *}: an output is added to, and neither cut off nor set-uid" "old new 600 0" "$(head -2 log | xargs) $(stat -c '%a %u' log)"
+  holds "${command%% *}: it is a pipe" "pipe:" "$(cat log)"
   if mknod -m 640 zero c 1 5 2> /dev/null && head -c 1 zero > /dev/null 2>&1; then
     equal "${command%% *}: a device as input is read, and stays as it is" "4 640 0" \
       "$(timeout -s KILL 20 "$LUABOX" $command 'head -c 4 | wc -c; chmod 777 /proc/self/fd/0; chown 1 /proc/self/fd/0' < zero 2> /dev/null) $(stat -c '%a %u' zero)"
@@ -88,7 +92,7 @@ for command in "run stay.lua -- sh -c" "exec $mark sh -c"; do
     "$(timeout -s KILL 20 "$LUABOX" $command 'ls /proc/self/fd/0/' < / 2>&1)"
 done
 equal "what the shell had read of it is not read again" "second" "$({ read -r first; timeout -s KILL 20 "$LUABOX" run stay.lua -- cat; } <<< $'first\nsecond')"
-rm -f input stay.lua
+rm -f input log stay.lua
 kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null
 
 # ---- the wrong folder as the state
