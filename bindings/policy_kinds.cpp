@@ -18,6 +18,8 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"init", "program"},
                              {"network_ahead", nullptr},  // nobody is in it before a clone
                              {"seal_streams", nullptr},   // protects the host
+                             {"relay", nullptr},
+                             {"relay:", nullptr},
                              {"exit", nullptr},
                              {"helper:wait", nullptr},
                              {"running process:wait", nullptr},

@@ -1,5 +1,6 @@
 // luabox.sys itself: engine/process.hpp, exec.hpp, namespaces.hpp for Lua.
 #include "engine/process.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/random.h>
@@ -18,7 +19,6 @@
 #include "engine/interrupt.hpp"
 #include "engine/nearest.hpp"
 #include "engine/network_ahead.hpp"
-#include "engine/relay.hpp"
 #include "engine/relay.hpp"
 #include "engine/streams.hpp"
 
@@ -421,8 +421,8 @@ template <>
 struct lua::Class<Relay> {
   static constexpr auto name = "relay";
   static constexpr Entry methods[] = {
-      {"enter", fn<&Relay::enter>, false},     // relay:enter(): in a child, before its exec
-      {"finish", fn<&Relay::finish>, false}};  // relay:finish(): raises what a file could not take
+      {"enter", fn<&Relay::enter>},     // relay:enter(): in a child, before its exec
+      {"finish", fn<&Relay::finish>}};  // relay:finish(): raises what a file could not take
 };
 
 int open_process(lua_State* L) {
@@ -448,7 +448,7 @@ int open_process(lua_State* L) {
       {"text_file", lua::fn<&text_file>},  // sys.text_file(text) -> descriptor, to be read by somebody else
       {"output_file", lua::fn<&output_file>},    // sys.output_file(path) -> descriptor; appends, made as 0600
       {"redirect", lua::fn<&redirect>},          // sys.redirect(descriptor, 0 | 1 | 2)
-      {"relay", lua::fn<&Relay::of>, false},     // sys.relay { 1, 2 } -> relay, nil where none is a file
+      {"relay", lua::fn<&Relay::of>},            // sys.relay { 1, 2 } -> relay, nil where none is a file
       {"seal_streams", lua::fn<&seal_streams>},  // sys.seal_streams(root): before leaving "/" for it
       {"exit", lua::fn<&exit_now>},
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone

@@ -12,7 +12,8 @@ local plan = {}
 -- Bookkeeping that changes nothing for the container: left out of a plan unless all is asked for.
 local NOISE = {
   ["helper:wait"] = true, ["helper:output"] = true, ["lock:identity"] = true,
-  ["file.lock"] = true, ["lock:release"] = true, ["terminal.forward_signals"] = true, ["terminal.supervise"] = true, ["mount:root"] = true,
+  ["file.lock"] = true, ["lock:release"] = true, ["terminal.forward_signals"] = true, ["terminal.supervise"] = true, ["relay"] = true,
+  ["relay:enter"] = true, ["relay:finish"] = true, ["mount:root"] = true,
   ["process:settle"] = true, ["process:message"] = true, ["process:status"] = true, ["process:pid"] = true, ["process:pidfd"] = true,
   ["descriptor:number"] = true, ["descriptor:close"] = true, ["cgroup:hierarchies"] = true, ["cgroup:keep"] = true, ["cgroup:frozen"] = true,
   ["mount:is_directory"] = true, ["network_ahead"] = true, ["net.local_device"] = true, ["filter:size"] = true, ["root:pin"] = true,
