@@ -156,7 +156,7 @@ as_root() {
   else
     skipped "namespaces/join: by a name that ip netns made" "$(cat netns.err)"
   fi
-  holds "namespaces/join: a file of another kind is refused" "Invalid argument" "$(mkdir -p /run/netns; touch /run/netns/uts; mount --bind /proc/self/ns/uts /run/netns/uts; walk join uts; umount /run/netns/uts)"
+  holds "namespaces/join: a file of another kind is refused" "setns net: it is a namespace of another kind, uts" "$(mkdir -p /run/netns; touch /run/netns/uts; mount --bind /proc/self/ns/uts /run/netns/uts; walk join uts; umount /run/netns/uts)"
 }
 [ "$(id -u)" != 0 ] || as_root
 
