@@ -5,8 +5,8 @@ local units = {}
 
 local SIZES = {
   [""] = 1, B = 1,
-  k = 1e3, kB = 1e3, KB = 1e3, MB = 1e6, GB = 1e9, TB = 1e12,
-  K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30, T = 2 ^ 40,
+  kB = 1e3, KB = 1e3, MB = 1e6, GB = 1e9, TB = 1e12,
+  K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30, T = 2 ^ 40, k = 2 ^ 10, m = 2 ^ 20, g = 2 ^ 30, t = 2 ^ 40,
   KiB = 2 ^ 10, MiB = 2 ^ 20, GiB = 2 ^ 30, TiB = 2 ^ 40,
 }
 local TIMES = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60, min = 60, h = 3600, d = 86400 }
@@ -22,7 +22,7 @@ local function quantity(value, scale, what, examples)
   return tonumber(number) * scale[unit]
 end
 
---- Bytes: 100000000, "100MB" (10^6), "64MiB" (2^20), "64M" as the kernel means it (2^20).
+--- Bytes: 100000000, "100MB" (10^6), "64MiB" (2^20), "64M" and "64m" as the kernel means them (2^20); the units of engine/cgroup_values.cpp.
 ---@return integer
 function units.size(value)
   return math.floor(quantity(value, SIZES, "size", "100MB, 64MiB or a number of bytes"))

@@ -2,7 +2,7 @@
 -- The vocabulary of a container script, for editors that read LuaCATS (`luabox init` writes their .luarc.json), for help() at the prompt
 -- and for docs/reference.md. A test compares it with what luabox accepts.
 
----@alias luabox.Size number|string   bytes: 1048576, "100MB" (10^6), "64MiB", "64M" (2^20)
+---@alias luabox.Size number|string   bytes: 1048576, "100MB" (10^6), "64MiB", "64M", "64m" (2^20)
 ---@alias luabox.Duration number      seconds
 
 ---What `container` takes. The list part holds steps of the script's own: functions that run inside, before anything is closed, or luabox.Step.

@@ -4,7 +4,7 @@
 ---@class luabox.units
 local units = {}
 
----Bytes: 100000000, "100MB" (10^6), "64MiB" (2^20), "64M" as the kernel means it (2^20).
+---Bytes: 100000000, "100MB" (10^6), "64MiB" (2^20), "64M" and "64m" as the kernel means them (2^20).
 ---@param value luabox.Size
 ---@return integer
 function units.size(value) end

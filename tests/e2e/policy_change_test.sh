@@ -130,7 +130,7 @@ wrong "a kind of network that is none" "c.network = { kind = 'veht' }" "network:
 wrong "a size that is none" "c.cgroup.memory = 'much'" "much"
 wrong "a mount that is none" "c.mounts[1] = 'tmpfs'" "mounts: expected a table, got string"
 wrong "a relative source" "c.mounts[1] = bind { './x', '/x' }" "'./x' is no absolute path"
-wrong "a size of a mount's that is none" "c.mounts[1] = tmpfs { '/tmp', size = '64m' }" "tmpfs.size: expected a size such as 64MiB"
+wrong "a size of a mount's that is none" "c.mounts[1] = tmpfs { '/tmp', size = '64mb' }" "tmpfs.size: expected a size such as 64MiB"
 wrong "a field that a container has not" "c.hostnmae = 'x'" "container has no field 'hostnmae' (did you mean 'hostname'?)"
 wrong "a capability that is none" "c.capabilities = { 'chwon' }" "chwon"
 fixed "the image's name alone" "c.image = 'other'" image

@@ -8,6 +8,7 @@ test("a size is bytes, decimal or binary by its unit", function()
     ["0"] = 0, ["100"] = 100, ["100B"] = 100, ["1kB"] = 1000, ["1KB"] = 1000, ["100MB"] = 1e8, ["2GB"] = 2e9,
     ["1KiB"] = 1024, ["64MiB"] = 67108864, ["64M"] = 67108864, ["1G"] = 2 ^ 30, ["1.5GiB"] = 1610612736,
     [" 5 MB "] = 5e6, ["1TB"] = 1e12, ["1T"] = 2 ^ 40,
+    ["1k"] = 1024, ["1K"] = 1024, ["64m"] = 67108864, ["1.5g"] = 1610612736, ["1t"] = 2 ^ 40,  -- as a cgroup's key has them, and the kernel
   } do
     check.equal(units.size(text), bytes, text)
   end
