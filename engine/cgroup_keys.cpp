@@ -129,7 +129,8 @@ void Planner::one(const Asked& asked) {
     case Scale::list: {
       const std::string list = only_line(asked);
       if (list.find_first_not_of("0123456789,-") != std::string::npos)
-        fail(asked, "'" + list + "' is no list; write '0-3' or '0,2'");
+        fail(asked, "'" + list + "' is no list; write '0-3' or '0,2'" +
+                        (asked.name == "cpus" ? " (how much of them: cpu = 0.5)" : ""));
       return add(asked, file, list);
     }
     default:

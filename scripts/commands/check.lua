@@ -142,7 +142,7 @@ local function check_plans(context, call, made)
     local ok, problem = errors.try(plan, config[field])
     if not ok then
       local line = line_in(require("luabox.schema").line_of_key(made.where, problem.message:match "key ([%w_.]+):" or field), call.line)
-      context.report.add("error", "value", line, problem.message)
+      context.report.add("error", "value", line, require("luabox.synonyms").in_limits(problem.message))
     end
   end
 end
@@ -269,7 +269,8 @@ end
 local function check_limits(context, from, to)
   local limits = loadstring("return " .. literals.text_without(context, from, to, {}))
   local ok, problem = errors.try(function() sys.cgroup.plan(setfenv(limits, {})()) end)
-  if not ok then context.report.add("error", "value", context.tokens[from].line, problem.message) end
+  if ok then return end
+  context.report.add("error", "value", context.tokens[from].line, require("luabox.synonyms").in_limits(problem.message))
 end
 
 local function check_names(context)

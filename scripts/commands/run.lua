@@ -23,6 +23,14 @@ function run.parser()
   parser:option("--name", "Call the container NAME."):argname "NAME"
   parser:flag("--seccomp", "Tell the system calls that the container's filter refuses, by name.")
   parser:option("--trace", "Write what each primitive did, and when, to FILE: see 'luabox trace'."):argname "FILE"
+  local refuse = parser.error
+  parser.error = function(self, message)
+    local option, fields = message:match "^unknown option '([^']+)'", {}
+    local reference = require "luabox.reference"
+    for _, field in ipairs(option and reference.fields_of(reference.options_of "container") or {}) do fields[#fields + 1] = field.name end
+    local said = option and require("luabox.synonyms").of_option(option, fields)
+    refuse(self, said and ("unknown option '%s'%s"):format(option, said) or message)
+  end
   return parser
 end
 

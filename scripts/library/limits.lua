@@ -36,7 +36,7 @@ end
 local function at_line_of_key(this, f, ...)
   local ok, result = errors.try(f, ...)
   if ok then return result end
-  result.message = result.message:gsub("^planned_paths: argument 2: ", "cgroup: ")
+  result.message = require("luabox.synonyms").in_limits((result.message:gsub("^planned_paths: argument 2: ", "cgroup: ")))
   local parent = this.config.cgroup_parent
   result.where = parent and result.message:find(parent, 1, true) and schema.line_of_key(this.where, "cgroup_parent") or this.where
   local named = ""  -- the longest: "memory" is found in "memory.limit_in_bytes" too

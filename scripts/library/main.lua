@@ -65,8 +65,8 @@ function main.command(name)
   end
   local known = { unpack(COMMANDS) }
   for other in pairs(site) do known[#known + 1] = other end
-  require("luabox.cli").refuse(nil, "there is no command '%s'%s", name,
-    require("luabox.synonyms").of_command(name) or errors.suggestion(name, known))
+  local said = name:find "%.lua$" and (" (did you mean 'run %s'?)"):format(name) or require("luabox.synonyms").of_command(name)
+  require("luabox.cli").refuse(nil, "there is no command '%s'%s", name, said or errors.suggestion(name, known))
 end
 
 -- A command that could not be executed, as a shell tells it.

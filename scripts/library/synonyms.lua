@@ -2,6 +2,14 @@
 -- Only an error loads this.
 local synonyms = {}
 
+-- What is always so, and takes no field.
+local NEEDLESS = {
+  rm = "what a container wrote to its overlay goes with it", auto_remove = "what a container wrote to its overlay goes with it",
+  stdin_open = "a container reads luabox's own input", i = "in a terminal the container gets one of its own",
+  t = "in a terminal the container gets one of its own", clearenv = "nothing is inherited", unshare_all = "all namespaces are its own",
+  die_with_parent = "a container ends with its luabox", new_session = "the command leads a session of its own",
+}
+
 local CGROUP = { memory = '"100MB"', cpu = '"50%"', pids = "100", swap = '"100MB"', swappiness = "0", cpuset = '"0-1"', cpu_weight = "100" }
 
 local CONTAINER = {
@@ -17,7 +25,7 @@ local CONTAINER = {
   overlay = 'rootfs = directory { "FOLDER", overlay = true }', readonly = 'rootfs = directory { "FOLDER", readonly = true }',
   read_only = 'rootfs = directory { "FOLDER", readonly = true }', persist = 'rootfs = image { "NAME", persist = "FOLDER" }',
 
-   volumes = 'mounts = { bind { "./data", "/data" } }', volume = 'mounts = { bind { "./data", "/data" } }',
+  volumes = 'mounts = { bind { "./data", "/data" } }', volume = 'mounts = { bind { "./data", "/data" } }',
   mount = 'mounts = { bind { "./data", "/data" } }',
   binds = 'mounts = { bind { "./data", "/data" } }', bind = 'mounts = { bind { "./data", "/data" } }',
   tmpfs = 'mounts = { tmpfs "/tmp" }', net = 'network = "host", or veth { ... }', network_mode = 'network = "host", or veth { ... }',
@@ -39,9 +47,43 @@ local CONTAINER = {
   unshare = 'namespaces = { net = "host" }', pid = 'namespaces = { pid = "host" }', ipc = 'namespaces = { ipc = "host" }',
   uts = 'namespaces = { uts = "host" }', sysctls = "sysctl = { ... }", extra_hosts = 'hosts = { "10.0.0.1 NAME" }',
   oom_score = "oom_score_adj = 500", masked_paths = "masked = { ... }", title = 'name = "NAME"',
+  shm_size = 'mounts = { tmpfs { "/dev/shm", size = "64MiB" } }', env_file = "env = { ... }, which a loop over io.lines can fill",
+  add_host = 'hosts = { "10.0.0.1 NAME" }', ulimit = "rlimits = { nofile = 1024 }", label = 'labels = { NAME = "value" }',
+  mac_address = 'network = veth { mac = "02:00:00:00:00:01", ... }',
+  network_alias = 'network = bridge { "NAME", aliases = { "db" }, ... }', private_network = 'network = "none"', unshare_net = 'network = "none"',
+  share_net = 'network = "host"', cgroupns = 'namespaces = { cgroup = "host" }', cgroupns_mode = 'namespaces = { cgroup = "host" }',
+  group_add = 'user = "NAME": whom the image\'s /etc/group has in a group, is in it',
+  groups = 'user = "NAME": whom the image\'s /etc/group has in a group, is in it',
+  group = 'user = "1000:1000"', gpus = 'devices = { "/dev/dri/renderD128" }',
+  detach = "local c = container { ... }; c:start(); and the script goes on",
+  stop_signal = 'c:kill "INT"', stop_timeout = "c:stop(10)",
+  stop_grace_period = "c:stop(10)", healthcheck = "c:exec { ... }",
+  health_cmd = "c:exec { ... }", time_limit = "c:start(), c:wait(5) and c:destroy()",
+  timeout = "c:start(), c:wait(5) and c:destroy()",
+  memory_reservation = 'cgroup = { memory_reservation = "32MB" }', memory_swappiness = "cgroup = { swappiness = 0 }",
+  cpuset_mems = 'cgroup = { mems = "0" }', cpu_quota = "cgroup = { cpu_quota = 50000 }", cpu_period = "cgroup = { cpu_period = 100000 }",
+  blkio_weight = "cgroup = { io_weight = 100 }", cgroup_mem_max = 'cgroup = { memory = "100MB" }', cgroup_pids_max = "cgroup = { pids = 100 }",
+  cgroup_cpu_ms_per_sec = "cgroup = { cpu = 0.5 }",
+  ro_bind = 'mounts = { bind { "./data", "/data", readonly = true } }', bind_ro = 'mounts = { bind { "./data", "/data", readonly = true } }',
+  bindmount = 'mounts = { bind { "./data", "/data" } }', bindmount_ro = 'mounts = { bind { "./data", "/data", readonly = true } }',
+  dev_bind = 'mounts = { bind { "/dev/snd", "/dev/snd", nodev = false } }', chdir = 'cwd = "/"', setenv = 'env = { NAME = "value" }',
+  disable_proc = "default_mounts = false", nice_level = "nice = 5", machine = 'name = "NAME"',
+  ephemeral = 'rootfs = directory { "FOLDER", overlay = true }',
   id = 'name = "NAME"', restart = "a loop in the script: repeat local status = c:run() until status == 0",
 }
 for key, value in pairs(CGROUP) do CONTAINER[key] = CONTAINER[key] or ("cgroup = { %s = %s }"):format(key, value) end
+
+-- Keys of container.cgroup.
+local LIMITS = { mem = 'memory = "100MB"', mem_limit = 'memory = "100MB"', memory_limit = 'memory = "100MB"', memory_max = 'memory = "100MB"',
+  memory_swap = 'swap = "100MB", the bytes beside the memory', memswap_limit = 'swap = "100MB", the bytes beside the memory',
+  memory_swap_max = 'swap = "100MB"', memory_swappiness = "swappiness = 0", pids_limit = "pids = 100", pids_max = "pids = 100",
+  tasks_max = "pids = 100", cpu_shares = '["cpu.shares"] = 512', cpu_max = "cpu = 0.5", cpu_limit = "cpu = 0.5", nano_cpus = "cpu = 0.5",
+  cpuset_cpus = 'cpuset = "0-1"', cpuset_mems = 'mems = "0"', blkio_weight = "io_weight = 100", device_read_bps = 'io_read_bps = "8:0 10MB"',
+  device_write_bps = 'io_write_bps = "8:0 10MB"', device_read_iops = 'io_read_iops = "8:0 100"', device_write_iops = 'io_write_iops = "8:0 100"' }
+
+-- Options of docker run's that have but a letter.
+local LETTERS = { e = "environment", p = "publish", w = "workdir", u = "uid", m = "memory", c = "cpu_shares", d = "detach", l = "label",
+  P = "publish" }
 
 local TARGET = { source = true, src = true, target = true, destination = true, dst = true, path = true, where = true, from = true, to = true }
 
@@ -76,7 +118,28 @@ local COMMANDS = { ps = "list", containers = "list", stop = "kill", terminate = 
 function synonyms.of_field(what, key)
   local said = FIELDS[what] and FIELDS[what][key]
   if MOUNTS[what] then said = FLAGS[key] or TARGET[key] and what .. " " .. MOUNTS[what] end
+  if what == "container" and NEEDLESS[key] then return (" (not needed: %s)"):format(NEEDLESS[key]) end
+  local rlimit = what == "container" and type(key) == "string" and key:match "^rlimit_(%l+)$"
+  if rlimit then said = ("rlimits = { %s = ... }"):format(rlimit) end
   return said and (" (write %s)"):format(said)
+end
+
+--- The engine's sentence about limits, with how a key that it does not know is said.
+function synonyms.in_limits(message)
+  return (message:gsub("^(cgroup: unknown key '([%w_]+)').*$", function(sentence, key)
+    return LIMITS[key] and ("%s (write %s)"):format(sentence, LIMITS[key])
+  end))
+end
+
+--- How an option of docker run's or bwrap's stands in a script; nil when nobody calls anything so. `fields` are the names of the container's own.
+function synonyms.of_option(option, fields)
+  local name = option:gsub("^%-+", ""):gsub("%-", "_")
+  local key = LETTERS[name] or name
+  for _, field in ipairs(fields) do
+    if field == key then return (" (in the script: %s = ...)"):format(key) end
+  end
+  if NEEDLESS[key] then return (" (not needed: %s)"):format(NEEDLESS[key]) end
+  return CONTAINER[key] and (" (in the script: %s)"):format(CONTAINER[key])
 end
 
 --- The command that does what others call `name`.

@@ -101,6 +101,20 @@ wrong "container has no field 'net' (write network = \"host\", or veth { ... })"
 wrong "container has no field 'volumes' (write mounts = { bind { \"./data\", \"/data\" } })" 'volumes = { "./a:/a" }'
 wrong "container has no field 'cap_add' (write capabilities = { add = { ... } })" 'cap_add = { "NET_ADMIN" }'
 wrong "bind has no field 'ro' (write readonly = true)" 'mounts = { bind { "./a", "/a", ro = true } }'
+wrong "container has no field 'shm_size' (write mounts = { tmpfs { \"/dev/shm\", size = \"64MiB\" } })" 'shm_size = "64m"'
+wrong "container has no field 'time_limit' (write c:start(), c:wait(5) and c:destroy())" 'time_limit = 5'
+wrong "container has no field 'rlimit_as' (write rlimits = { as = ... })" 'rlimit_as = 512'
+wrong "container has no field 'rm' (not needed: what a container wrote to its overlay goes with it)" 'rm = true'
+wrong "cgroup: unknown key 'memory_swap' (write swap = \"100MB\", the bytes beside the memory)" 'cgroup = { memory_swap = "1GiB" }'
+wrong "cgroup key cpus: '0.5' is no list; write '0-3' or '0,2' (how much of them: cpu = 0.5)" 'cgroup = { cpus = 0.5 }'
+# option OPTION HINT: an option of docker run's is no option of luabox run's.
+option() { tells "no option: $1" 125 "luabox: unknown option '${1:0:${3:-99}}' $2; see 'luabox help run'" "$LUABOX" run $1 box.lua; }
+option --rm "(not needed: what a container wrote to its overlay goes with it)"
+option -it "(not needed: in a terminal the container gets one of its own)" 2
+option -e "(in the script: env = { NAME = \"value\" })"
+option --hostname "(in the script: hostname = ...)"
+option --cap-add "(in the script: capabilities = { add = { ... } })"
+tells "a script is no command" 125 "luabox: there is no command 'box.lua' (did you mean 'run box.lua'?); see 'luabox help'" "$LUABOX" box.lua
 wrong "bind: expected one table: bind { \"./data\", \"/data\", readonly = true }" 'mounts = { bind("./a", "/a") }'
 wrong "tmpfs: expected one table: tmpfs { \"/tmp\", size = \"64MiB\" }" 'mounts = { tmpfs("/tmp", { size = "1MB" }) }'
 wrong "image: expected one table: image { \"golang\", readonly = true }" 'rootfs = image("box", { readonly = true })'
