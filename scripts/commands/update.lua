@@ -8,8 +8,8 @@ Sets limits of the container NAME, in the words of the field cgroup of a contain
 container must have had a limit of that controller from its start, or accounting = true. A site's policies may refuse or change them.]]
 
 function update.parser()
-  local parser = cli.parser("update", DESCRIPTION)
-  parser:argument "name"
+  local parser = cli.parser("update", DESCRIPTION, "luabox update web memory=1GiB cpu=50%   new limits, at once")
+  parser:argument("name", "The container."):argname "NAME"
   parser:argument("limits", "A key and its new value."):args "+":argname "KEY=VALUE"
   return parser
 end

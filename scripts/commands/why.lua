@@ -17,7 +17,7 @@ luabox why --json | jq -r .remedy      what to do, for a program]]
 function why.parser()
   local parser = cli.parser("why", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox why [OPTIONS] [ERRNO] [STEP] [TEXT...]\n       luabox why [OPTIONS] --all"
-  parser:argument("words", "An errno, a step, or a text."):args "*"
+  parser:argument("words", "An errno, a step, or a text."):args "*":argname "WORD"
   parser:flag("--all", "All that is known.")
   parser:flag("--json", "As JSON.")
   return parser

@@ -22,6 +22,15 @@ end
 
 local function add(lines, format, ...) lines[#lines + 1] = format:format(...) end
 
+--- Paragraphs of prose.
+local function paragraphs(text)
+  local list = {}
+  for paragraph in (text .. "\n\n"):gmatch "(.-)\n%s*\n" do
+    if paragraph:find "%S" then list[#list + 1] = prose(paragraph) end
+  end
+  return table.concat(list, "\n.PP\n")
+end
+
 --- .TP entries: what an option or argument is called, and what it does.
 local function add_elements(lines, title, elements)
   local shown = {}
@@ -37,18 +46,20 @@ local function add_elements(lines, title, elements)
   end
 end
 
+--- Each way to call it, in a line of its own.
 local function usage_of(parser)
-  return (parser:get_usage():gsub("^Usage: ", ""):gsub("%s*\n%s*", " "))
+  local usages = escaped((parser:get_usage():gsub("^Usage: ", ""):gsub("%s*\n%s*luabox ", "\0luabox "):gsub("%s*\n%s*", " ")))
+  return "\\fB" .. usages:gsub("%z", "\\fR\n.br\n\\fB") .. "\\fR"
 end
 
 --- What a command's page holds beside its head; commands below it are sections.
 local function add_parser(lines, parser)
   require("luabox.cli").for_reading(parser)
-  add(lines, ".SH SYNOPSIS\n\\fB%s\\fR", escaped(usage_of(parser)))
+  add(lines, ".SH SYNOPSIS\n%s", usage_of(parser))
   for _, command in ipairs(parser._commands) do
-    if not command._is_help_command then add(lines, ".br\n\\fB%s\\fR", escaped(usage_of(command))) end
+    if not command._is_help_command then add(lines, ".br\n%s", usage_of(command)) end
   end
-  add(lines, ".SH DESCRIPTION\n%s", prose(parser._description or ""))
+  add(lines, ".SH DESCRIPTION\n%s", paragraphs(parser._description or ""))
   add_elements(lines, "ARGUMENTS", parser._arguments)
   add_elements(lines, "OPTIONS", parser._options)
   for _, command in ipairs(parser._commands) do
@@ -72,6 +83,19 @@ The container's command's where there is one, 128 + N when signal N ended it;
 125 when luabox itself fails; 126 and 127 when the command can't be executed or
 isn't found.]]
 
+-- Of the commands that start nothing, what else than 0 and 125 their exit status may be.
+local STATUSES = {
+  check = "1 when there is an error, also with warnings beside it;", explain = "1 when --diff finds a difference;",
+  why = "1 when nothing is known;", policy = "1 when a check or a case fails, or a rule refuses what the script does;",
+  repl = "1 when something failed there, 128 + N when signal N ended it;", gc = "1 when something could not be removed;",
+  list = "1 when a record could not be read;", update = "", kill = "", stats = "", trace = "", image = "", ["check-host"] = "", init = "",
+  help = "", version = "",
+}
+
+local function status_of(name)
+  return STATUSES[name] and ".SH EXIT STATUS\n" .. prose("0; " .. STATUSES[name] .. " 125 when luabox itself fails.") or STATUS
+end
+
 local function head(name, summary)
   return ('.TH "%s" "1" "" "luabox %s" "luabox"\n.SH NAME\n%s \\- %s'):format(name:upper(), sys.version(), escaped(name),
     escaped(summary:gsub("%.$", ""):gsub("^%u", string.lower)))
@@ -85,7 +109,7 @@ function manual.page(name, command)
   else
     add(lines, ".SH SYNOPSIS\n\\fBluabox %s\\fR\n.SH DESCRIPTION\n%s", name, prose(command.summary or ""))
   end
-  add(lines, "%s\n.SH SEE ALSO\n.BR luabox (1)", STATUS)
+  add(lines, "%s\n.SH SEE ALSO\n.BR luabox (1)", status_of(name))
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -104,6 +128,7 @@ function manual.overview(commands)
   add(lines, ".SH ENVIRONMENT\n.TP\n\\fBLUABOX_STATE\\fR\nThe folder of the state: /run/luabox, or $XDG_RUNTIME_DIR/luabox.")
   add(lines, ".TP\n\\fBLUABOX_IMAGES\\fR\nThe folder of the images: /var/lib/luabox/images,\nor $XDG_DATA_HOME/luabox/images.")
   add(lines, ".TP\n\\fBLUABOX_PATH\\fR\nFolders of further commands, separated by colons.")
+  add(lines, ".TP\n\\fBLUABOX_POLICY\\fR\nA further folder of policies, for tests; it can't switch the site's own off.")
   add(lines, ".TP\n\\fBLUABOX_HINTS\\fR\n1: the cause of an error is told wherever standard error leads; 0: never.\nSee \\fBluabox\\-why\\fR(1).")
   add(lines, ".SH FILES\n.TP\n\\fI/etc/luabox/commands\\fR, \\fI~/.config/luabox/commands\\fR\nFurther commands.")
   add(lines, ".TP\n\\fI/etc/luabox/policy.d\\fR\nThe site's policies.")

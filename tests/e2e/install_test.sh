@@ -25,6 +25,11 @@ for command in $("$luabox" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
   succeeds "$command has a page" test -s "usr/share/man/man1/luabox-$command.1"
 done
 holds "a page has what --help has" "Call the container NAME" "$(MANWIDTH=200 man -l usr/share/man/man1/luabox-run.1)"
+manual() { MANWIDTH=200 man -l "usr/share/man/man1/luabox-$1.1" 2>/dev/null | col -b; }
+lacks "what starts nothing has no command's exit status" "signal N" "$(for page in check why gc list update; do manual $page; done)"
+holds "a check's is its own" "0; 1 when there is an error" "$(manual check)"
+equal "each way to call it has a line" 2 "$(manual explain | grep -c '^  *luabox explain \(\[OPTIONS\] SCRIPT\|--diff A B\)')"
+equal "each argument is said" "" "$(awk '/^\.TP/ { getline label; getline; if ($0 == "" || label ~ /<|^.fBwords/) print FILENAME ": " label }' usr/share/man/man1/*)"
 holds "and sections for the commands below it" "max-size SIZE" "$(MANWIDTH=200 man -l usr/share/man/man1/luabox-image.1)"
 complete_words() { # WORD...: what bash offers for the last word
   PATH="$work/usr/bin:$PATH" bash -c '. usr/share/bash-completion/completions/luabox; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _luabox; echo "${COMPREPLY[*]}"' _ "$@"
