@@ -69,18 +69,20 @@ local function exists(folder, name)
   return sys.file.kind(folder .. "/" .. name .. "/rootfs") == "directory"
 end
 
-local function require_image(folder, name)
+local IMPORT = "; import one with: luabox image import FILE %s"
+
+--- The folder of an image; raises when there is none, with `advice` behind it.
+local function require_image(folder, name, advice)
   if exists(folder, check_name(name)) then return folder .. "/" .. name end
   local names = {}
   for i, image in ipairs(images.list()) do names[i] = image.name end
-  errors.raise("no image '%s'%s; import one with: luabox image import FILE %s",
-    name, errors.suggestion(name, names), name)
+  errors.raise("no image '%s'%s%s", name, errors.suggestion(name, names), advice and advice:format(name) or "")
 end
 
 --- The rootfs of `name`; raises when there is no such image.
 ---@return string
 function images.path(name)
-  return require_image(images.folder(), name) .. "/rootfs"
+  return require_image(images.folder(), name, IMPORT) .. "/rootfs"
 end
 
 local Opened = {}
@@ -96,7 +98,7 @@ end
 ---@return { name: string, folder: string, path: string, identity: string, lock: luabox.SharedLock }
 function images.open(name)
   return with_lock(function(folder)
-    local path = require_image(folder, name)
+    local path = require_image(folder, name, IMPORT)
     local lock = require("luabox.shared_lock").take(path)
     return setmetatable({ name = name, folder = path, path = path .. "/rootfs", identity = sys.file.identity(path), lock = lock }, Opened)
   end)

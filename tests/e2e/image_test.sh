@@ -130,6 +130,7 @@ refuses "--max-size is kept" "when unpacked" "$LUABOX" image import --max-size 1
 [ "$(id -u)" = 0 ] && refuses "--devices refuse is kept" "it is a device node" \
   "$LUABOX" image import --devices refuse "$work/gnu.tar" bad
 refuses "a missing image can't be removed" "no image 'none'" "$LUABOX" image rm none
+check "nor is an import advised" test "$("$LUABOX" image rm none 2>&1)" = "luabox: no image 'none'"
 refuses "a missing argument is told in one line" "missing argument 'name'" "$LUABOX" image import "$work/gnu.tar"
 
 for signal in INT TERM KILL; do

@@ -138,10 +138,10 @@ end)
 
 in_sandbox("a missing image is an error that names the nearest one", function(path)
   images.import { source = path .. "/tree.tar", name = "golang" }
-  local wanted = "no image 'golnag' (did you mean 'golang'?); import one with: luabox image import FILE golnag"
-  check.raises(wanted, images.path, "golnag")
-  check.raises(wanted, images.open, "golnag")
-  check.raises(wanted, images.remove, "golnag")
+  local wanted = "no image 'golnag' (did you mean 'golang'?)"
+  check.raises(wanted .. "; import one with: luabox image import FILE golnag", images.path, "golnag")
+  check.raises(wanted .. "; import one with: luabox image import FILE golnag", images.open, "golnag")
+  check.equal(check.raises(wanted, images.remove, "golnag").message, wanted)
 end)
 
 in_sandbox("a name that could lead elsewhere is refused", function(path)
