@@ -94,6 +94,8 @@ add { op = "exec", code = "ENOENT", cause = "there is no such file in the contai
   remedy = "look what the image has: luabox run SCRIPT -- ls -l /bin" }
 add { op = "exec", code = "ENOENT", message = "not found in PATH", cause = "no folder of the container's PATH has a program of this name",
   remedy = "name it by its whole path, or set env = { PATH = ... }" }
+add { op = "exec", code = "ENOENT", path = "^[^/]+%s", message = "not found in PATH", cause = "the first word of the command has a blank in it",
+  remedy = "write each word for itself, { \"ls\", \"-l\" }, or { \"/bin/sh\", \"-c\", \"ls -l\" } for a line of a shell" }
 add { op = "exec", message = "its interpreter", code = "ENOENT", cause = "the script's first line names an interpreter that the image does not have",
   remedy = "install it in the image, or change the script's first line" }
 add { op = "exec", message = "its loader", code = "ENOENT",

@@ -105,6 +105,7 @@ end
 
 case("no such file in the container's root", function() return executing { "/no/such/program" } end)
 case("no folder of the container's PATH", function() return executing { "nosuchprogram" } end)
+case("the first word of the command has a blank in it", function() return executing { "ls -l" } end)
 case("names an interpreter that the image does not have", function() return executing { file("script", "#!/no/such/interpreter\n") } end)
 case("is a script too, whose interpreter is one", function()
   local path = file("circle", "")
