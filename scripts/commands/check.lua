@@ -352,7 +352,9 @@ local function check_script(file, for_editor)
   for i in ipairs(context.tokens) do
     context.tables = {}
     local call = literals.call(context, i)
-    if call then
+    if call and call.further then
+      report.add("error", "value", context.tokens[i], ("%s: expected one table, %s { ... }"):format(call.name, call.name))
+    elseif call then
       for _, found in ipairs(context.tables) do check_keys(context, found) end
       local made = check_values(context, call)
       check_files(context, call, made)

@@ -21,7 +21,14 @@ function literals.expression_end(tokens, i)
   return i - 1
 end
 
---- A constructor's call that begins at `i`: { name =, table =, constant =, from =, to = } with token numbers; nil when there is none.
+--- Where the arguments behind the comma at `at` are closed.
+local function closed_at(tokens, at)
+  while tokens[at] and tokens[at].text == "," do at = literals.expression_end(tokens, at + 1) + 1 end
+  return tokens[at] and tokens[at].text == ")" and at or nil
+end
+
+--- A constructor's call that begins at `i`: { name =, table =, constant =, from =, to = } with token numbers, and `further` where it has more
+--- than the one argument that is taken; nil when there is none.
 function literals.call(context, i)
   local tokens = context.tokens
   local name, before = tokens[i], tokens[i - 1]
@@ -41,8 +48,10 @@ function literals.call(context, i)
     return nil
   end
   if parenthesis then
-    if not tokens[call.to + 1] or tokens[call.to + 1].text ~= ")" then return nil end
-    call.to = call.to + 1
+    local close = closed_at(tokens, call.to + 1)
+    if not close then return nil end
+    call.further = close > call.to + 1
+    call.constant, call.to = call.constant and not call.further, close
   end
   return call
 end

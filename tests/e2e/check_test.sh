@@ -109,6 +109,7 @@ finds "a device that is not there, at its place" "return container { $box,"$'\n 
 finds "a method that is called with a dot" "local c = container { $box }"$'\nc.start()' "s.lua:2:3: 'start' is a method: it is called with ':', c:start"
 finds "a key of a container's cgroup" "local c = container { $box }:start()"$'\nlocal d = container {'" $box }"$'\nd.cgroup.memroy = "1GiB"\nd.cgroup.memory = "1GiB"\nd.cgroup:feeze()\nprint(c, d.cgroup.pids)' \
   "s.lua:3:10: cgroup: unknown key 'memroy' (did you mean 'memory'?)" "s.lua:5:10: a cgroup has no method 'feeze' (did you mean 'freeze'?)"
+finds "a constructor with more than its table" 'print(tmpfs("/tmp", { size = "1MB" }), tmpfs({ "/run" }))' "s.lua:1:7: tmpfs: expected one table, tmpfs { ... }"
 finds "a method behind a constructor" "container { $box }:strat()" "s.lua:1:53: a container has no method 'strat' (did you mean 'start'?)"
 finds "a method of what a step is given, however it is called, an option of one, and a dot" \
   "local step = { enter = function(this) this.root:wrote('a', 'b') end }"$'\n'"return container { $box, step,"$'
