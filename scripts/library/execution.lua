@@ -130,10 +130,15 @@ local function join(this)
   process:adopt_limits()
 end
 
+--- A process that ends gives its namespaces and its root back first, and is said to have ended a moment later.
+local function has_ended(this, problem)
+  return not this.process:alive() or problem.code == "ENOENT" and (problem.path or ""):find(("/proc/%d/"):format(this.process:pid()), 1, true) == 1
+end
+
 local function inside(this, parent)
   this.parent = parent
   local ok, problem = errors.try(join, this)
-  if not ok and not this.process:alive() then errors.raise_at(this.where, "the container '%s' has ended", this.container.name) end
+  if not ok and has_ended(this, problem) then errors.raise_at(this.where, "the container '%s' has ended", this.container.name) end
   if not ok then error(problem, 0) end
   confinement.narrow(this)
   program.enter_folder(this)

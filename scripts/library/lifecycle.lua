@@ -179,7 +179,11 @@ end
 
 --- Sends `signal` to a container's first process; returns whether it was there. SIGKILL ends also what is frozen.
 function lifecycle.signal(process, cgroup, signal)
-  local there = process:kill(signal)
+  local ok, there = errors.try(process.kill, process, signal)
+  if not ok then
+    there.message = there.message:gsub("^kill: argument 2: ", "kill: ")  -- as the primitive counts
+    error(there, 0)
+  end
   if cgroup and (signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL") then errors.try(thaw, cgroup) end
   return there
 end

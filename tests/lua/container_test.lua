@@ -102,8 +102,18 @@ rootfs.with(function(path)
     check.equal(c:kill "TERM", true)
     check.equal(c:wait(), 143)
     check.equal(c:kill(9), false)
-    check.raises("unknown signal 'TRM'", c.kill, c, "TRM")
+    check.equal(check.raises("unknown signal", c.kill, c, "TRM").message, "kill: unknown signal 'TRM' (did you mean 'TERM'?)")
     c:destroy()
+  end)
+
+  test("an exec that comes as the container ends says so", function()
+    local c = new {}
+    for _ = 1, 20 do
+      c:start()
+      local ok, problem = pcall(c.exec, c, { "true", terminal = false })
+      if not ok then check.contains(problem.message, "has ended") end
+      c:destroy()
+    end
   end)
 
   test("what needs a running container says so when there is none", function()
