@@ -144,7 +144,8 @@ local function check_cgroup(context, at)
   for _, field in ipairs(mark == "." and reference.fields_of(reference.find "luabox.CgroupLimits") or {}) do known[#known + 1] = field.name end
   if has(known, key.text) then return end
   local message = mark == "." and "cgroup: unknown key '%s'%s" or "a cgroup has no method '%s'%s"
-  context.add("error", "method", key, message:format(key.text, errors.suggestion(key.text, known)))
+  message = message:format(key.text, errors.suggestion(key.text, known))
+  context.add("error", "method", key, require("luabox.synonyms").in_limits(message))
 end
 
 local KIND = { Container = "a container", Execution = "a process in a container", RunningContainer = "a container that runs",

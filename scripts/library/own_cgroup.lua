@@ -34,7 +34,12 @@ end
 function own_cgroup.check_part(name, group, limits)
   local has = {}
   for _, path in ipairs(group:paths()) do has[path] = true end
-  for _, write in ipairs(group:plan(limits)) do
+  local ok, writes = errors.try(group.plan, group, limits)
+  if not ok then
+    writes.message = require("luabox.synonyms").in_limits(writes.message)
+    error(writes, 0)
+  end
+  for _, write in ipairs(writes) do
     if not has[write.path:match "^(.*)/" or ""] and not has[write.path] then
       errors.raise("the container '%s' has no part in %s: its script must give it a limit there, or accounting = true", name, write.controller)
     end

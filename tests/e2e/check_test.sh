@@ -107,8 +107,9 @@ finds "a bind for a list of them" "return container { $box,"$'\n  mounts = bind 
   "s.lua:2:3: container.mounts: expected a list, { bind { ... } }, not a bind by itself"
 finds "a device that is not there, at its place" "return container { $box,"$'\n  devices = { "/dev/fues" } }' "s.lua:2:15: /dev/fues is no device of this host"
 finds "a method that is called with a dot" "local c = container { $box }"$'\nc.start()' "s.lua:2:3: 'start' is a method: it is called with ':', c:start"
-finds "a key of a container's cgroup" "local c = container { $box }:start()"$'\nlocal d = container {'" $box }"$'\nd.cgroup.memroy = "1GiB"\nd.cgroup.memory = "1GiB"\nd.cgroup:feeze()\nprint(c, d.cgroup.pids)' \
-  "s.lua:3:10: cgroup: unknown key 'memroy' (did you mean 'memory'?)" "s.lua:5:10: a cgroup has no method 'feeze' (did you mean 'freeze'?)"
+finds "a key of a container's cgroup" "local c = container { $box }:start()"$'\nlocal d = container {'" $box }"$'\nd.cgroup.memroy = "1GiB"\nd.cgroup.memory = "1GiB"\nd.cgroup:feeze()\nprint(c, d.cgroup.pids, d.cgroup.mem)' \
+  "s.lua:3:10: cgroup: unknown key 'memroy' (did you mean 'memory'?)" "s.lua:5:10: a cgroup has no method 'feeze' (did you mean 'freeze'?)" \
+  "s.lua:6:34: cgroup: unknown key 'mem' (write memory = \"100MB\")"
 finds "a constructor with more than its table" 'print(tmpfs("/tmp", { size = "1MB" }), tmpfs({ "/run" }))' "s.lua:1:7: tmpfs: expected one table, tmpfs { ... }"
 finds "a method behind a constructor" "container { $box }:strat()" "s.lua:1:53: a container has no method 'strat' (did you mean 'start'?)"
 finds "a method of what a step is given, however it is called, an option of one, and a dot" \

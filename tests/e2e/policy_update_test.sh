@@ -17,6 +17,7 @@ stop() { exec 9>&-; wait $child; rm -f out; }
 start
 succeeds "luabox update sets a limit" "$LUABOX" update $name memory=48MiB pids=60
 equal "which the kernel has" 50331648 "$(limit $name)"
+holds "a key of docker's is refused, with ours" "unknown key 'memory_swap' (write swap = " "$(update $name memory_swap=1)"
 holds "an unknown key is refused, with the nearest" "unknown key 'memry' (did you mean 'memory'?)" "$(update $name memry=1)"
 holds "a value that is none" "memory" "$(update $name memory=much)"
 holds "no value" "expected KEY=VALUE, such as memory=1GiB, got 'memory'" "$(update $name memory)"
