@@ -113,6 +113,14 @@ local function check_layers(context, call, root)
   end
 end
 
+--- A container whose rootfs is computed, or refused, is made with "/" in its place.
+local function says_root(call)
+  for _, item in ipairs(call.table and call.table.items or {}) do
+    if item.key == "rootfs" then return item.constant and not item.wrong end
+  end
+  return call.name == "directory"
+end
+
 local function check_files(context, call, made)
   if call.name == "bind" and made and sys.file.kind(made.source) == nil then
     missing(context, line_in(made.where, call.line), "file", "bind: there is no %s", made.source)
@@ -121,6 +129,9 @@ local function check_files(context, call, made)
     if root.kind == "directory" and sys.file.kind(root.path .. "/.") ~= "directory" then
       missing(context, line_in(root.where or made.where and require("luabox.schema").line_of_key(made.where, "rootfs"), call.line), "file",
         "directory: there is no folder %s", root.path)
+    elseif root.kind == "directory" and says_root(call) and sys.file.absolute(root.path) == "/" then
+      missing(context, line_in(root.where or made.where and require("luabox.schema").line_of_key(made.where, "rootfs"), call.line), "file",
+        "%s", require("luabox.rootfs").OF_THE_HOST)
     end
     check_layers(context, call, root)
   elseif call.name == "image" and made then

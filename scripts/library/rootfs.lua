@@ -8,6 +8,8 @@ local state = require "luabox.state"
 
 local rootfs = {}
 
+rootfs.OF_THE_HOST = "the host's own \"/\" can't be a container's; bind what it needs of it below a folder"
+
 local FIELDS = { readonly = schema.boolean, overlay = schema.boolean, persist = schema.path, devices = schema.boolean,
   layers = schema.list(schema.path) }
 
@@ -209,7 +211,7 @@ function rootfs.step.resources(this)
   end
   local real = root.kind ~= "image" and sys.file.absolute(this.rootfs_path)
   if real == "/" then
-    errors.raise_at(line_of(this), "the host's own \"/\" can't be a container's; bind what it needs of it below a folder")
+    errors.raise_at(line_of(this), "%s", rootfs.OF_THE_HOST)
   end
   if root.kind == "image" or root.overlay or root.persist or root.layers then
     this.layer = layer(this)

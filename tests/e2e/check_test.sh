@@ -87,7 +87,7 @@ finds "a local that nothing uses" $'local a, _b = 1, 2\nlocal function f() retur
 finds "a local that is only set" $'local n = 1\nn = 2' "s.lua:1:7: warning: the local 'n' is set, and never read"
 finds "each local by itself" $'local a = 1\nif a then\n  local a, b = 2, a\n  print(b)\nend' "s.lua:3:9: warning: the local 'a' is never used"
 finds "one that hides another" $'local a = 1\nfor i = 1, a do\n  local a = i\n  print(a)\nend' "s.lua:3:9: warning: the local 'a' hides the one of line 1"
-box='local c = container { rootfs = "/", command = { "/bin/sh" } }'
+box='local c = container { rootfs = "/usr", command = { "/bin/sh" } }'
 finds "a method that a container has not" "$box"$'\nc:strat()' "s.lua:2:3: a container has no method 'strat' (did you mean 'start'?)"
 finds "an option of a method, and a method of what it gives" "$box"$'\nlocal x = c:exec { "ls", cpature = true }\nx:wiat()' \
   "s.lua:2:26: exec has no field 'cpature' (did you mean 'capture'?)" "s.lua:3:3: a process in a container has no method 'wiat' (did you mean 'wait'?)"
@@ -99,8 +99,8 @@ finds "a function of a module, an option of one, and a method of what it gives" 
   $'local images, running = require "luabox.images", require "luabox.running"\nimages.lst()\nimages.import { source = "-", nmae = "a" }\nlocal web = running.find "web"\nweb:updte {}\nweb:exec { "ls", cwdd = "/" }' \
   "s.lua:2:8: there is no function 'images.lst' (did you mean 'images.list'?)" "s.lua:3:31: images.import has no field 'nmae' (did you mean 'name'?)" \
   "s.lua:5:5: a container that runs has no method 'updte' (did you mean 'update'?)" "s.lua:6:18: exec has no field 'cwdd' (did you mean 'cwd'?)"
-box='rootfs = "/", command = { "/bin/sh" }'
-finds "a comma that is missing" $'return container {\n  rootfs = "/"\n  command = { "sh" },\n}' \
+box='rootfs = "/usr", command = { "/bin/sh" }'
+finds "a comma that is missing" $'return container {\n  rootfs = "/usr"\n  command = { "sh" },\n}' \
   "s.lua:3:3: '}' expected (to close '{' at line 1) near 'command'; is a ',' missing before it?"
 finds "a field that is there twice" "return container { $box,"$'\n  name = "a", name = "b" }' "s.lua:2:15: container has the field 'name' twice, here and in line 2"
 finds "a bind for a list of them" "return container { $box,"$'\n  mounts = bind { "/etc", "/e" } }' \
@@ -110,8 +110,10 @@ finds "a method that is called with a dot" "local c = container { $box }"$'\nc.s
 finds "a key of a container's cgroup" "local c = container { $box }:start()"$'\nlocal d = container {'" $box }"$'\nd.cgroup.memroy = "1GiB"\nd.cgroup.memory = "1GiB"\nd.cgroup:feeze()\nprint(c, d.cgroup.pids, d.cgroup.mem)' \
   "s.lua:3:10: cgroup: unknown key 'memroy' (did you mean 'memory'?)" "s.lua:5:10: a cgroup has no method 'feeze' (did you mean 'freeze'?)" \
   "s.lua:6:34: cgroup: unknown key 'mem' (write memory = \"100MB\")"
+finds "the host's own root" 'return container { rootfs = directory { "/usr/..", readonly = true }, command = { "sh" } }' \
+  "s.lua:1:1: the host's own \"/\" can't be a container's; bind what it needs of it below a folder"
 finds "a constructor with more than its table" 'print(tmpfs("/tmp", { size = "1MB" }), tmpfs({ "/run" }))' "s.lua:1:7: tmpfs: expected one table, tmpfs { ... }"
-finds "a method behind a constructor" "container { $box }:strat()" "s.lua:1:53: a container has no method 'strat' (did you mean 'start'?)"
+finds "a method behind a constructor" "container { $box }:strat()" "s.lua:1:56: a container has no method 'strat' (did you mean 'start'?)"
 finds "a method of what a step is given, however it is called, an option of one, and a dot" \
   "local step = { enter = function(this) this.root:wrote('a', 'b') end }"$'\n'"return container { $box, step,"$'
   function(it) it.root:mkdri("/a"); it.root:write("/a", "b", { mod = "600" }) end,
@@ -122,13 +124,13 @@ finds "a method of what a step is given, however it is called, an option of one,
   "s.lua:5:77: a container has no method 'stat' (did you mean 'start'?)"
 finds "a text where a table belongs" "local c = container { $box }"$'\nc:exec "ls"' 's.lua:2:8: exec: expected a table as its options, got "ls"'
 finds "a version that this is not" 'require_version "99"' "s.lua:1:17: this script was written for luabox 99, this is $("$LUABOX" -e 'print(sys.version())')"
-finds "a table that is no container" $'local function f() return { rootfs = "/" } end\nprint(f())\nreturn { rootfs = "/", command = { "/bin/sh" } }' \
+finds "a table that is no container" $'local function f() return { rootfs = "/usr" } end\nprint(f())\nreturn { rootfs = "/", command = { "/bin/sh" } }' \
   "s.lua:3:8: the script returns a plain table: write return container { ... }"
 finds "a name that is a parameter's" "local function make(name) return container { $box, name = nmae } end"$'\nreturn { make "a" }' \
-  "s.lua:1:92: there is no global 'nmae' (did you mean 'name'?)"
-finds "a container that nobody has" 'container { rootfs = "/", command = { "/bin/sh" } }' "s.lua:1:1: warning: the container is neither kept, started nor returned"
+  "s.lua:1:95: there is no global 'nmae' (did you mean 'name'?)"
+finds "a container that nobody has" 'container { rootfs = "/usr", command = { "/bin/sh" } }' "s.lua:1:1: warning: the container is neither kept, started nor returned"
 finds "mounts that hide each other" \
-  $'return container { rootfs = "/", command = { "x" }, mounts = {\n  tmpfs "/a/b",\n  bind { "/etc", "/c" },\n  tmpfs "/a",\n  tmpfs "/c/" } }' \
+  $'return container { rootfs = "/usr", command = { "x" }, mounts = {\n  tmpfs "/a/b",\n  bind { "/etc", "/c" },\n  tmpfs "/a",\n  tmpfs "/c/" } }' \
   "s.lua:4:9: warning: the mount on '/a' hides the one on '/a/b', which comes before it" \
   "s.lua:5:3: warning: two mounts on '/c': this one hides the one of line 3"
 equal "a file that is not there is for editors a mistake as any other" "none.lua 1 1 file open none.lua: No such file or directory" \
@@ -150,7 +152,7 @@ equal "a computed key is not run" absent "$([ -e ran ] && echo present || echo a
 # The examples in the definitions, each as a script of its own.
 cat > examples.lua <<'L'
 local reference, count = require "luabox.reference", 0
-local BEFORE = 'local sys = require "luabox.sys" local c = container { rootfs = "/", command = { "/" } } local child, x, group = nil, nil, nil\n'
+local BEFORE = 'local sys = require "luabox.sys" local c = container { rootfs = "/usr", command = { "/" } } local child, x, group = nil, nil, nil\n'
 for _, entry in ipairs((reference.all())) do
   local lines = {}
   for _, line in ipairs(entry.doc) do lines[#lines + 1] = line:match "^    (.*)$" end

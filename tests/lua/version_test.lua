@@ -38,11 +38,11 @@ end
 
 local OLD_FIELD = [[
 for i = 1, 3 do
-  local c = container { rootfs = "/", command = { "true" },
+  local c = container { rootfs = "/usr", command = { "true" },
     annotations = { number = tostring(i) } }
   assert(c.config.labels.number == tostring(i))
 end
-return nil, container { rootfs = "/", command = { "true" }, annotations = { number = "4" } } ]]
+return nil, container { rootfs = "/usr", command = { "true" }, annotations = { number = "4" } } ]]
 
 test("a deprecated field is told once a run, at its line, with its replacement, and works", function()
   local message, place = said("run", OLD_FIELD)
@@ -53,7 +53,7 @@ end)
 test("luabox check tells each use of one, at its place, and nothing of its value", function()
   local message, place = said("check", OLD_FIELD)
   check.contains(message, place .. ":3:5: warning: 'container.annotations' is deprecated, use 'container.labels'\n")
-  check.contains(message, place .. ":6:61: warning: 'container.annotations' is deprecated, use 'container.labels'\n")
+  check.contains(message, place .. ":6:64: warning: 'container.annotations' is deprecated, use 'container.labels'\n")
   check.equal(select(2, message:gsub("\n", "")), 2)
   message = said("check", 'return container { rootfs = "/", command = { "true" }, annotations = { number = 4 } }')
   check.contains(message, "labels: expected a string for 'number'")
