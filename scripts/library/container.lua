@@ -35,21 +35,27 @@ local function name_like(pattern, expected)
   end
 end
 
-local function rlimit(value)
-  local function one(limit) return limit == "unlimited" or type(limit) == "number" and limit >= 0 end
+--- A limit of a process: numbers as `one` takes them, for both bounds or for each.
+local function rlimit(one, expected)
   local function amount(limit) return limit == "unlimited" and math.huge or limit end
-  if one(value) then return value end
-  if type(value) == "table" and one(value.soft) and one(value.hard) then
-    if amount(value.soft) > amount(value.hard) then return nil, "a soft limit that is not above the hard one" end
-    return { soft = value.soft, hard = value.hard }
+  return function(value)
+    local both = one(value)
+    if both then return both end
+    local soft, hard = type(value) == "table" and one(value.soft), type(value) == "table" and one(value.hard)
+    if not soft or not hard then return nil, expected .. ", \"unlimited\" or { soft =, hard = }" end
+    if amount(soft) > amount(hard) then return nil, "a soft limit that is not above the hard one" end
+    return { soft = soft, hard = hard }
   end
-  return nil, "a number, \"unlimited\" or { soft =, hard = }"
 end
+
+local function count_of(limit) return (limit == "unlimited" or type(limit) == "number" and limit >= 0) and limit end
+local function bytes_of(limit) return limit == "unlimited" and limit or (schema.size(limit)) end
 
 -- prlimit(1) and getrlimit(2) have the same names.
 local RLIMITS = {}
-for name in ("as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"):gmatch "%l+" do
-  RLIMITS[name] = rlimit
+for name in ("cpu locks nice nofile nproc rtprio rttime sigpending"):gmatch "%l+" do RLIMITS[name] = rlimit(count_of, "a number") end
+for name in ("as core data fsize memlock msgqueue rss stack"):gmatch "%l+" do
+  RLIMITS[name] = rlimit(bytes_of, "a size such as 64MiB, a number of bytes")
 end
 
 --- Sysctls that belong to a namespace of the container's own; any other would change the host.

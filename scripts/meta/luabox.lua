@@ -46,22 +46,22 @@
 
 ---Limits of its processes, see getrlimit(2): a number for both, or soft and hard. Raising a hard limit takes sys_resource.
 ---@class luabox.RlimitOptions
----@field as? number|"unlimited"|luabox.Rlimit  bytes of address space
----@field core? number|"unlimited"|luabox.Rlimit  bytes of a core dump
+---@field as? luabox.Size|"unlimited"|luabox.Rlimit  bytes of address space
+---@field core? luabox.Size|"unlimited"|luabox.Rlimit  bytes of a core dump
 ---@field cpu? number|"unlimited"|luabox.Rlimit  seconds of CPU time
----@field data? number|"unlimited"|luabox.Rlimit  bytes of data
----@field fsize? number|"unlimited"|luabox.Rlimit  bytes of a file
+---@field data? luabox.Size|"unlimited"|luabox.Rlimit  bytes of data
+---@field fsize? luabox.Size|"unlimited"|luabox.Rlimit  bytes of a file
 ---@field locks? number|"unlimited"|luabox.Rlimit  file locks
----@field memlock? number|"unlimited"|luabox.Rlimit  bytes of locked memory
----@field msgqueue? number|"unlimited"|luabox.Rlimit  bytes of POSIX message queues
+---@field memlock? luabox.Size|"unlimited"|luabox.Rlimit  bytes of locked memory
+---@field msgqueue? luabox.Size|"unlimited"|luabox.Rlimit  bytes of POSIX message queues
 ---@field nice? number|"unlimited"|luabox.Rlimit  20 minus the lowest nice value
 ---@field nofile? number|"unlimited"|luabox.Rlimit  descriptors
 ---@field nproc? number|"unlimited"|luabox.Rlimit  processes of the user
----@field rss? number|"unlimited"|luabox.Rlimit  nothing, since Linux 2.4.30
+---@field rss? luabox.Size|"unlimited"|luabox.Rlimit  nothing, since Linux 2.4.30
 ---@field rtprio? number|"unlimited"|luabox.Rlimit  real-time priority
 ---@field rttime? number|"unlimited"|luabox.Rlimit  microseconds of real-time CPU time
 ---@field sigpending? number|"unlimited"|luabox.Rlimit  queued signals
----@field stack? number|"unlimited"|luabox.Rlimit  bytes of stack
+---@field stack? luabox.Size|"unlimited"|luabox.Rlimit  bytes of stack
 
 ---@class luabox.NamespaceOptions
 ---@field net? string  "new", "host", or the path of one to join
@@ -87,8 +87,8 @@
 ---@field access? string  some of the letters rwm; else all
 
 ---@class luabox.Rlimit
----@field soft number|"unlimited"
----@field hard number|"unlimited"
+---@field soft luabox.Size|"unlimited"  a size with a unit only of what is bytes
+---@field hard luabox.Size|"unlimited"
 
 ---@class luabox.SeccompOptions
 ---@field base? "default"|"strict"|"none"  "default" unless `default` is given

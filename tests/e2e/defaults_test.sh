@@ -245,6 +245,7 @@ equal "user by name: its ids, its groups, its home" "1000 1000 50 1000 /home" "$
 equal "user by number and group" "7 50" "$(with "user = '7:50'" 'echo $(id -u) $(id -g)')"
 equal "a user has no capability, effective or permitted" "0000000000000000 0000000000000000" "$(field "user = 'user'" CapEff) $(field "user = 'user'" CapPrm)"
 equal "cwd is where the command starts" /usr/bin "$(with "cwd = '/usr/bin'" pwd)"
+equal "rlimits in bytes, as sizes" "2048 4096" "$(with "rlimits = { fsize = { soft = '1MiB', hard = '2M' } }" 'ulimit -Sf; ulimit -Hf' | xargs)"
 equal "rlimits, soft and hard" "100 200" "$(with "rlimits = { nofile = { soft = 100, hard = 200 } }" 'ulimit -Sn; ulimit -Hn' | xargs)"
 echo 0 > /proc/sys/net/ipv4/ip_forward
 equal "sysctls of its own namespaces" 1 "$(with "sysctl = { ['net.ipv4.ip_forward'] = 1 }" 'cat /proc/sys/net/ipv4/ip_forward')"
