@@ -76,13 +76,23 @@ function run.set_scope(script, arguments)
   package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
 end
 
+--- A file's text. Who knows docker names an image first.
+local function text_of(script, read)
+  local ok, text = errors.try(read, script)
+  if ok then return text end
+  if text.code == "ENOENT" and pcall(require("luabox.images").path, script) then
+    text.message = ("%s (there is an image '%s': a script says rootfs = image \"%s\")"):format(text.message, script, script)
+  end
+  error(text, 0)
+end
+
 --- The text of a script; raises when it can be none. A first line "#!/usr/bin/env luabox run" is no Lua; the line stays, empty, so that the
 --- others keep their numbers.
 function run.read(script, read)
   local sys = require "luabox.sys"
   if script == "" then errors.raise "expected the name of a script, got ''" end
   if script ~= "-" and sys.file.kind(script .. "/.") == "directory" then errors.raise("%s is a folder, not a script", script) end
-  local text = script == "-" and (io.read "*a" or "") or script ~= "-" and read(script)
+  local text = script == "-" and (io.read "*a" or "") or script ~= "-" and text_of(script, read)
   if text:match "^%s*$" then errors.raise("%s is empty, expected a script", script) end
   if text:sub(1, 1) == "\27" then errors.raise("%s is bytecode, expected a script in text", script) end
   return (text:gsub("^\239\187\191", ""):gsub("^#[^\n]*", ""))

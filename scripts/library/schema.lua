@@ -206,7 +206,13 @@ end
 
 --- What was meant by the field `key`, which `what` does not have: as others call it, or the nearest of those it has.
 function schema.suggestion(what, key, known)
-  return require("luabox.synonyms").of_field(what, key) or errors.suggestion(key, known)
+  local synonyms = require "luabox.synonyms"
+  -- oomScoreAdj, as an OCI configuration and docker's API write it
+  local plain = type(key) == "string" and key:gsub("(%l)(%u)", "%1_%2"):lower() or key
+  for _, field in ipairs(plain ~= key and known or {}) do
+    if field == plain then return (" (did you mean '%s'?)"):format(plain) end
+  end
+  return synonyms.of_field(what, key) or synonyms.of_field(what, plain) or errors.suggestion(key, known)
 end
 
 --- Checks the named fields of `values` against `definition`; returns a new table. `site` is { what = "container", where = "file:line" }.

@@ -47,6 +47,7 @@ local CONTAINER = {
   unshare = 'namespaces = { net = "host" }', pid = 'namespaces = { pid = "host" }', ipc = 'namespaces = { ipc = "host" }',
   uts = 'namespaces = { uts = "host" }', sysctls = "sysctl = { ... }", extra_hosts = 'hosts = { "10.0.0.1 NAME" }',
   oom_score = "oom_score_adj = 500", masked_paths = "masked = { ... }", title = 'name = "NAME"',
+  shm = 'mounts = { tmpfs { "/dev/shm", size = "64MiB" } }', mem_swappiness = "cgroup = { swappiness = 0 }",
   shm_size = 'mounts = { tmpfs { "/dev/shm", size = "64MiB" } }', env_file = "env = { ... }, which a loop over io.lines can fill",
   add_host = 'hosts = { "10.0.0.1 NAME" }', ulimit = "rlimits = { nofile = 1024 }", label = 'labels = { NAME = "value" }',
   mac_address = 'network = veth { mac = "02:00:00:00:00:01", ... }',

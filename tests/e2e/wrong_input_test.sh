@@ -107,6 +107,11 @@ wrong "container has no field 'rlimit_as' (write rlimits = { as = ... })" 'rlimi
 wrong "container has no field 'rm' (not needed: what a container wrote to its overlay goes with it)" 'rm = true'
 wrong "cgroup: unknown key 'memory_swap' (write swap = \"100MB\", the bytes beside the memory)" 'cgroup = { memory_swap = "1GiB" }'
 wrong "cgroup key cpus: '0.5' is no list; write '0-3' or '0,2' (how much of them: cpu = 0.5)" 'cgroup = { cpus = 0.5 }'
+wrong "container has no field 'oomScoreAdj' (did you mean 'oom_score_adj'?)" 'oomScoreAdj = 5'
+wrong "container has no field 'workingDir' (write cwd = \"/\")" 'workingDir = "/"'
+mkdir -p "$LUABOX_IMAGES/alpine/rootfs"
+tells "an image is no script" 125 "luabox: open alpine: No such file or directory (there is an image 'alpine': a script says rootfs = image \"alpine\")" "$LUABOX" run alpine sh
+rmdir "$LUABOX_IMAGES/alpine/rootfs" "$LUABOX_IMAGES/alpine"
 # option OPTION HINT: an option of docker run's is no option of luabox run's.
 option() { tells "no option: $1" 125 "luabox: unknown option '${1:0:${3:-99}}' $2; see 'luabox help run'" "$LUABOX" run $1 box.lua; }
 option --rm "(not needed: what a container wrote to its overlay goes with it)"
