@@ -105,12 +105,15 @@ end
 
 local function line_in(where, fallback) return tonumber((where or ""):match ":(%d+)$") or fallback end
 
+--- Whether there is such a folder. One that can't be looked at is told as that.
+local function is_folder(context, line, what, path)
+  local ok, kind = errors.try(sys.file.kind, path .. "/.")
+  if ok and kind == "directory" then return true end
+  missing(context, line, "file", "%s: %s", what, ok and "there is no folder " .. path or kind.message)
+end
+
 local function check_layers(context, call, root)
-  for _, layer in ipairs(root.layers or {}) do
-    if sys.file.kind(layer .. "/.") ~= "directory" then
-      missing(context, line_in(root.where, call.line), "file", "%s.layers: there is no folder %s", root.kind, layer)
-    end
-  end
+  for _, layer in ipairs(root.layers or {}) do is_folder(context, line_in(root.where, call.line), root.kind .. ".layers", layer) end
 end
 
 --- A container whose rootfs is computed, or refused, is made with "/" in its place.
@@ -122,16 +125,16 @@ local function says_root(call)
 end
 
 local function check_files(context, call, made)
-  if call.name == "bind" and made and sys.file.kind(made.source) == nil then
-    missing(context, line_in(made.where, call.line), "file", "bind: there is no %s", made.source)
+  if call.name == "bind" and made then
+    local ok, kind = errors.try(sys.file.kind, made.source)
+    if not ok or not kind then
+      missing(context, line_in(made.where, call.line), "file", "bind: %s", ok and "there is no " .. made.source or kind.message)
+    end
   elseif made and (call.name == "directory" or call.name == "container") then
     local root = made.config and made.config.rootfs or made
-    if root.kind == "directory" and sys.file.kind(root.path .. "/.") ~= "directory" then
-      missing(context, line_in(root.where or made.where and require("luabox.schema").line_of_key(made.where, "rootfs"), call.line), "file",
-        "directory: there is no folder %s", root.path)
-    elseif root.kind == "directory" and says_root(call) and sys.file.absolute(root.path) == "/" then
-      missing(context, line_in(root.where or made.where and require("luabox.schema").line_of_key(made.where, "rootfs"), call.line), "file",
-        "%s", require("luabox.rootfs").OF_THE_HOST)
+    local line = line_in(root.where or made.where and require("luabox.schema").line_of_key(made.where, "rootfs"), call.line)
+    if root.kind == "directory" and is_folder(context, line, "directory", root.path) and says_root(call) and sys.file.absolute(root.path) == "/" then
+      missing(context, line, "file", "%s", require("luabox.rootfs").OF_THE_HOST)
     end
     check_layers(context, call, root)
   elseif call.name == "image" and made then

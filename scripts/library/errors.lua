@@ -127,6 +127,14 @@ end
 --- What a signal that ends luabox makes of its exit status, as a shell has it.
 errors.SIGNALLED = { HUP = 129, INT = 130, QUIT = 131, TERM = 143 }
 
+--- Calls `f`; what it raises is told at `where`, unless it has a line of its own. Returns the first that `f` returns.
+function errors.at(where, f, ...)
+  local ok, result = errors.try(f, ...)
+  if ok then return result end
+  result.where = result.where or where
+  error(result, 0)
+end
+
 --- The signal that ended what ran, "TERM"; nil where the error is no signal's.
 function errors.signal_of(problem) return problem.code == "EINTR" and problem.path and problem.path:match "^SIG(%u+)$" or nil end
 

@@ -337,7 +337,7 @@ end
 
 --- What must be there to mount on: { path =, kind = "directory" | "file", no_symlinks =, where = }.
 function mounts.target_of(mount)
-  local file = mount.kind == "bind" and sys.file.kind(mount.source .. "/.") ~= "directory"
+  local file = mount.kind == "bind" and errors.at(mount.where, sys.file.kind, mount.source .. "/.") ~= "directory"
   local fixed = mount.kind == "proc" or mount.kind == "sysfs" or mount.kind == "dev"
   return { path = mount.target, kind = file and "file" or "directory", no_symlinks = fixed, where = mount.where }
 end

@@ -202,10 +202,10 @@ function rootfs.step.resources(this)
     if not ok then errors.raise_at(root.where, "%s", opened.message) end
     this.image, this.rootfs_path = opened, opened.path
   else
-    this.rootfs_path = folder_of(root)
+    this.rootfs_path = errors.at(line_of(this), folder_of, root)
   end
   for _, path in ipairs { this.rootfs_path, unpack(root.layers or {}) } do
-    if sys.file.kind(path .. "/.") ~= "directory" then
+    if errors.at(line_of(this), sys.file.kind, path .. "/.") ~= "directory" then
       errors.raise_at(line_of(this), "no folder %s", schema.printable(path))
     end
   end

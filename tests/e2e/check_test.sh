@@ -29,6 +29,12 @@ finds "what can't be meant together" $'return container { rootfs = "rootfs", com
   "s.lua:1:58: network = \"host\" and namespaces.net = 'new' can't both be meant"
 finds "what is missing" $'require "nowhere"\nreturn container { rootfs = directory "./none", command = { "x" },\n  mounts = { bind { "./data", "/data" } } }' \
   "s.lua:1:9: there is no module 'nowhere'" "s.lua:2:39: directory: there is no folder ./none" "s.lua:3:21: bind: there is no ./data"
+ln -s loop loop
+finds "what can't be looked at hides nothing else" $'return container { rootfs = directory "./loop", command = { "x" }, nice = 99,\n  mounts = { tmpfs { "/x", szie = 1 } } }' \
+  "s.lua:1:29: directory: stat ./loop/.: Too many levels of symbolic links" "s.lua:1:68: container.nice: expected a whole number from -20 to 19, got 99" \
+  "s.lua:2:28: tmpfs has no field 'szie' (did you mean 'size'?)"
+finds "nor does a volume" 'print(bind { "./loop/a", "/x" }, imgae)' "s.lua:1:7: bind: stat ./loop/a: Too many levels of symbolic links" \
+  "s.lua:1:34: there is no global 'imgae' (did you mean 'image'?)"
 finds "a name that the script made its own is no constructor" $'local function bind(t) return t end\nprint(bind { anything = 1 })'
 told 'os.execute "touch ran"; io.open("ran", "w"); return container { rootfs = "rootfs", command = { os.execute "touch ran" } }' > /dev/null
 lacks "nothing is run" ran "$(ls)"

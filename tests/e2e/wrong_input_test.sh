@@ -107,6 +107,8 @@ wrong "container has no field 'rlimit_as' (write rlimits = { as = ... })" 'rlimi
 wrong "container has no field 'rm' (not needed: what a container wrote to its overlay goes with it)" 'rm = true'
 wrong "cgroup: unknown key 'memory_swap' (write swap = \"100MB\", the bytes beside the memory)" 'cgroup = { memory_swap = "1GiB" }'
 wrong "cgroup key cpus: '0.5' is no list; write '0-3' or '0,2' (how much of them: cpu = 0.5)" 'cgroup = { cpus = 0.5 }'
+ln -s loop loop
+wrong "stat $work/loop/.: Too many levels of symbolic links" "mounts = { bind { '$work/loop', '/x' } }"
 wrong "container has no field 'oomScoreAdj' (did you mean 'oom_score_adj'?)" 'oomScoreAdj = 5'
 wrong "container has no field 'workingDir' (write cwd = \"/\")" 'workingDir = "/"'
 mkdir -p "$LUABOX_IMAGES/alpine/rootfs"
