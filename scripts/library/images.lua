@@ -26,9 +26,17 @@ function images.folder()
   return home .. "/.local/share/luabox/images"
 end
 
+--- Others who can write there could put a link in the place of a folder that is written to, or removed.
+local function check_own() require("luabox.state").check_own(images.folder(), "images") end
+
+local function prepare()
+  sys.file.make_directories(images.folder(), PRIVATE)
+  check_own()
+end
+
 local function with_lock(body)
   local folder = images.folder()
-  sys.file.make_directories(folder, PRIVATE)
+  prepare()
   local lock = sys.file.lock(folder .. "/.lock", { wait = true })
   local ok, result = pcall(body, folder)
   lock:release()
@@ -44,11 +52,15 @@ local function check_name(name)
     type(name) == "string" and "'" .. name:gsub("%c", "?") .. "'" or tostring(name))
 end
 
+local function is_facts(facts)
+  return type(facts) == "table" and type(facts.bytes) == "number" and type(facts.source) == "string" and type(facts.created) == "string"
+end
+
 --- What is known of an image; nil where nothing is.
 local function read_facts(folder, name)
   local path = folder .. "/" .. name .. "/image.json"
   local ok, facts = pcall(sys.json.decode, sys.file.kind(path) == "file" and sys.file.read(path) or "")
-  return ok and type(facts) == "table" and facts or nil
+  return ok and is_facts(facts) and facts or nil
 end
 
 --- The images, by name.
@@ -108,7 +120,7 @@ end
 
 --- Makes the layer `path`. It is a container's for as long as the lock is held.
 function images.make_layer(path)
-  sys.file.make_directories(images.folder(), PRIVATE)
+  prepare()
   sys.file.make_directories(path)
   local lock = sys.file.lock(path)
   if lock and sys.file.kind(path) == "directory" then return lock end
@@ -157,6 +169,7 @@ end
 ---@return string[] names  of the folders removed
 function images.collect()
   local removed = {}
+  check_own()
   for _, name in ipairs(sys.file.list(images.folder())) do
     if name:find(WORK[1]) or name:find(WORK[2]) then
       local path = images.folder() .. "/" .. name

@@ -155,12 +155,17 @@ end
 -- 0711: a container's root in a user namespace of its own has to pass through, and to list nothing. Records are 0600.
 local FOLDER = { mode = 457 }
 
-local function open_to_all(status) return status.kind == "directory" and status.mode:match "[2367]$" ~= nil end
+--- Who can write to a folder beside its owner; nil where nobody can. One's own group counts as oneself: Debian gives each user one.
+local function open_to(status)
+  if status.kind ~= "directory" then return nil end
+  if status.mode:match "[2367]$" then return "everybody" end
+  return status.mode:match "[2367].$" and status.gid ~= sys.gid() and "the group " .. status.gid or nil
+end
 
---- A folder of one's own that everybody can write to, as a tmpfs is when it is mounted, is closed while nobody has been there yet.
+--- A folder of one's own that others can write to, as a tmpfs is when it is mounted, is closed while nobody has been there yet.
 local function close(path)
   local before = sys.file.status(path)
-  if #sys.file.list(path, { limit = 1 }) > 0 then return not open_to_all(sys.file.status(path)) end  -- another luabox may have closed it
+  if #sys.file.list(path, { limit = 1 }) > 0 then return not open_to(sys.file.status(path)) end  -- another luabox may have closed it
   local root = sys.mount.root(path)
   root:chmod("/", "711")
   for _, name in ipairs(sys.file.list(path)) do
@@ -173,17 +178,20 @@ local function close(path)
   return true
 end
 
---- What a record lists is removed, so nobody else may have written one.
-local function check_own(path)
+--- What a record lists is removed, so nobody else may have written one; nor may others put links where luabox writes and removes. `what` lies there.
+local function check_own(path, what)
   local status = sys.file.status(path)
   if not status then return end
   if status.uid ~= sys.uid() then
-    errors.raise("%s belongs to another user (uid %d): luabox keeps its state in a folder of one's own", path, status.uid)
+    errors.raise("%s belongs to another user (uid %d): luabox keeps its %s in a folder of one's own", path, status.uid, what or "state")
   end
-  if open_to_all(status) and not ungoverned(close, path) then
-    errors.raise("everybody can write to %s: luabox keeps its state in a folder of one's own", path)
+  local others = open_to(status)
+  if others and not ungoverned(close, path) then
+    errors.raise("%s can write to %s: luabox keeps its %s in a folder of one's own", others, path, what or "state")
   end
 end
+
+state.check_own = check_own
 
 local function prepare(folder)
   if sys.file.kind(folder) ~= "directory" then sys.file.make_directories(folder, FOLDER) end

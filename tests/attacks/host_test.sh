@@ -121,6 +121,29 @@ done
 chmod 777 shared; holds "a state folder that everybody can write to is refused" "everybody can write" "$(LUABOX_STATE=$work/shared run box.lua 2>&1)"
 mkdir -m 1777 fresh; LUABOX_STATE=$work/fresh run box.lua > fresh.out 2>&1
 equal "an empty one, as a tmpfs just mounted is, is closed first" "711 " "$(stat -c %a fresh) $(grep 'write to' fresh.out)"
+
+# Whoever is in the group of such a folder can put links into it.
+group_id=$((user_id + 30000))
+member() { setpriv --reuid $user_id --regid $user_id --groups $group_id "$@"; }
+open_folder() { rm -rf team victim; mkdir team victim victim/keep; touch victim/keep/file; chgrp $group_id team; chmod 2770 team; }
+open_folder; member ln -s "$work/victim" team/.layers
+LUABOX_IMAGES=$work/team "$LUABOX" gc > gc.out 2>&1
+equal "an images folder that a group can write to: nothing of another's is removed" keep/file "$(cd victim; echo */*)"
+holds "and it is told" "the group $group_id can write to $work/team: luabox keeps its images in a folder of one's own" "$(cat gc.out)"
+tar -C rootfs -cf box.tar .
+member ln -s "$work/made" team/.lock; LUABOX_IMAGES=$work/team "$LUABOX" image import box.tar box > import.out 2>&1
+equal "nor is a file made where a link leads" no "$([ -e made ] && echo yes || echo no)"
+open_folder; member mkdir -p team/.bridges/web/members; member chmod -R a+rwX team/.bridges
+member sh -c 'echo "{\"address\":\"10.9.0.9\",\"names\":[\"x\"],\"hosts\":\"pwned\"}" > team/.bridges/web/members/x.json; ln -s "$0" team/.bridges/web/members/x.hosts' "$work/victim/keep/file"
+script "command = { 'true' }" 'network = bridge { "web", subnet = "10.9.0.0/24" }'
+LUABOX_STATE=$work/team run box.lua > team.out 2>&1
+equal "a state folder that a group can write to: nothing is written where a link leads" "" "$(cat victim/keep/file)"
+holds "and it is told, too" "the group $group_id can write to" "$(cat team.out)"
+open_folder; rm -rf team/*; LUABOX_STATE=$work/team run box.lua > team.out 2>&1
+equal "an empty one is closed first" 711 "$(stat -c %a team)"
+script "command = { 'true' }"; rm -rf team victim; mkdir victim; touch victim/file
+mkdir -p own/odd/rootfs; echo '{"bytes":"many","source":1}' > own/odd/image.json
+equal "what is known of an image is passed over where it is nothing of the kind" 0 "$(LUABOX_IMAGES=$work/own "$LUABOX" image ls > ls.out 2>&1; echo $?)"
 other ln -s "$user_home" "/tmp/luabox-$user_id"; mkdir "$user_home/letters"; touch "$user_home/letters/thesis"; chown -R $user_id:$user_id "$user_home"
 setpriv --reuid $user_id --regid $user_id --clear-groups --reset-env env -C "$user_home" HOME="$user_home" PATH="$PATH" "$work/luabox" gc > /dev/null 2>&1
 equal "another user's symlink in /tmp is not taken for one's own state" thesis "$(ls "$user_home/letters")"
