@@ -131,7 +131,13 @@ std::vector<std::pair<std::string, Fd>> Running::foreign_namespaces() const {
     }
     // What can't be looked at is told by the attempt to open it.
     if (::stat((folder_of(pid_) + name).c_str(), &theirs) == 0 && same_inode(own, theirs)) continue;
-    found.emplace_back(word, open_namespace(pid_, word));
+    try {
+      found.emplace_back(word, open_namespace(pid_, word));
+    } catch (const Error& error) {
+      // One that ends leaves them first. That of an init may be long: it waits for all others to have ended.
+      if (error.code() == ENOENT) throw gone(pid_);
+      throw;
+    }
   }
   still_there();
   return found;

@@ -130,15 +130,19 @@ local function join(this)
   process:adopt_limits()
 end
 
---- A process that ends gives its namespaces and its root back first, and is said to have ended a moment later.
-local function has_ended(this, problem)
-  return not this.process:alive() or problem.code == "ENOENT" and (problem.path or ""):find(("/proc/%d/"):format(this.process:pid()), 1, true) == 1
+--- The first process of a pid namespace ends only when all others there have: until then it is there, without namespaces, and nobody can join.
+local function has_ended(process)
+  if not process:alive() then return true end
+  local ok, problem = errors.try(process.namespaces, process)
+  return not ok and problem.code == "ESRCH"
 end
 
 local function inside(this, parent)
   this.parent = parent
   local ok, problem = errors.try(join, this)
-  if not ok and has_ended(this, problem) then errors.raise_at(this.where, "the container '%s' has ended", this.container.name) end
+  if not ok and has_ended(this.process) then
+    errors.raise_at(this.where, "the container '%s' has ended", this.container.name)
+  end
   if not ok then error(problem, 0) end
   confinement.narrow(this)
   program.enter_folder(this)
@@ -215,7 +219,7 @@ function execution.start(container, options)
     return started
   end
   abandon(this)
-  if not container:alive() then errors.raise_at(where, "the container '%s' has ended", container.name) end
+  if has_ended(this.process) then errors.raise_at(where, "the container '%s' has ended", container.name) end
   error(problem, 0)
 end
 

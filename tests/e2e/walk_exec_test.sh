@@ -146,6 +146,13 @@ kill -9 $runtime; wait $runtime 2>/dev/null
 holds "exec: a container whose luabox was killed" "125 luabox: the container '$mark' has ended" "$(status_of "$mark" true) $(cat out)"
 "$LUABOX" gc > /dev/null
 
+# Its first process ends only when all others have: here one whose parent, on the host, stands still.
+start
+id=$("$LUABOX" exec --detach "$mark" sleep 7271.$$)
+kill -STOP "$id"; kill -KILL "$("$LUABOX" list | awk -v name="$mark" '$1 == name { print $3 }')"
+holds "exec: a container that is just ending" "the container '$mark' has ended" "$(status_of "$mark" true; cat out)"
+kill -CONT "$id"; wait $runtime 2>/dev/null
+
 # ---- one that goes on in the background
 start
 id=$("$LUABOX" exec --detach --output "$work/detached.out" "$mark" sh -c 'trap "echo got TERM; exit 3" TERM; echo ready; cat; while :; do sleep 0.05; done')
