@@ -268,7 +268,7 @@ local function remove_files(name, member)
 end
 
 local function leave(name, member)
-  if not sys.file.kind(folder_of(name)) then return end
+  if not sys.file.kind(folder_of(name)) then return end  -- another took it away meanwhile
   local members = members_of(name)
   local own = members[member]
   remove_files(name, member)
@@ -278,7 +278,9 @@ local function leave(name, member)
   write_hosts(name, members)
 end
 
---- Leaves it; fine where it never joined. The last one takes the bridge away.
-function bridges.leave(name, member) locked(leave, name, member) end
+--- Leaves it; fine where it never joined, and then without the lock, for which there may be no room. The last one takes the bridge away.
+function bridges.leave(name, member)
+  if sys.file.kind(folder_of(name)) then locked(leave, name, member) end
+end
 
 return bridges

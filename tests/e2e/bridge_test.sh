@@ -12,6 +12,16 @@ run() { timeout 30 "$LUABOX" run "$@" 2>&1 < /dev/null; }
 box() { script "name = '$mark-$1'" "network = bridge { $2 }" "command = { 'sh', '-c', [[$3]] }"; mv box.lua "$1.lua"; }
 kills() { kill -9 "$@" 2>/dev/null; wait "$@" 2>/dev/null; }
 
+# ---- where a bridge can't be noted
+box first "'first', subnet = '10.97.0.0/24'" true
+mkdir small
+for inodes in 3 4; do
+  mount -t tmpfs -o nr_inodes=$inodes,mode=711 state small
+  holds "no bridge is made where there is no room for what is known of it ($inodes)" "No space left" "$(LUABOX_STATE=$work/small run first.lua)"
+  equal "nor is a record left ($inodes)" "" "$(find small -type f ! -name .lock ! -name .failure.json)"
+  umount small
+done
+
 # ---- what killed ones had
 two="'full', subnet = '10.91.0.0/29', nat = true"
 box stay "$two" 'echo up; exec sleep 600'
