@@ -276,6 +276,7 @@ local function settle(self)
   if self.namespaces.pid == "host" then config.init = false end
   config.cwd = config.cwd or "/"
   if config.users == "auto" then config.users, config.auto_users = {}, true end
+  self.in_users = users.are_mapped(config)
   local root = config.rootfs
   if root.kind == "directory" and not root.where then root.path = mounts.resolve(root.path, self.where) end
   self.granted = confinement.capabilities(config, self.where)

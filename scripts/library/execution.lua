@@ -159,6 +159,7 @@ local function prepare(container, options, where)
   local this = { container = container, config = config, where = where, granted = config.granted, process = container.process,
     capture = options.capture, detach = options.detach }
   this.terminal = program.wants_terminal(config)
+  users.are_mapped(config)  -- to be known where /proc is the container's
   confinement.step.prepare(this)
   if not this.terminal and not options.detach and not options.output and options.capture ~= "all" then
     this.relay = sys.relay(options.capture and { 2 } or { 1, 2 })

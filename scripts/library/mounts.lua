@@ -191,7 +191,7 @@ function perform.mqueue(mount, this)
 end
 
 function perform.devpts(mount, this)
-  local gid = mount.gid or (not this.config.users and 5 or nil)  -- "tty" everywhere; a small user namespace has no such group
+  local gid = mount.gid or (not this.in_users and 5 or nil)  -- "tty" everywhere; a small user namespace has no such group
   sys.mount.make_devpts(with_flags(mount, { nodev = false, noexec = true }, { mode = mount.mode or "0620", gid = gid }))
     :attach(this.root, mount.target, DIRECTORY)
 end
@@ -209,7 +209,7 @@ function perform.overlay(mount, this)
   for i, path in ipairs(mount.lower or {}) do lower[i] = mounts.held(this, mounts.resolve(path, mount.where)) end
   sys.mount.make_overlay(with_flags(mount, {}, {
     lower = lower, upper = mount.upper and writable(mount.upper, mount, this), work = mount.work and writable(mount.work, mount, this),
-    userxattr = this.config.users ~= nil,
+    userxattr = this.in_users,
   })):attach(this.root, mount.target, DIRECTORY)
 end
 
@@ -247,7 +247,7 @@ end
 function perform.dev(mount, this)
   local tree = sys.mount.make_tmpfs { mode = "755", size = "64k", nosuid = true, nodev = false, noexec = true }
   local root = tree:root()
-  if not this.config.users then
+  if not this.in_users then
     for name, number in pairs(default_nodes(this)) do
       root:mknod(name, { type = "char", major = number[1], minor = number[2], mode = "0666" })
     end
@@ -259,7 +259,7 @@ function perform.dev(mount, this)
   for _, name in ipairs(FOLDERS) do root:make_directory(name) end
   if this.terminal then root:write("console", "") end
   tree:attach(this.root, mount.target, FIXED)
-  if this.config.users then bind_nodes(mount.target, this) end
+  if this.in_users then bind_nodes(mount.target, this) end
   perform.devpts({ target = mount.target .. "/pts" }, this)
   perform.tmpfs({ target = mount.target .. "/shm", size = "64m", noexec = true }, this)
   perform.mqueue({ target = mount.target .. "/mqueue" }, this)

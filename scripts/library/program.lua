@@ -30,7 +30,7 @@ end
 --- A terminal of the container's own takes the place of the caller's; its master goes to the parent.
 function program.open_terminal(this)
   local master, slave = sys.terminal.open(this.root)
-  sys.terminal.set_owner(slave, this.user.uid, this.config.users and 0 or 5)
+  sys.terminal.set_owner(slave, this.user.uid, users.are_mapped(this.config) and 0 or 5)
   sys.terminal.use(slave, { all = this.config.terminal == true })
   this.parent:send("terminal", master:number())
   return slave

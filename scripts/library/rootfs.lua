@@ -263,7 +263,7 @@ local function attach_root(this)
     for i, path in ipairs(root.layers or {}) do lower[i] = mounts.held(this, path) end
     lower[#lower + 1] = mounts.held(this, this.rootfs_path)
     local folder = this.layer.kept and mounts.held(this, this.layer.path) or this.layer.path
-    tree = overlay_of(this, { lower = lower, upper = folder .. "/upper", work = folder .. "/work", userxattr = this.config.users ~= nil })
+    tree = overlay_of(this, { lower = lower, upper = folder .. "/upper", work = folder .. "/work", userxattr = this.in_users })
     if this.image then this.image:confirm() end
   else
     tree = sys.mount.copy_of(mounts.held(this, this.rootfs_path), { recursive = true })

@@ -62,7 +62,30 @@ function step.attach(this)
 end
 
 --- With the own id alone the kernel leaves the caller's own groups, whatever is asked.
-function users.keeps_groups(config) return config.users ~= nil and config.users.setgroups == "deny" end
+local function text_of(path)
+  local file = io.open(path)
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  return text
+end
+
+local mapped, denied  -- nil: not known yet
+
+--- Whether the container is in a user namespace that is not the host's, its own or luabox's: root there makes no device, and what an overlay
+--- of its notes is a user's.
+function users.are_mapped(config)
+  if mapped == nil then
+    mapped = not text_of "/proc/self/uid_map":match "^%s*0%s+0%s+4294967295%s*$"
+    denied = mapped and text_of "/proc/self/setgroups":match "^deny" ~= nil
+  end
+  return mapped or config.users ~= nil
+end
+
+--- Whether the groups can't be set: user_namespaces(7), "setgroups".
+function users.keeps_groups(config)
+  if config.users then return config.users.setgroups == "deny" end
+  return denied or false
+end
 
 function step.enter(this)
   sys.user.set_ids { uid = 0, gid = 0, groups = {}, keep_groups = users.keeps_groups(this.config), keep_capabilities = true }
