@@ -1,12 +1,9 @@
 // luabox.sys.cgroup: engine/cgroup.hpp for Lua.
 #include "engine/cgroup.hpp"
 
-#include <algorithm>
-
 #include "bindings/state.hpp"
 #include "bindings/values.hpp"
 #include "engine/cgroup_keys.hpp"
-#include "engine/cgroup_values.hpp"
 
 namespace luabox {
 
@@ -148,19 +145,6 @@ const lua::Entry lua::Class<Cgroup>::methods[] = {
     {"oom_kills", fn<&Cgroup::oom_kills>, reads},  // g:oom_kills() -> count, nil where memory is not counted
     {"stats", fn<&Cgroup::stats>, reads},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }
 };
-
-namespace {
-
-/// What version 1 calls `value` of `key` on the scale of version 2.
-double v2_weight(const std::string& key, uint64_t value) {
-  if (key == "cpu.shares")
-    return cpu_weight_of_shares(static_cast<unsigned>(std::min<uint64_t>(value, 262144)));
-  if (key == "blkio.weight")
-    return static_cast<double>(cgroups::io_weight_of_blkio(std::min<uint64_t>(value, 1000)));
-  throw Error::invalid("cgroup.v2_weight", key, "expected 'cpu.shares' or 'blkio.weight'");
-}
-
-}  // namespace
 
 int open_cgroup(lua_State* L) {
   static constexpr lua::Entry functions[] = {

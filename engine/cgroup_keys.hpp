@@ -92,5 +92,8 @@ std::vector<CgroupKey> cgroup_keys();
 /// The scales of cpu.shares and cpu.weight.
 unsigned cpu_weight_of_shares(unsigned shares);
 unsigned cpu_shares_of_weight(unsigned weight);
+/// What version 1 calls `value` of "cpu.shares" or "blkio.weight" on the scale of version 2. EINVAL for
+/// another key.
+unsigned v2_weight(const std::string& key, uint64_t value);
 
 }  // namespace luabox

@@ -10,6 +10,8 @@
 #include <limits>
 #include <utility>
 
+#include "engine/error.hpp"
+
 namespace luabox {
 namespace cgroups {
 namespace {
@@ -184,6 +186,14 @@ unsigned cpu_weight_of_shares(unsigned shares) {
   const double weight = std::pow(10, (l * l + 125 * l) / 612 - 7.0 / 34);
   return rounded(std::ceil(weight - 1e-6), 1,
                  10000);  // the three fixed points are exact but for the last bits
+}
+
+unsigned v2_weight(const std::string& key, uint64_t value) {
+  if (key == "cpu.shares")
+    return cpu_weight_of_shares(static_cast<unsigned>(std::min<uint64_t>(value, 262144)));
+  if (key == "blkio.weight")
+    return static_cast<unsigned>(cgroups::io_weight_of_blkio(std::min<uint64_t>(value, 1000)));
+  throw Error::invalid("cgroup.v2_weight", key, "expected 'cpu.shares' or 'blkio.weight'");
 }
 
 unsigned cpu_shares_of_weight(unsigned weight) {

@@ -31,7 +31,6 @@ struct Relay::Carrier {
   int32_t running = 0;
   int failed = 0;  // an errno
   int failed_at = 0;
-  int owner = 0;
   char buffer[32768];
   alignas(16) char stack[8192];
 };
@@ -143,7 +142,7 @@ void Relay::begin() {
     carrier_->running = 0;
     throw Error("clone", "the thread that carries output", code);
   }
-  carrier_->owner = ::getpid();
+  owner_ = ::getpid();
   for (auto& reader : readers)
     if (reader) reader.release();
 }
@@ -162,7 +161,7 @@ void Relay::enter() const {
 }
 
 void Relay::finish() {
-  if (!carrier_ || !stop_) return;
+  if (!carrier_ || owner_ != ::getpid()) return;  // in the child of a clone there is no thread
   const uint64_t one = 1;
   if (::write(stop_.get(), &one, sizeof one) != sizeof one) throw Error("write", "eventfd");
   while (const int32_t running = __atomic_load_n(&carrier_->running, __ATOMIC_ACQUIRE))

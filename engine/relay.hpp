@@ -27,7 +27,8 @@ class Relay {
   void enter() const;
 
   /// Carries what was written up to now, and ends: who goes on to write gets EPIPE. Throws what a file could
-  /// not take; whoever wrote that was told by EPIPE, too. Does nothing when it is called again.
+  /// not take; whoever wrote that was told by EPIPE, too. Does nothing when it is called again,
+  /// nor in the child of a clone.
   void finish();
 
   struct Carrier;  ///< the thread's
@@ -40,6 +41,7 @@ class Relay {
   std::array<Fd, 2> writers_;
   std::array<int, 2> pipe_of_;  // descriptors 1 and 2: which of the writers, or -1
   Fd stop_;
+  int owner_ = 0;  // the process that has the thread; 0 before there is one
 };
 
 }  // namespace luabox

@@ -161,14 +161,14 @@ local function prepare(container, options, where)
   this.terminal = program.wants_terminal(config)
   users.are_mapped(config)  -- to be known where /proc is the container's
   confinement.step.prepare(this)
-  if not this.terminal and not options.detach and not options.output and options.capture ~= "all" then
-    this.relay = sys.relay(options.capture and { 2 } or { 1, 2 })
-  end
   if options.stdin then this.stdin = sys.text_file(options.stdin) end
   if options.detach and not options.stdin then this.stdin = sys.text_file "" end
   if options.capture then this.reader, this.writer = sys.pipe() end
   if options.output or options.detach then
     this.writer, this.capture = sys.output_file(options.output and require("luabox.mounts").resolve(options.output, where) or "/dev/null"), "all"
+  end
+  if not this.terminal and not options.detach and not options.output and options.capture ~= "all" then
+    this.relay = sys.relay(options.capture and { 2 } or { 1, 2 })
   end
   return this
 end
@@ -186,8 +186,17 @@ local function bring_up(this)
   if message == "terminal" then this.master = master end
 end
 
+--- What it wrote is in the caller's files.
+local function settled(this, status)
+  local relay = this.relay
+  this.relay = status and nil or relay
+  if status and relay then relay:finish() end
+  return status
+end
+
 --- What could not be started ends. Where its cgroup was frozen meanwhile it does so when that is thawed, and nobody waits for it.
 local function abandon(this)
+  errors.try(settled, this, true)
   if not this.child then return end
   this.child:kill "KILL"
   local ok, frozen = errors.try(function()
@@ -222,14 +231,6 @@ function execution.start(container, options)
   abandon(this)
   if has_ended(this.process) then errors.raise_at(where, "the container '%s' has ended", container.name) end
   error(problem, 0)
-end
-
---- What it wrote is in the caller's files.
-local function settled(this, status)
-  local relay = this.relay
-  this.relay = status and nil or relay
-  if status and relay then relay:finish() end
-  return status
 end
 
 --- Passes signals on, and carries its terminal, until it has ended. Returns its exit status, 128 + N for a signal.

@@ -63,11 +63,12 @@ end
 
 --- With the own id alone the kernel leaves the caller's own groups, whatever is asked.
 local function text_of(path)
-  local file = io.open(path)
-  local text = file and file:read "*a" or ""
-  if file then file:close() end
-  return text
+  local ok, text = pcall(sys.file.read, path)
+  return ok and text or ""
 end
+
+--- Whether this process is in another user namespace than the host's.
+function users.in_namespace() return not text_of "/proc/self/uid_map":match "^%s*0%s+0%s+4294967295%s*$" end
 
 local mapped, denied  -- nil: not known yet
 
@@ -75,7 +76,7 @@ local mapped, denied  -- nil: not known yet
 --- of its notes is a user's.
 function users.are_mapped(config)
   if mapped == nil then
-    mapped = not text_of "/proc/self/uid_map":match "^%s*0%s+0%s+4294967295%s*$"
+    mapped = users.in_namespace()
     denied = mapped and text_of "/proc/self/setgroups":match "^deny" ~= nil
   end
   return mapped or config.users ~= nil

@@ -73,6 +73,10 @@ TEST_CASE("both outputs of one file keep their order, and each file gets its own
     ::dup2(1, 2);
     auto relay = Relay::of({1, 2});
     expect(relay.has_value(), "a relay");
+    const pid_t child = ::fork();
+    if (child == 0) relay->finish(), ::_exit(0);  // it is not the child's to end
+    int status = 0;
+    expect(::waitpid(child, &status, 0) == child && status == 0, "the child goes on");
     write_from_child(*relay, "in its order");
     relay->finish();
     expect(code_of_finish(*relay) == 0, "again it does nothing");
