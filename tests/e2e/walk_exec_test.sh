@@ -80,7 +80,7 @@ print("something" if found else "nothing")
 P
   # Of the processes called "exec", the one outside is the parent.
   waiting() { child=$(pgrep -x exec --ns "$first" --nslist pid | head -1); [ -n "$child" ] && outside=$(awk '{ print $4 }' "/proc/$child/stat"); }
-  strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_enter=2000000 "$LUABOX" exec "$mark" /bin/true < /dev/null > out 2>&1 & tracing=$!
+  strace -f -qq -o /dev/null -e trace=execve -e inject=execve:delay_enter=6000000 "$LUABOX" exec "$mark" /bin/true < /dev/null > out 2>&1 & tracing=$!
   within 10 waiting || failed "(it is about to start)" "$(cat out)"
   differs() { [ "$(python3 kcmp.py "$1" "$2")" -gt 0 ]; }
   succeeds "exec: what the container may trace is no memory of who stands outside" differs "$child" "$outside"
