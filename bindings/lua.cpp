@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "engine/interrupt.hpp"
 #include "engine/process.hpp"
@@ -107,32 +108,49 @@ std::string users_line(lua_State* L) {
   return line;
 }
 
+void next_generation() {
+  static unsigned latest = generation;
+  generation = ++latest;
+}
+
 namespace {
 
-std::vector<std::pair<void*, void (*)(void*)>>& undoing() {
-  static std::vector<std::pair<void*, void (*)(void*)>> list;
+struct Undoing {
+  unsigned made_in;
+  void* box;
+  void (*undo)(void*);
+};
+
+std::vector<Undoing>& undoing() {
+  static std::vector<Undoing> list;
   return list;
 }
 
 }  // namespace
 
-void remember_undoing(void* box, void (*undo)(void* box)) { undoing().emplace_back(box, undo); }
+void remember_undoing(void* box, void (*undo)(void* box)) { undoing().push_back({generation, box, undo}); }
 
 void forget_undoing(void* box) {
   auto& list = undoing();
   // From the back: what was made last goes first, most of the time.
   const auto found =
-      std::find_if(list.rbegin(), list.rend(), [&](const auto& each) { return each.first == box; });
+      std::find_if(list.rbegin(), list.rend(), [&](const auto& each) { return each.box == box; });
   if (found != list.rend()) list.erase(std::next(found).base());
 }
 
 void undo_everything() {
   auto& list = undoing();
-  while (!list.empty()) {
-    const auto [box, undo] = list.back();
-    list.pop_back();
+  for (size_t i = list.size(); i-- > 0;) {
+    const auto [made_in, box, undo] = list[i];
+    if (made_in != generation) continue;
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
     undo(box);
+    i = std::min(i, list.size());
   }
+}
+
+void forget_undoing_of(unsigned child) {
+  std::erase_if(undoing(), [&](const Undoing& each) { return each.made_in == child; });
 }
 
 void push_functions(lua_State* L, const char* prefix, const Entry* entries, size_t count) {

@@ -33,6 +33,7 @@
 #include "bindings/gate.hpp"
 #include "engine/error.hpp"
 #include "engine/nearest.hpp"
+#include "engine/process.hpp"
 
 namespace luabox::lua {
 
@@ -103,8 +104,9 @@ std::string users_line(lua_State* L);
 /// one of 'a', 'b'".
 std::string suggestion_or_all(std::string_view name, const std::vector<std::string_view>& known);
 
-/// Counts up in the child of a clone.
+/// Another in the child of each clone.
 extern unsigned generation;
+void next_generation();
 
 // ---- values
 
@@ -359,7 +361,8 @@ struct Box {
 
 /// A class whose destructor undoes something outside this process says `static constexpr bool undoes = true`.
 /// Its living objects are listed here, so that the end of the process need not take the whole state apart to
-/// find them.
+/// find them. In a child that shares its parent's memory all that it makes are listed: nothing of them is the
+/// parent's but that memory.
 template <class T>
 concept Undoes = requires {
   Class<T>::undoes;
@@ -368,6 +371,9 @@ void remember_undoing(void* box, void (*undo)(void* box));
 void forget_undoing(void* box);
 /// Destroys the listed objects that this process made, the newest first. For the end of the process.
 void undo_everything();
+
+/// In the parent, behind that child: what it made is no longer listed.
+void forget_undoing_of(unsigned child);
 
 /// Pushes the metatable of class `name`, made by `build` at first.
 bool push_metatable(lua_State* L, const char* name);
@@ -398,7 +404,7 @@ struct Value<T> {
     void* memory = lua_newuserdata(L, sizeof(Box<T>));
     auto* made = new (memory) Box<T>{generation, nullptr, {}};
     new (made->storage) T(std::move(value));
-    if constexpr (Undoes<T>) remember_undoing(made, undo);
+    if (is_listed()) remember_undoing(made, undo);
     metatable(L);
     lua_setmetatable(L, -2);
   }
@@ -414,20 +420,21 @@ struct Value<T> {
   static T use_up(lua_State* L, int index, const char* method) {
     T value = std::move(check(L, index));
     Box<T>& used = box(L, index);
-    if constexpr (Undoes<T>) forget_undoing(&used);
+    if (is_listed()) forget_undoing(&used);
     used.value().~T();
     used.used_by = method;
     return value;
   }
 
  private:
+  static bool is_listed() { return Undoes<T> || shares_memory(); }
   static void undo(void* memory) {
     auto& dying = *static_cast<Box<T>*>(memory);
     if (!dying.used_by && dying.made_in == generation) dying.value().~T();
     dying.used_by = "the garbage collector";
   }
   static int collect(lua_State* L) {
-    if constexpr (Undoes<T>) forget_undoing(lua_touserdata(L, 1));
+    if (is_listed()) forget_undoing(lua_touserdata(L, 1));
     undo(lua_touserdata(L, 1));
     return 0;
   }
@@ -510,7 +517,7 @@ requires(!std::is_same_v<decltype(F), lua_CFunction>) struct Caller<F> {
   static int apply(lua_State* L, std::index_sequence<I...>) {
     // Braces fix the order of evaluation: the first wrong argument is the one reported.
     std::tuple<decltype(argument<A>(L, 1))...> values{argument<A>(L, static_cast<int>(I) + 1)...};
-    return results<R>(L, [&]() -> decltype(auto) { return F(static_cast<A>(std::get<I>(values))...); });
+    return results<R>(L, [&]() -> decltype(auto) { return F(static_cast<A&&>(std::get<I>(values))...); });
   }
 };
 
@@ -528,11 +535,11 @@ struct MethodCaller {
     if constexpr (std::is_rvalue_reference_v<Method>) {
       T object = Value<T>::use_up(L, 1, gate::current());
       return results<R>(L, [&]() -> decltype(auto) {
-        return (std::move(object).*F)(static_cast<A>(std::get<I>(values))...);
+        return (std::move(object).*F)(static_cast<A&&>(std::get<I>(values))...);
       });
     } else {
       return results<R>(
-          L, [&]() -> decltype(auto) { return (self.*F)(static_cast<A>(std::get<I>(values))...); });
+          L, [&]() -> decltype(auto) { return (self.*F)(static_cast<A&&>(std::get<I>(values))...); });
     }
   }
 };

@@ -28,8 +28,6 @@ namespace {
 
 constexpr const char* kFolder = "/etc/luabox/policy.d";
 
-bool active() { return site().policies.has_value(); }
-
 /// policy.needs(word): some rule has it in `needs`
 int needs(lua_State* L) {
   const auto word = lua::argument<std::string>(L, 1);
@@ -213,6 +211,8 @@ void policy::begin(const char* command) {
   site().policies.emplace(std::move(files), state_of_root());
   gate::govern(govern);
 }
+
+bool policy::active() { return site().policies.has_value(); }
 
 void policy::end() { site().policies.reset(); }
 

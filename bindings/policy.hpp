@@ -14,6 +14,9 @@ namespace luabox::policy {
 /// around the policies (LUABOX_SCRIPTS). `command` is the command line's first word.
 void begin(const char* command);
 
+/// Whether there are any.
+bool active();
+
 /// At the end of the process: the helper goes with it.
 void end();
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "bindings/policy.hpp"
 #include "bindings/state.hpp"
@@ -105,17 +106,24 @@ int complete_error(lua_State* L) {
   return 1;
 }
 
-/// noexcept: an error of Lua's that is left (out of memory) ends the child here. Above are the parent's
-/// frames, with its pcalls.
-[[noreturn]] void run_in_child(lua_State* L, int function, Channel& channel) noexcept {
-  // The parent's objects are only borrowed from here on, and a collection would touch (and so copy) every
-  // page.
-  ++lua::generation;
+/// What a child made is destroyed here where it shares memory: in the parent its descriptors would be others,
+/// and its memory nobody's.
+void leave_nothing() {
+  if (shares_memory()) lua::undo_everything();
+}
+
+/// Runs the function at the top. noexcept: an error of Lua's that is left (out of memory) ends the child
+/// here. Above are the parent's frames, with its pcalls.
+[[noreturn]] void run_in_child(lua_State* L, Channel& channel) noexcept {
+  // The parent's objects are only borrowed from here on: what ends them, a script's finalizers too, is the
+  // parent's to run. And a collection would touch (and so copy) every page.
+  lua::next_generation();
   lua_gc(L, LUA_GCSTOP, 0);
   policy::enter_child();
+  const int function = lua_gettop(L);
   lua_pushcfunction(L, complete_error);
-  const int handler = lua_gettop(L);
-  lua_pushvalue(L, function);
+  lua_insert(L, function);
+  const int handler = function;
   lua::push(L, ParentEnd(&channel));
   if (lua_pcall(L, 1, 0, handler) != 0)
     channel.send(Message::Kind::failure, failure_fields(L));
@@ -123,7 +131,46 @@ int complete_error(lua_State* L) {
     channel.send(
         Message::Kind::failure,
         encode_fields({{"op", "clone"}, {"message", "clone: the function returned; it must end in exec"}}));
+  leave_nothing();
   ::_exit(kSetupFailed);
+}
+
+/// While a child shares this state: it has a coroutine of its own, and what it has changed of what is noted
+/// about the process is put right behind it.
+class Sharing {
+ public:
+  explicit Sharing(lua_State* L) : L_(L), own_(lua::generation) { collect(); }
+  Sharing(const Sharing&) = delete;
+  Sharing& operator=(const Sharing&) = delete;
+  ~Sharing() {
+    const unsigned child = std::exchange(lua::generation, own_);
+    lua::forget_undoing_of(child);
+    // The child's coroutine is what LuaJIT takes for the running one, until another is entered.
+    lua_pushcfunction(L_, [](lua_State*) { return 0; });
+    lua_pcall(L_, 0, 0, 0);
+    lua_gc(L_, LUA_GCRESTART, -1);
+  }
+
+ private:
+  /// Each restart puts the collector off until there is as much again: where there is, it is called here.
+  void collect() {
+    static int kept = lua_gc(L_, LUA_GCCOUNT, 0);
+    if (lua_gc(L_, LUA_GCCOUNT, 0) < 2 * kept) return;
+    lua_gc(L_, LUA_GCCOLLECT, 0);
+    kept = lua_gc(L_, LUA_GCCOUNT, 0);
+  }
+
+  lua_State* L_;
+  unsigned own_;
+  trace::Apart trace_;
+};
+
+Process clone_sharing(lua_State* L, const CloneOptions& options) {
+  lua_State* const child = lua_newthread(L);
+  lua_pushvalue(L, 2);
+  lua_xmove(L, child, 1);
+  const Sharing sharing(L);
+  return Process::clone(options, [child](Channel& channel) { run_in_child(child, channel); });
 }
 
 }  // namespace
@@ -131,13 +178,13 @@ int complete_error(lua_State* L) {
 struct CloneRequest {
   Namespaces namespaces;
   Cgroup* cgroup = nullptr;
-  bool released = false;
+  bool released = false, vfork = false;
 };
 template <>
 struct lua::Options<CloneRequest> {
   static constexpr auto fields =
       std::tuple(field("namespaces", &CloneRequest::namespaces), field("cgroup", &CloneRequest::cgroup),
-                 field("released", &CloneRequest::released));
+                 field("released", &CloneRequest::released), field("vfork", &CloneRequest::vfork));
 };
 
 struct ExecRequest {
@@ -185,7 +232,12 @@ int clone(lua_State* L) {
   const CgroupEntry entry = request.cgroup ? request.cgroup->join_descriptors() : CgroupEntry();
   for (const auto& tasks : entry.tasks) options.cgroup_tasks.push_back(tasks.get());
   options.cgroup_directory = entry.v2_directory.get();
-  lua::push(L, Process::clone(options, [L](Channel& channel) { run_in_child(L, 2, channel); }));
+  options.vfork = request.vfork && !policy::active();  // a child that is asked about speaks to them itself
+  if (options.vfork) {
+    lua::push(L, clone_sharing(L, options));
+  } else {
+    lua::push(L, Process::clone(options, [L](Channel& channel) { run_in_child(L, channel); }));
+  }
   return 1;
 }
 
@@ -195,24 +247,28 @@ constexpr bool kStatic = false;
 constexpr bool kStatic = true;  // CMakeLists.txt
 #endif
 
-ExecOptions exec_options(std::vector<std::string> arguments, ExecRequest request) {
-  return {std::move(arguments),
-          std::move(request.environment),
-          request.session,
-          request.terminal,
-          request.joined,
-          request.until.value_or(-1),
-          request.small,
-          request.filter,
-          request.log_refused,
-          &trace::leave,
-          kStatic};
+/// Static: where the parent's memory is shared, nobody would free what an exec leaves behind.
+const ExecOptions& leaving(std::vector<std::string> arguments, ExecRequest request) {
+  static ExecOptions options;
+  options = {std::move(arguments),
+             std::move(request.environment),
+             request.session,
+             request.terminal,
+             request.joined,
+             request.until.value_or(-1),
+             request.small,
+             request.filter,
+             request.log_refused,
+             &trace::leave,
+             kStatic};
+  leave_nothing();
+  return options;
 }
 void exec_program(std::vector<std::string> arguments, ExecRequest request) {
-  exec(exec_options(std::move(arguments), std::move(request)));
+  exec(leaving(std::move(arguments), std::move(request)));
 }
 void exec_init(std::vector<std::string> arguments, ExecRequest request) {
-  exec_below_init(exec_options(std::move(arguments), std::move(request)));
+  exec_below_init(leaving(std::move(arguments), std::move(request)));
 }
 
 /// sys.setns(what, { namespaces = }): what is a process or pid (namespaces says which), a path, or a

@@ -144,7 +144,8 @@ void began(lua_State* L, gate::Event& event) {
   if (!is(event, "exec") && !is(event, "init")) return;
   event.start_ns = gate::now_ns();
   keep(event, 0, -1);
-  if (generation == 1) return;  // the script itself: it has the memory until the exec
+  // The script itself, or what shares its memory: it has this until the exec.
+  if (generation == 1 || shares_memory()) return;
   to_leave = std::exchange(shared, nullptr);
 }
 
@@ -186,6 +187,9 @@ int begin(lua_State* L) {
   gate::watch({began, ended});
   return 0;
 }
+
+Apart::Apart() : track_(track), generation_(generation) {}
+Apart::~Apart() { track = track_, generation = generation_; }
 
 void leave() {
   if (to_leave != nullptr) ::munmap(to_leave, kCapacity);

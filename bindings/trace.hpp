@@ -33,6 +33,19 @@ struct Account {
 /// What was kept up to now.
 Account account();
 
+/// Around a child that shares this process's memory: what it notes of itself is not so here.
+class Apart {
+ public:
+  Apart();
+  Apart(const Apart&) = delete;
+  Apart& operator=(const Apart&) = delete;
+  ~Apart();
+
+ private:
+  uint32_t track_;
+  unsigned generation_;
+};
+
 /// For a child that stays this program once the command of its `init` runs: its parent's memory is not its
 /// business. Later than the event, for in a process that has run on several processors it takes an interrupt
 /// of each.

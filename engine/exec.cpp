@@ -40,6 +40,8 @@ constexpr int kCannotStart = 125;
 
 char* command_line = nullptr;  // the environment's strings follow
 size_t command_line_size = 0;  // with them
+size_t arguments_size = 0;     // without
+std::string hidden;            // what stood there, while a child that shares this memory must not show it
 
 std::vector<char*> pointers(const std::vector<std::string>& list) {
   std::vector<char*> result;
@@ -71,9 +73,12 @@ void start_session(const ExecOptions& options) {
 
 /// Returns why it could not.
 Error search_and_exec(const ExecOptions& options) {
-  const auto arguments = pointers(options.arguments), environment = pointers(options.environment);
-  const auto files = command_files(options.arguments[0], options.environment);
-  const auto names = pointers(files);
+  // Static: where this memory is the parent's, too, nobody would free what an exec leaves behind.
+  static std::vector<std::string> files;
+  static std::vector<char*> names, arguments, environment;
+  arguments = pointers(options.arguments), environment = pointers(options.environment);
+  files = command_files(options.arguments[0], options.environment);
+  names = pointers(files);
   if (options.filter != nullptr) options.filter->load({options.log_refused});
   return why_not_executed(options.arguments[0], options.environment,
                           exec_one_of(names.data(), arguments.data(), environment.data()));
@@ -118,24 +123,31 @@ int start_program(void* data) {
 /// Whether the program could look into the init that starts it, and have it make calls: not before there is
 /// nothing left to see, and no call that the program may not make.
 bool must_wait(const ExecOptions& options) {
-  return ::prctl(PR_CAPBSET_READ, CAP_SYS_PTRACE) == 1 || (options.small_init && options.filter != nullptr);
+  const bool small = options.small_init || shares_memory();
+  return ::prctl(PR_CAPBSET_READ, CAP_SYS_PTRACE) == 1 || (small && options.filter != nullptr);
 }
 
-/// `name` has four letters.
+/// `name` has four letters. The environment can't be read by what may not trace this process, and what may
+/// waits (must_wait) until it is gone.
 void show_as(const char* name) {
   ::prctl(PR_SET_NAME, name);
-  if (command_line_size < 5) return;
-  std::memset(command_line, 0, command_line_size);
+  const size_t size = shares_memory() ? arguments_size : command_line_size;
+  if (size < 5) return;
+  if (shares_memory()) hidden.assign(command_line, size);
+  std::memset(command_line, 0, size);
   std::memcpy(command_line, name, 5);
 }
 
-/// Descriptors 0 to 2, the channel and `until` are left: what an init holds must lead nowhere, and the
-/// program's process can be seen by the container before its exec.
-void close_others(int until) {
+int channel_number() {
   const Channel* parent = parent_channel();
-  int kept[] = {parent != nullptr ? parent->get() : -1, until};
+  return parent != nullptr ? parent->get() : -1;
+}
+
+/// All from `next` on but the two: what an init holds must lead nowhere, and the program's process can be
+/// seen by the container before its exec.
+void close_others(unsigned next, int one, int another) {
+  int kept[] = {one, another};
   std::sort(std::begin(kept), std::end(kept));
-  unsigned next = 3;
   for (const int fd : kept) {
     if (fd < static_cast<int>(next)) continue;
     if (static_cast<unsigned>(fd) > next && ::close_range(next, static_cast<unsigned>(fd) - 1, 0) < 0)
@@ -245,7 +257,6 @@ pid_t start_joined(const ExecOptions& options, int init) {
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw Error("mmap", "the command's process");
   char* next = static_cast<char*>(memory) + sizeof(Apart);
-  const Channel* parent = parent_channel();
   auto* const apart =
       new (memory) Apart{put_list(next, files),
                          put_list(next, options.arguments),
@@ -255,7 +266,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
                          options.log_refused ? static_cast<unsigned>(SECCOMP_FILTER_FLAG_LOG) : 0,
                          init,
                          options.until,
-                         parent != nullptr ? parent->get() : -1,
+                         channel_number(),
                          options.new_session,
                          options.new_session && options.controlling_terminal,
                          {0, 0}};
@@ -311,16 +322,32 @@ pid_t start_joined(const ExecOptions& options, int init) {
   serve_as_init(program);
 }
 
+/// The program is on its way, and this memory the parent's: an init has no place in it. Where it can't leave,
+/// the container ends. The file and the channel are closed by the exec, which is what the parent waits for.
+[[noreturn]] void leave_shared_memory(const Fd& init_file, pid_t program, bool held) {
+  close_others(0, init_file.get(), channel_number());
+  enter_small_init(init_file, program, held);
+  tell(Error("execveat", "the container's init"));
+  ::kill(program, SIGKILL);
+  ::_exit(kCannotStart);
+}
+
 }  // namespace
 
 void remember_command_line(int argc, char** argv) {
   if (argc == 0) return;
   command_line = argv[0];
   command_line_size = static_cast<size_t>(argv[argc - 1] + std::strlen(argv[argc - 1]) + 1 - argv[0]);
+  arguments_size = command_line_size;
   // The kernel puts the environment behind the arguments, and then the name by which the program was executed
   // (fs/binfmt_elf.c).
   const auto begin = reinterpret_cast<uintptr_t>(command_line), name = ::getauxval(AT_EXECFN);
   if (name > begin + command_line_size) command_line_size = name - begin;
+}
+
+void show_command_line() {
+  if (!hidden.empty()) std::memcpy(command_line, hidden.data(), hidden.size());
+  hidden.clear();
 }
 
 void exec(const ExecOptions& options) {
@@ -331,7 +358,8 @@ void exec(const ExecOptions& options) {
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
   if (Channel* parent = parent_channel()) parent->send(Message::Kind::exec);
   default_signals();
-  throw search_and_exec(options);
+  const Error failed = search_and_exec(options);  // not in the throw: that takes its memory first
+  throw failed;
 }
 
 void exec_below_init(const ExecOptions& options) {
@@ -343,9 +371,11 @@ void exec_below_init(const ExecOptions& options) {
     throw Error("prctl", "PR_SET_PDEATHSIG");
   // The terminal's own signals are for who sits at it: they come by who passes them on, once.
   if (options.new_session && ::setsid() < 0) throw Error("setsid");
-  close_others(options.until);
+  close_others(3, channel_number(), options.until);
   // A change of ids made it as dumpable as fs.suid_dumpable says, which may be 1.
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
+  const Fd init_file = shares_memory() ? small_init_file() : Fd();
+  if (shares_memory() && !init_file) throw Error("memfd_create", "the container's init");
   Fd self;
   if (options.joined) {
     self = Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
@@ -373,6 +403,7 @@ void exec_below_init(const ExecOptions& options) {
                             ? start_joined(options, self.get())
                             : ::clone(start_program, stack + sizeof stack, shared | SIGCHLD, &start);
   if (program < 0) fail_clone(errno);
+  if (shares_memory()) leave_shared_memory(init_file, program, held);
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
   if (options.until >= 0) {
@@ -384,7 +415,7 @@ void exec_below_init(const ExecOptions& options) {
   ::sched_yield();  // who waits for the end of file has more to do than this process
   if (options.once_running != nullptr) options.once_running();
   if (options.until >= 0) serve_until(program, options.until);
-  if (options.small_init) enter_small_init(program, held);
+  if (options.small_init) enter_small_init(small_init_file(), program, held);
   const bool filtered = options.filter != nullptr;
   if (options.give_memory_back) serve_without_memory(program, filtered, held);
   if (filtered && !refuse_all_but_the_loop()) ::_exit(kCannotStart);

@@ -24,13 +24,15 @@ struct ExecOptions {
   /// pidfd does, the container's first. -1: it ends with its parent. Borrowed.
   int until = -1;
   /// exec_below_init only: once the program runs the init becomes a small program (engine/init.hpp), so that
-  /// the ordinary user who made the user namespace can join it.
+  /// the ordinary user who made the user namespace can join it. One that shares its parent's memory does so
+  /// anyway, and fails where it can't.
   bool small_init = false;
   /// The program's own system call filter, the last thing before execve: an init is not behind it, but may do
   /// no more than an init has to once the program runs. Borrowed.
   const Filter* filter = nullptr;
   bool log_refused = false;  ///< the kernel logs what `filter` does not allow
-  /// exec_below_init only: called in the init once the program runs, or waits for nothing but the init.
+  /// exec_below_init only, and not in a child that shares its parent's memory: called in the init once the
+  /// program runs, or waits for nothing but the init.
   void (*once_running)() = nullptr;
   /// exec_below_init only: once the program runs, nothing of this process's memory is left but code and a
   /// page or two of stack. For an executable that is linked statically and not position independent: the code
@@ -52,5 +54,9 @@ struct ExecOptions {
 /// Remembers where the command line and the environment lie, for an init that must not have the host's. Call
 /// once, first thing in main.
 void remember_command_line(int argc, char** argv);
+
+/// What an init that shared its parent's memory had cleared there, so that its container does not see it,
+/// stands there again.
+void show_command_line();
 
 }  // namespace luabox

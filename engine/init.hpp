@@ -1,4 +1,4 @@
-// The init of a container that an ordinary user can join.
+// The init of a container that an ordinary user can join, and of one whose set-up shares its parent's memory.
 //
 // An init that is a copy of luabox can't be dumpable: its memory is luabox's. And to a process that is not,
 // the kernel asks for CAP_SYS_PTRACE in the user namespace in which its program was executed
@@ -11,10 +11,15 @@
 
 #include <sys/types.h>
 
+#include "engine/fd.hpp"
+
 namespace luabox {
+
+/// The program's file: in memory, sealed, closed by an exec. None where the kernel refuses it.
+Fd small_init_file();
 
 /// This process, an init whose `program` runs, with all signals blocked, becomes a program of a few pages
 /// that does the same. Returns where the kernel refuses it; then this process is as it was.
-void enter_small_init(pid_t program, bool held);
+void enter_small_init(const Fd& file, pid_t program, bool held);
 
 }  // namespace luabox

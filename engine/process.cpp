@@ -18,8 +18,10 @@
 
 #include "engine/cgroup_host.hpp"
 #include "engine/dumpable.hpp"
+#include "engine/exec.hpp"
 #include "engine/interrupt.hpp"
 #include "engine/network_ahead.hpp"
+#include "engine/vfork.hpp"
 
 namespace luabox {
 namespace {
@@ -29,6 +31,7 @@ constexpr double kForever = 1e6;  // seconds, and again
 constexpr double kSetupPatience = 1;
 
 Channel* to_parent = nullptr;
+bool sharing = false;  // memory with the parent
 
 std::string field(const std::map<std::string, std::string>& fields, const char* name) {
   const auto found = fields.find(name);
@@ -57,7 +60,7 @@ void start_child(const CloneOptions& options, Channel& channel) {
   die_with_parent();
 }
 
-[[noreturn]] void run_child(const CloneOptions& options, Channel channel,
+[[noreturn]] void run_child(const CloneOptions& options, Channel& channel,
                             const std::function<void(Channel&)>& body) {
   to_parent = &channel;
   try {
@@ -86,6 +89,41 @@ void tell_it_runs(Channel& channel, bool shares_descriptors) {
   } catch (const Error&) {
     ::_exit(kSetupFailed);
   }
+}
+
+/// What a child that shares this process's memory works with, as the parent holds it.
+struct SharedStart {
+  const CloneOptions& options;
+  const std::function<void(Channel&)>& body;
+  Channel& channel;
+  int parents_end;
+  bool cut;
+};
+
+[[noreturn]] void run_shared(void* data) {
+  const auto& start = *static_cast<SharedStart*>(data);
+  try {
+    if (start.cut) leave_what_is_aside();
+  } catch (const Error&) {
+    ::_exit(kSetupFailed);
+  }
+  ::close(start.parents_end);  // the child's copy of the number; the object is the parent's
+  run_child(start.options, start.channel, start.body);
+}
+
+/// clone3 with a child that shares this memory, and what it may have changed put right behind it.
+long clone_shared(const clone_args& arguments, SharedStart start) {
+  Channel* const own_parent = to_parent;
+  const bool was_sharing = std::exchange(sharing, true);
+  const int dumpable = ::prctl(PR_GET_DUMPABLE);
+  const long pid = vfork_child(arguments, run_shared, &start);
+  to_parent = own_parent;
+  sharing = was_sharing;
+  show_command_line();
+  // A change of ids in the child made this memory as dumpable as fs.suid_dumpable says (prctl(2)). No process
+  // can make itself what 2 is; 0 is closer.
+  if (::prctl(PR_GET_DUMPABLE) != dumpable) ::prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0);
+  return pid;
 }
 
 /// False when `seconds` are over; a signal does not shorten them, but for an interrupt
@@ -130,6 +168,7 @@ void wait_until_it_runs(Channel& channel, int pidfd) {
 }  // namespace
 
 Channel* parent_channel() { return to_parent; }
+bool shares_memory() { return sharing; }
 
 void die_with_parent() {
   if (to_parent == nullptr) return;
@@ -151,6 +190,11 @@ static Error no_entry(int cgroup_directory, int code) {
 }
 
 Process Process::clone(const CloneOptions& options, const std::function<void(Channel&)>& body) {
+  if (options.vfork && (!options.released || options.namespaces.has(CLONE_NEWUSER)))
+    throw Error::invalid(
+        "clone", options.namespaces.words(),
+        "vfork wants a child that is released from the beginning, in no user namespace of its own: its "
+        "parent stands still");
   auto [ours, theirs] = Channel::pair();
   int pidfd = -1;
   Namespaces made = options.namespaces.without(CLONE_NEWCGROUP);
@@ -170,17 +214,21 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   // What is buffered now would be written twice.
   std::fflush(nullptr);
   Dumpable dumpable(options.namespaces.has(CLONE_NEWUSER) && ::geteuid() != 0);
-  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  const bool shared = options.vfork && can_vfork();
+  const long pid = shared ? clone_shared(arguments, {options, body, theirs, ours.get(), cut})
+                          : ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid == 0) {
+    sharing = false;
     tell_it_runs(theirs, cut);
     network.stay();
     ours.close();
-    run_child(options, std::move(theirs), [&](Channel& channel) {
+    run_child(options, theirs, [&](Channel& channel) {
       dumpable.end();
       body(channel);
     });
   }
-  const int error = errno;
+  const int error = shared ? static_cast<int>(-pid) : errno;
+  if (shared) theirs.close();  // else it is the child's too for a moment, where they share descriptors
   network.leave();
   if (pid < 0 && options.cgroup_directory >= 0 && (error == EACCES || error == EBUSY || error == EOPNOTSUPP))
     throw no_entry(options.cgroup_directory, error);
@@ -192,7 +240,7 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   Process process(static_cast<int>(pid), Fd(pidfd), std::move(ours));
   process.released_ = options.released;
   // What is opened from here on is not the child's.
-  wait_until_it_runs(process.channel_, process.pidfd());
+  if (!shared) wait_until_it_runs(process.channel_, process.pidfd());
   return process;
 }
 
@@ -233,6 +281,7 @@ void Process::go() {
 }
 
 void Process::settle() {
+  if (channel_.get() < 0) return;
   const auto next = [this] {
     while (!readable_within(channel_.get(), kSetupPatience)) refuse_to_wait_on();
     return channel_.receive();

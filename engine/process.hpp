@@ -1,9 +1,9 @@
 // A child process as a value.
 //
-// clone() makes a child that is a copy of this process (never CLONE_VM) in new namespaces. The child stops at
-// once until the parent has attached what it needs (id maps, network, ...) and calls release(); it then runs
-// its body, which ends in exec() or by raising. What it raises, release() throws here: the parent learns the
-// step, the object and the errno, not merely that it failed.
+// clone() makes a child that is a copy of this process, or shares its memory until its exec, in new
+// namespaces. The child stops at once until the parent has attached what it needs (id maps, network, ...) and
+// calls release(); it then runs its body, which ends in exec() or by raising. What it raises, release()
+// throws here: the parent learns the step, the object and the errno, not merely that it failed.
 //
 // Neither side hangs or outlives the other: the child of a parent that died ends (PR_SET_PDEATHSIG, and end
 // of file before the release), a child that died is end of file for the parent, and a Process that goes out
@@ -54,6 +54,10 @@ struct CloneOptions {
   int cgroup_directory = -1;
   /// There is nothing to attach: the child need not wait for release(), which then only waits for its exec.
   bool released = false;
+  /// The child may share this process's memory, which stands still until the child has executed a program or
+  /// ended (engine/vfork.hpp). For a `body` that leaves memory as it found it: what it changes is changed
+  /// here, too, and what it allocates stays allocated. Only with `released`, and without a user namespace.
+  bool vfork = false;
 };
 
 class Process {
@@ -76,7 +80,7 @@ class Process {
   /// when it died first (object: "signal 9"); the child is then reaped.
   void release();
   /// release() in two: let it go, and wait until it has exec'd; between them the parent can work beside the
-  /// child.
+  /// child. settle() may be called again.
   void go();
   void settle();
   /// The next descriptor or text that the child sent by its channel before it exec'd. Nothing when there is
@@ -107,6 +111,9 @@ class Process {
 
 /// In the child of a clone: the end that leads to the parent, nullptr elsewhere.
 Channel* parent_channel();
+
+/// In the child of a clone: whether what it writes to memory is its parent's.
+bool shares_memory();
 
 /// In the child of a clone: it is killed when the parent dies, or ends now if the parent is dead; elsewhere
 /// nothing. The kernel forgets this whenever a process's ids or capabilities change (prctl(2),

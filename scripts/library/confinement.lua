@@ -140,6 +140,17 @@ local function limit_process(this)
   sys.user.umask(config.umask or "022")
 end
 
+local OF_MEMORY = { "as", "data", "stack" }
+
+--- A limit of memory ends a process at whatever instruction it comes; a label for the next exec is for no init.
+function confinement.step.copied(this)
+  local rlimits = this.config.rlimits or {}
+  for _, name in ipairs(OF_MEMORY) do
+    if rlimits[name] then return true end
+  end
+  return this.config.apparmor ~= nil
+end
+
 function confinement.step.enter(this)
   confinement.label(this)
   confinement.narrow(this)

@@ -126,14 +126,19 @@ local FIELDS = {
   labels = schema.map(schema.string),
 }
 
+--- What a script's function changes inside is not changed here.
+local function copied() return true end
+
 --- A step of the script's own: a table of hooks, or a function that runs inside.
 local function own_step(step, where, number)
-  if type(step) == "function" then return { enter = step } end
+  if type(step) == "function" then return { enter = step, copied = copied } end
   if type(step) ~= "table" then
     errors.raise_at(where, "container: expected a function or a step as item %d of its list, got %s", number, schema.show(step))
   end
   local hooks = { namespaces = schema.string, prepare = schema.func, attach = schema.func, enter = schema.func, undo = schema.func }
-  return schema.check(step, hooks, { what = "step", where = where })
+  local checked = schema.check(step, hooks, { what = "step", where = where })
+  checked.copied = copied
+  return checked
 end
 
 --- What the kernel must know of a device of the host that the container gets.

@@ -6,6 +6,7 @@
 --   prepare     makes it; on the host, before there is a process
 --   attach      on the host, while the process waits: id maps, network
 --   enter       inside; the last of them ends in exec
+--   copied      whether enter needs a process that is a copy of this one: it may change what it finds in memory, or be stopped at any instruction
 --   undo        for what is no resource: called in reverse order, always, if resources or prepare was about to be called
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
@@ -88,13 +89,36 @@ local function has(this, hook)
   return false
 end
 
+--- Whether the process that is set up may share this one's memory, which stands still meanwhile: no step needs a copy, and nobody else is in its
+--- pid namespace, who could look into it.
+local function may_share(this, options)
+  if not options.released or not (options.namespaces .. " "):find("pid ", 1, true) or sys.policy.active() then return false end
+  for _, step in ipairs(this.steps) do
+    if step.copied and step.copied(this) then return false end
+  end
+  return true
+end
+
+--- What a process that shares memory notes about the container is its own. One that fails before it has come to the command is made again, as a
+--- copy, which tells what was wrong, and where; but not one that somebody has ended, or whose init could not leave the command to itself.
+local function clone_sharing(this, options)
+  options.vfork = true
+  local process = sys.clone(options, function(parent) each(setmetatable({ parent = parent }, { __index = this }), "enter") end)
+  options.vfork = nil
+  local ok, problem = errors.try(process.settle, process)
+  if ok then return process end
+  if problem.op == "exec" or problem.op == "execveat" or problem.code == "EINTR" or (problem.path or ""):find "^signal " then error(problem, 0) end
+end
+
 --- A process for which there is nothing to attach does not wait to be released.
 local function clone(this)
   local options = { namespaces = namespaces_of(this.steps), cgroup = this.group, released = not has(this, "attach") }
-  local process = sys.clone(options, function(parent)
+  local process = may_share(this, options) and clone_sharing(this, options)
+  process = process or sys.clone(options, function(parent)
     this.parent = parent
     each(this, "enter")
   end)
+  errors.site.where, errors.site.key = this.where, "command"
   return process, options.released
 end
 

@@ -96,10 +96,12 @@ function limits.step.resources(this)
   return { this.cgroup_resource }
 end
 
+local FREEZER = { "freezer", "freezer.state", "cgroup.freeze" }
+
 --- A process that is frozen before its exec could never be told from one that is being started, and SIGKILL would wait for the thaw.
 --- What the script asks for is told without a cgroup, as a plan has none.
 local function refuse_frozen(this)
-  for _, key in ipairs { "freezer", "freezer.state", "cgroup.freeze" } do
+  for _, key in ipairs(FREEZER) do
     local value = this.cgroup_keys[key]
     local write = value ~= nil and sys.cgroup.plan({ [key] = value }, { name = this.cgroup_name })[1]
     if write and (write.value == "FROZEN" or write.value == "1") then
@@ -142,6 +144,23 @@ local function is_below_others(this)
     if hierarchy.base ~= hierarchy.mount then return true end
   end
   return false
+end
+
+local MEMORY = { "memory", "memory.limit_in_bytes", "memory.max", "memory_high", "memory.high", "memory.memsw.limit_in_bytes",
+  "memory.kmem.limit_in_bytes" }
+local SCARCE = 32 * 2 ^ 20  -- bytes; a set-up takes less than one MiB
+
+--- The end of its memory comes to a process at whatever instruction it comes; a freezer of version 1 holds SIGKILL back, too.
+function limits.step.copied(this)
+  local keys = this.cgroup_keys
+  for _, key in ipairs(FREEZER) do
+    if keys[key] ~= nil then return true end
+  end
+  for _, key in ipairs(MEMORY) do
+    local bytes = keys[key] and schema.size(keys[key])
+    if bytes and bytes < SCARCE then return true end
+  end
+  return this.config.cgroup_parent ~= nil
 end
 
 --- Which limit was reached. A kill is counted where the process was, whichever limit was the cause: if the cgroup's own was never nearly

@@ -30,6 +30,37 @@ local function left_over() return #state.list() end
 rootfs.with(function(path)
   local before = left_over()
 
+  test("what a start notes inside does not stay, and a script's function inside changes a copy", function()
+    local c = container { rootfs = path, command = { "true" }, terminal = false }
+    c:start()
+    check.equal(rawget(c, "root"), nil)
+    check.equal(rawget(c, "user"), nil)
+    check.equal(c:wait(), 0)
+    c:destroy()
+    local seen = 0
+    c = container { rootfs = path, command = { "true" }, terminal = false, function() seen = seen + 1 end }
+    check.equal(c:run(), 0)
+    check.equal(seen, 0)
+  end)
+
+  test("a start that shares memory comes through at first, again and again, whatever the collector does meanwhile", function()
+    local clones, clone = 0, sys.clone
+    sys.clone = function(options, body)
+      clones = clones + 1
+      return clone(options, body)
+    end
+    local ok, problem = pcall(function()
+      for i = 1, 120 do
+        local c = container { rootfs = path, command = { "true" }, terminal = false, init = i % 2 == 0, accounting = true }
+        check.equal(c:run(), 0)
+        if i % 10 == 0 then collectgarbage "step" end
+      end
+    end)
+    sys.clone = clone
+    if not ok then error(problem, 0) end
+    check.equal(clones, 120)
+  end)
+
   test("steps are prepared and attached in order, and undone in reverse", function()
     local c, told = recording(path, {}, { {}, {}, {} })
     check.equal(c:run(), 0)

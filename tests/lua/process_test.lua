@@ -274,4 +274,86 @@ test("an error quotes the beginning of a long text, on one line", function()
   check.raises("got 'a\\10b'", sys.redirect, "a\nb", 0)
 end)
 
+local SHARING = { vfork = true, released = true }
+
+test("a child that shares memory has run its program when clone returns, and ends as any other", function()
+  local seen = 0
+  local child = sys.clone(SHARING, function()
+    seen = seen + 1
+    sys.exec { "sh", "-c", "exit 3" }
+  end)
+  check.equal(seen, 1)
+  child:settle()
+  check.equal(child:wait(), 3)
+  child = sys.clone(SHARING, function() sys.chdir "/no/such/folder" end)
+  check.raises("chdir /no/such/folder: No such file or directory", child.settle, child)
+  child = sys.clone(SHARING, function() end)
+  check.raises("the function returned; it must end in exec", child.settle, child)
+  check.raises("released from the beginning", sys.clone, { vfork = true }, function() end)
+  check.equal(sys.in_child(), false)
+end)
+
+test("what a child that shares memory opened is not the parent's, whose descriptors have the same numbers", function()
+  for i = 1, 20 do
+    local child = sys.clone(SHARING, function()
+      local root = sys.mount.root "/"
+      local reader = sys.pipe()
+      if i % 2 == 0 then error("with " .. tostring(root) .. tostring(reader)) end
+      sys.exec { "true" }
+    end)
+    pcall(child.settle, child)
+  end
+  local kept = {}
+  for i = 1, 20 do kept[i] = { sys.pipe() } end
+  collectgarbage()
+  collectgarbage()
+  for _, each in ipairs(kept) do
+    check.truthy(sys.file.kind("/proc/self/fd/" .. each[1]:number()), "the reader")
+    check.truthy(sys.file.kind("/proc/self/fd/" .. each[2]:number()), "the writer")
+  end
+end)
+
+test("what the parent has is not closed, collected or used up by a child that shares memory", function()
+  local function open() return #sys.mount.root "/proc/self/fd":list "." end
+  local reader, writer = sys.pipe()
+  collectgarbage()
+  local before = open()
+  for _ = 1, 50 do sys.pipe() end  -- garbage, whose descriptors are the parent's to close
+  local child = sys.clone(SHARING, function()
+    local garbage
+    for i = 1, 2000 do garbage = { garbage and i } end
+    sys.exec { "true" }
+  end)
+  child:settle()
+  check.equal(child:wait(), 0)
+  collectgarbage()
+  collectgarbage()
+  check.truthy(open() <= before + 1, "descriptors: " .. open() .. ", before " .. before)
+  writer:close()
+  check.equal(reader:read(), "")
+end)
+
+local function resident()
+  return tonumber(sys.file.read "/proc/self/status":match "VmRSS:%s*(%d+)")
+end
+
+test("children that share memory leave none of theirs behind", function()
+  local long = ("x"):rep(2000)
+  local function many(count)
+    for _ = 1, count do
+      local child = sys.clone(SHARING, function()
+        sys.mount.root("/"):pin("proc", sys.mount.root "/proc")
+        sys.exec({ "true", long, long }, { environment = { "LONG=" .. long } })
+      end)
+      child:settle()
+      child:wait()
+    end
+    collectgarbage()
+  end
+  many(50)
+  local before = resident()
+  many(400)
+  check.truthy(resident() - before < 600, "kB more: " .. resident() - before)
+end)
+
 harness.finish()
