@@ -382,6 +382,11 @@ bool push_metatable(lua_State* L, const char* name);
 void mark_stand_in(lua_State* L);
 bool is_stand_in(lua_State* L, int index);
 
+template <class T>
+concept Duplicates = requires(const T& value) {
+  { value.duplicate() } -> std::same_as<T>;
+};
+
 template <HasClass T>
 struct Value<T> {
   static bool is(lua_State* L, int index) {
@@ -416,10 +421,18 @@ struct Value<T> {
     lua_setmetatable(L, -2);
     mark_stand_in(L);
   }
-  /// After this the object answers every method with an error that names `method`.
+  /// After this the object answers every method with an error that names `method`. A child that shares its
+  /// parent's memory uses up a duplicate: the object stays the parent's.
   static T use_up(lua_State* L, int index, const char* method) {
-    T value = std::move(check(L, index));
+    T& whole = check(L, index);
     Box<T>& used = box(L, index);
+    if (shares_memory() && used.made_in != generation) {
+      if constexpr (Duplicates<T>)
+        return whole.duplicate();
+      else
+        throw BadArgument(std::string("the ") + Class<T>::name + " is the parent's, whose memory is shared");
+    }
+    T value = std::move(whole);
     if (is_listed()) forget_undoing(&used);
     used.value().~T();
     used.used_by = method;

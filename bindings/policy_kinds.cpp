@@ -17,7 +17,8 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"exec", "program"},
                              {"init", "program"},
                              {"network_ahead", nullptr},  // nobody is in it before a clone
-                             {"seal_streams", nullptr},   // protects the host
+                             {"take_network", nullptr},
+                             {"seal_streams", nullptr},  // protects the host
                              {"relay", nullptr},
                              {"relay:", nullptr},
                              {"exit", nullptr},

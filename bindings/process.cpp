@@ -179,12 +179,14 @@ struct CloneRequest {
   Namespaces namespaces;
   Cgroup* cgroup = nullptr;
   bool released = false, vfork = false;
+  Fd* network = nullptr;
 };
 template <>
 struct lua::Options<CloneRequest> {
   static constexpr auto fields =
       std::tuple(field("namespaces", &CloneRequest::namespaces), field("cgroup", &CloneRequest::cgroup),
-                 field("released", &CloneRequest::released), field("vfork", &CloneRequest::vfork));
+                 field("released", &CloneRequest::released), field("vfork", &CloneRequest::vfork),
+                 field("network", &CloneRequest::network));
 };
 
 struct ExecRequest {
@@ -229,6 +231,7 @@ int clone(lua_State* L) {
   CloneOptions options;
   options.namespaces = request.namespaces;
   options.released = request.released;
+  if (request.network) options.network = request.network->get();
   const CgroupEntry entry = request.cgroup ? request.cgroup->join_descriptors() : CgroupEntry();
   for (const auto& tasks : entry.tasks) options.cgroup_tasks.push_back(tasks.get());
   options.cgroup_directory = entry.v2_directory.get();
@@ -375,6 +378,10 @@ int make_pipe(lua_State* L) {
   lua::push(L, std::move(writer));
   return 2;
 }
+std::optional<Fd> taken_network() {
+  Fd ready = take_network();
+  return ready ? std::optional<Fd>(std::move(ready)) : std::nullopt;
+}
 Fd output_file(const std::string& path) {
   return Fd::open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
 }
@@ -490,9 +497,10 @@ int open_process(lua_State* L) {
       {"helper",
        lua::fn<&Helper::start>},  // sys.helper { "newuidmap", ... } -> helper: a program of the host's
       {"end_helpers", lua::fn<&end_helpers>},  // sys.end_helpers(argument): those whose parent was killed
-      {"find_helper", lua::fn<&find_helper>, false},    // sys.find_helper "pasta" -> its path or nil
-      {"unshare", lua::fn<&unshare>},                   // sys.unshare "net uts"
-      {"network_ahead", lua::fn<&make_network_ahead>},  // sys.network_ahead(): for the next clone
+      {"find_helper", lua::fn<&find_helper>, false},     // sys.find_helper "pasta" -> its path or nil
+      {"unshare", lua::fn<&unshare>},                    // sys.unshare "net uts"
+      {"network_ahead", lua::fn<&make_network_ahead>},   // sys.network_ahead(): for the next clone
+      {"take_network", lua::fn<&taken_network>, false},  // sys.take_network() -> descriptor or nil
       {"setns", lua::fn<&setns>},  // sys.setns(pid | path | descriptor, { namespaces = })
       {"namespace", lua::fn<&open_namespace_of>, lua::reads},  // sys.namespace(pid, "net") -> descriptor
       {"time_offsets", lua::fn<&set_time_offsets>},            // sys.time_offsets { boottime = 3600 }

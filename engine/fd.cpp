@@ -1,5 +1,6 @@
 #include "engine/fd.hpp"
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -62,6 +63,12 @@ void leave_what_is_aside() {
 
 void restore_descriptor_limit() {
   if (limit_before && ::setrlimit(RLIMIT_NOFILE, &*limit_before) < 0) throw Error("setrlimit", "nofile");
+}
+
+Fd Fd::duplicate(const std::string& name) const {
+  Fd copy(::fcntl(fd_, F_DUPFD_CLOEXEC, 0));
+  if (!copy) throw Error("dup", name);
+  return copy;
 }
 
 void Fd::close() noexcept {

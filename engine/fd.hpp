@@ -31,6 +31,8 @@ class Fd {
   /// The number, still owned; -1 where there is none.
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  /// Another number for the same; throws with `name`.
+  Fd duplicate(const std::string& name) const;
   /// The number, now the caller's to close.
   int release() { return std::exchange(fd_, -1); }
   void close() noexcept;

@@ -350,11 +350,7 @@ void Mount::set_idmap(int userns) {
 
 bool Mount::is_directory() const { return kind_of(tree_.get(), name_) == FileKind::directory; }
 
-Root Mount::root() const {
-  Fd copy(::fcntl(tree_.get(), F_DUPFD_CLOEXEC, 0));
-  if (!copy) throw Error("dup", name_);
-  return {std::move(copy), name_ + ":"};
-}
+Root Mount::root() const { return {tree_.duplicate(name_), name_ + ":"}; }
 
 std::vector<std::string> Mount::attach(const Root& root, const std::string& target,
                                        const AttachOptions& options) && {

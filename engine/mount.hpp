@@ -77,6 +77,8 @@ class Mount {
   /// anything else can see the tree.
   void set_idmap(int userns);
 
+  /// Another descriptor for the same tree.
+  Mount duplicate() const { return {tree_.duplicate(name_), name_}; }
   /// Whether the tree's root is a directory; else it is a single file.
   bool is_directory() const;
   /// The tree's own directory as a root, to fill it before it is attached. Before Linux 6.15 nothing can be

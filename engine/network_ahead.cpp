@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "engine/bare_call.hpp"
+#include "engine/error.hpp"
 
 namespace luabox {
 namespace {
@@ -81,13 +82,22 @@ Fd take_network() {
   return taken;
 }
 
+bool InReadyNetwork::enter(int ready) {
+  own_ = Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  // To enter one's own needs the same rights as to come back to it (setns(2)).
+  if (own_ && ::setns(own_.get(), CLONE_NEWNET) == 0 && ::setns(ready, CLONE_NEWNET) == 0) return true;
+  own_.close();
+  return false;
+}
+
 InReadyNetwork::InReadyNetwork(bool wanted) {
   if (!wanted) return;
   const Fd ready = take_network();
-  if (!ready) return;
-  own_ = Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-  // To enter one's own needs the same rights as to come back to it (setns(2)).
-  if (!own_ || ::setns(own_.get(), CLONE_NEWNET) < 0 || ::setns(ready.get(), CLONE_NEWNET) < 0) own_.close();
+  if (ready) enter(ready.get());
+}
+
+InReadyNetwork::InReadyNetwork(int taken) {
+  if (!enter(taken)) throw Error("setns", "the network namespace that was made");
 }
 
 void InReadyNetwork::stay() {

@@ -23,14 +23,16 @@ void settle_network();
 /// The namespace that was made, if there is one; waits for it. A namespace is given once.
 Fd take_network();
 
-/// While this stands the process is in the namespace that was made, so that a clone is born in it: whoever
-/// has the child's number finds its network there. Where there is none, or no way back would be certain, it
-/// stays where it is.
+/// While this stands the process is in a namespace that was made ahead, so that a clone is born in it:
+/// whoever has the child's number finds its network there. Where there is none, or no way back would be
+/// certain, it stays where it is.
 class InReadyNetwork {
  public:
   /// Waits for the thread and takes the namespace if it is `wanted`; else the thread may go on beside the
   /// clone, which copies nothing that it uses.
   explicit InReadyNetwork(bool wanted);
+  /// The one that was taken. Throws where it can't be entered.
+  explicit InReadyNetwork(int taken);
   InReadyNetwork(const InReadyNetwork&) = delete;
   InReadyNetwork& operator=(const InReadyNetwork&) = delete;
   ~InReadyNetwork() { leave(); }
@@ -43,6 +45,8 @@ class InReadyNetwork {
   void leave();
 
  private:
+  bool enter(int ready);
+
   Fd own_;
 };
 

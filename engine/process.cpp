@@ -198,7 +198,11 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
   auto [ours, theirs] = Channel::pair();
   int pidfd = -1;
   Namespaces made = options.namespaces.without(CLONE_NEWCGROUP);
-  InReadyNetwork network(made.has(CLONE_NEWNET) && !made.has(CLONE_NEWUSER));
+  const bool has_network = made.has(CLONE_NEWNET) && !made.has(CLONE_NEWUSER);
+  if (options.network >= 0 && !has_network)
+    throw Error::invalid("clone", options.namespaces.words(),
+                         "a network is for a child with a network namespace, and none for its users");
+  auto network = options.network >= 0 ? InReadyNetwork(options.network) : InReadyNetwork(has_network);
   if (network.entered()) made = made.without(CLONE_NEWNET);
   clone_args arguments = {};
   arguments.flags = CLONE_PIDFD | made.flags();

@@ -58,6 +58,9 @@ struct CloneOptions {
   /// ended (engine/vfork.hpp). For a `body` that leaves memory as it found it: what it changes is changed
   /// here, too, and what it allocates stays allocated. Only with `released`, and without a user namespace.
   bool vfork = false;
+  /// The network namespace that the child is born in, where `namespaces` wants one: what take_network() gave
+  /// (engine/network_ahead.hpp). -1: a new one. Borrowed.
+  int network = -1;
 };
 
 class Process {

@@ -147,11 +147,7 @@ std::string Root::label(const std::string& path) const {
   return text + (path.empty() || path.front() != '/' ? "/" : "") + path;
 }
 
-Fd Root::copy() const {
-  Fd directory(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0));
-  if (!directory) throw Error("dup", name_);
-  return directory;
-}
+Fd Root::copy() const { return directory_.duplicate(name_); }
 
 void Root::pin(const std::string& path, const Root& mounted) { pins_.push_back({path, mounted.copy()}); }
 

@@ -3,6 +3,7 @@ local sys = require "luabox.sys"
 local bridges = require "luabox.bridges"
 local errors = require "luabox.errors"
 local etc = require "luabox.etc"
+local lifecycle = require "luabox.lifecycle"
 local network = require "luabox.network"
 local schema = require "luabox.schema"
 
@@ -68,7 +69,7 @@ end
 
 -- ---- the step
 
-bridge.step = { namespaces = "net", key = "network" }
+bridge.step = { namespaces = "net", key = "network", ahead = true }
 
 function bridge.step.resources(this)
   local net = this.config.network
@@ -116,7 +117,7 @@ end
 function bridge.step.attach(this)
   local net, joined = this.config.network, this.joined
   network.at_its_line(this, function()
-    sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), master = joined.interface, mtu = net.mtu,
+    sys.net.veth { host = this.interface, guest = net.name, netns = lifecycle.network_of(this), master = joined.interface, mtu = net.mtu,
       guest_mac = joined.mac }
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     firewall(this)

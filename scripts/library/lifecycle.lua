@@ -5,6 +5,7 @@
 --   resources   what it will make outside the container, as a list for the record (state.lua); nothing is made yet
 --   prepare     makes it; on the host, before there is a process
 --   attach      on the host, while the process waits: id maps, network
+--   ahead       true: its attach needs nothing of the process but its network namespace (lifecycle.network_of)
 --   enter       inside; the last of them ends in exec
 --   copied      whether enter needs a process that is a copy of this one: it may change what it finds in memory, or be stopped at any instruction
 --   undo        for what is no resource: called in reverse order, always, if resources or prepare was about to be called
@@ -110,15 +111,37 @@ local function clone_sharing(this, options)
   if problem.op == "exec" or problem.op == "execveat" or problem.code == "EINTR" or (problem.path or ""):find "^signal " then error(problem, 0) end
 end
 
+--- Where a network namespace was made ahead, and nothing else is attached, that is done before there is a process, which is born in it.
+local function attach_ahead(this)
+  if not has(this, "attach") or sys.policy.active() then return end
+  for _, step in ipairs(this.steps) do
+    if step.attach and not step.ahead then return end
+  end
+  this.network = sys.take_network()
+  if this.network then each(this, "attach") end
+end
+
+--- The container's network namespace, for sys.net.veth.
+function lifecycle.network_of(this)
+  return this.network and { fd = this.network:number() } or this.process:pid()
+end
+
+local function forget_network(this)
+  if this.network then this.network:close() end
+  this.network = nil
+end
+
 --- A process for which there is nothing to attach does not wait to be released.
 local function clone(this)
-  local options = { namespaces = namespaces_of(this.steps), cgroup = this.group, released = not has(this, "attach") }
+  local options = { namespaces = namespaces_of(this.steps), cgroup = this.group, network = this.network,
+    released = this.network ~= nil or not has(this, "attach") }
   local process = may_share(this, options) and clone_sharing(this, options)
   process = process or sys.clone(options, function(parent)
     this.parent = parent
     each(this, "enter")
   end)
   errors.site.where, errors.site.key = this.where, "command"
+  forget_network(this)
   return process, options.released
 end
 
@@ -156,6 +179,7 @@ local function bring_up(this)
     undo_later(this, step)
     if step.prepare then call(this, step, "prepare") end
   end
+  attach_ahead(this)
   errors.site.key = "command"
   local released
   this.process, released = clone(this)
@@ -216,6 +240,7 @@ end
 local function give_up(this, problem)
   if problem.code == "EINTR" then collectgarbage() end  -- a lock that it came upon just when it was taken
   problem = explain(this, problem)
+  forget_network(this)
   if this.process then
     lifecycle.signal(this.process, this.group, "KILL")
     errors.try(this.process.wait, this.process)

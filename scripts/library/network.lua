@@ -1,6 +1,7 @@
 -- network.lua: the container's network: loopback only, or a veth pair with addresses, routes, NAT and published ports (bridge.lua has the other).
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local lifecycle = require "luabox.lifecycle"
 local schema = require "luabox.schema"
 local units = require "luabox.units"
 
@@ -246,7 +247,7 @@ end
 
 -- ---- a veth pair
 
-local veth = { namespaces = "net", key = "network" }
+local veth = { namespaces = "net", key = "network", ahead = true }
 network.veth_step = veth
 
 function veth.resources(this)
@@ -397,7 +398,8 @@ end
 function veth.attach(this)
   local net = this.config.network
   network.at_its_line(this, function()
-    sys.net.veth { host = this.interface, guest = net.name, netns = this.process:pid(), addresses = net.host, mtu = net.mtu, guest_mac = net.mac }
+    sys.net.veth { host = this.interface, guest = net.name, netns = lifecycle.network_of(this), addresses = net.host, mtu = net.mtu,
+      guest_mac = net.mac }
     for _, host in ipairs(net.host) do check_first(this, address_of(host)) end
     if this.crowded then
       -- The other interface's network has the same route, and it was first.

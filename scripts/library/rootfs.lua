@@ -275,9 +275,6 @@ local function attach_root(this)
   return held or sys.mount.root(place)
 end
 
---- What is mounted on the host is used up inside.
-function rootfs.step.copied(this) return this.volumes ~= nil end
-
 function rootfs.step.enter(this)
   if not this.volumes then mounts.prepare(this) end  -- an ordinary user is root here alone; what is mounted on the host still comes through
   sys.mount.propagation("/", "private")

@@ -15,6 +15,7 @@ local sys = {}
 ---@field namespaces? luabox.sys.Namespaces
 ---@field cgroup? luabox.sys.Cgroup  the child is in it from its first instruction on
 ---@field released? boolean  true: it goes on at once; `settle` waits for its exec
+---@field network? luabox.sys.Descriptor  the network namespace that it is born in, as sys.take_network gave it; `namespaces` names it, too
 ---@field vfork? boolean  with released: the child shares this process's memory, which stands still until its exec (vfork(2)); what its function changes of Lua's is changed here, too
 
 ---Makes a child that is a copy of this process, in new namespaces. The function runs in it once it is released, and must end in exec, init or exit.
@@ -99,6 +100,11 @@ function sys.unshare(namespaces) end
 ---Begins to make a network namespace for the next clone that asks for one and for no user namespace, beside whatever is done until then. A matter
 ---of time only: where it can't be made the clone makes it, and raises what there is to raise.
 function sys.network_ahead() end
+
+---The network namespace that sys.network_ahead has made, for what is to be in it before there is a process, and for the clone (`network =`). nil where
+---there is none: it was taken, was not asked for, or could not be made.
+---@return luabox.sys.Descriptor?
+function sys.take_network() end
 
 ---@class luabox.sys.SetnsOptions
 ---@field namespaces? luabox.sys.Namespaces  of a process

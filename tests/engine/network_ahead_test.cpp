@@ -1,5 +1,6 @@
 #include "engine/network_ahead.hpp"
 
+#include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -10,6 +11,7 @@
 #include <filesystem>
 
 #include "engine/error.hpp"
+#include "engine/exec.hpp"
 #include "engine/file.hpp"
 #include "engine/namespaces.hpp"
 #include "engine/process.hpp"
@@ -56,6 +58,38 @@ TEST_CASE("a network namespace made ahead is the next clone's, and no other's") 
   REQUIRE(ready);
   CHECK(::ioctl(ready.get(), NS_GET_NSTYPE) == CLONE_NEWNET);
   CHECK_FALSE(take_network());
+}
+
+TEST_CASE("a child is born in the network namespace that was taken for it, and its parent comes back") {
+  const std::string own = network_of();
+  make_network_ahead();
+  const Fd taken = take_network();
+  REQUIRE(taken);
+  const std::string wanted = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(taken.get()));
+  for (const bool vfork : {false, true}) {
+    CloneOptions options{Namespaces(CLONE_NEWNET), {}, -1, true, vfork, taken.get()};
+    Process child = Process::clone(options, [&](Channel& parent) {
+      parent.send(Message::Kind::data, network_of());
+      exec({{"true"}, {}});
+    });
+    child.settle();
+    CHECK(child.next_message()->text == wanted);
+    CHECK(network_of() == own);
+    CHECK(child.wait(10)->code == 0);
+  }
+  const auto code_with = [&](uint64_t namespaces, int network) {
+    CloneOptions options{Namespaces(namespaces), {}, -1, true, false, network};
+    try {
+      Process::clone(options, [](Channel&) {});
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return 0;
+  };
+  CHECK(code_with(CLONE_NEWUTS, taken.get()) == EINVAL);
+  CHECK(code_with(CLONE_NEWNET | CLONE_NEWUSER, taken.get()) == EINVAL);
+  CHECK(code_with(CLONE_NEWNET, Fd::open("/dev/null", O_RDONLY).get()) != 0);
+  CHECK(network_of() == own);
 }
 
 TEST_CASE("the child is in it when clone returns, and its parent is not") {

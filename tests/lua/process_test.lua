@@ -333,6 +333,36 @@ test("what the parent has is not closed, collected or used up by a child that sh
   check.equal(reader:read(), "")
 end)
 
+test("what a child that shares memory uses up is whole in its parent", function()
+  local tree = sys.mount.make_tmpfs { size = "64k" }
+  local child = sys.clone({ vfork = true, released = true, namespaces = "mount" }, function()
+    sys.mount.propagation("/", "private")
+    tree:attach_at "/tmp"
+    sys.exec { "sh", "-c", "test -z \"$(ls -A /tmp)\"" }
+  end)
+  child:settle()
+  check.equal(child:wait(), 0)
+  check.truthy(tree:is_directory())
+  local lock = sys.file.lock("/tmp", { shared = true })
+  child = sys.clone(SHARING, function() lock:release() end)
+  check.raises("the lock is the parent's, whose memory is shared", child.settle, child)
+  lock:release()
+end)
+
+test("a network that was made ahead can be filled before the process is born in it", function()
+  sys.network_ahead()
+  local network = sys.take_network()
+  check.equal(sys.take_network(), nil)
+  sys.net.veth { host = "lbahead0", guest = "inside0", netns = { fd = network:number() } }
+  local child = sys.clone({ namespaces = "net", network = network, vfork = true, released = true }, function()
+    sys.exec { "sh", "-c", "test -e /proc/self/net/dev && grep -q inside0 /proc/self/net/dev" }
+  end)
+  child:settle()
+  check.equal(child:wait(), 0)
+  check.raises("a network is for a child with a network namespace", sys.clone, { namespaces = "uts", network = network }, function() end)
+  network:close()
+end)
+
 local function resident()
   return tonumber(sys.file.read "/proc/self/status":match "VmRSS:%s*(%d+)")
 end
