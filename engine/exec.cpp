@@ -346,7 +346,7 @@ void remember_command_line(int argc, char** argv) {
 }
 
 void show_command_line() {
-  if (!hidden.empty()) std::memcpy(command_line, hidden.data(), hidden.size());
+  std::copy(hidden.begin(), hidden.end(), command_line);
   hidden.clear();
 }
 
