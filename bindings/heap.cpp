@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <lua.hpp>
+#include <utility>
 
 #include "engine/file.hpp"
 
@@ -53,32 +54,44 @@ void* mmap_for_lua(void* address, size_t length, int protection, int flags, int 
 namespace luabox::heap {
 namespace {
 
-/// A start makes some hundred strings. Where that made the table of strings grow, each string there is would
-/// be written to: so the table has room for them already.
-void make_room_for_strings(lua_State* L) {
-  constexpr int kStrings = 1500;
-  lua_checkstack(L, 1);
-  for (int i = 0; i < kStrings; ++i) {
-    lua_pushfstring(L, "room for string %d", i);
-    lua_pop(L, 1);
-  }
-}
+constexpr size_t kLargest = 65536;  // a gap
 
-/// Fills the gaps that garbage left between the objects: what a start makes would be strewn over all pages,
-/// each of which has to be copied to be written. After it the allocator takes from the end, which is
-/// returned.
-std::byte* fill_gaps(lua_State* L) {
-  constexpr size_t kLargest = 65536;
+/// Where what is allocated next begins, when no gap takes it.
+std::byte* end_of(lua_State* L) {
   void* pool = nullptr;
   const lua_Alloc allocate = lua_getallocf(L, &pool);
   void* const end = allocate(pool, nullptr, 0, kLargest);
   allocate(pool, end, kLargest, 0);
+  return static_cast<std::byte*>(end);
+}
+
+/// A start makes some thousand strings. Where that made the table of strings grow, each string there is would
+/// be written to: so it grows before, to the end of the heap. A collection would have it shrink again: the
+/// strings for which it grows stay until the first.
+void make_room_for_strings(lua_State* L) {
+  constexpr int kMost = 20000;
+  constexpr std::ptrdiff_t kLeastTable = 8192;
+  lua_checkstack(L, 1);
+  std::byte* end = end_of(L);
+  for (int i = 0; i < kMost; ++i) {
+    lua_pushfstring(L, "room for string %d", i);
+    lua_pop(L, 1);
+    std::byte* const before = std::exchange(end, end_of(L));
+    if (end - before >= kLeastTable) return;
+  }
+}
+
+/// Fills the gaps that garbage left between the objects: what a start makes would be strewn over all pages,
+/// each of which has to be copied to be written. After it the allocator takes from the end.
+void fill_gaps(lua_State* L) {
+  void* pool = nullptr;
+  const lua_Alloc allocate = lua_getallocf(L, &pool);
+  void* const end = end_of(L);
   for (size_t size = kLargest; size >= 16; size -= 16) {
     void* filler = allocate(pool, nullptr, 0, size);
     while (filler != nullptr && filler < end) filler = allocate(pool, nullptr, 0, size);
     allocate(pool, filler, size, 0);
   }
-  return static_cast<std::byte*>(end);
 }
 
 constexpr size_t kState = 7 * kPage,  // the state itself, which comes first
@@ -112,11 +125,11 @@ const Policies& policies() { return section.policies; }
 void prepare(const char* file, lua_State* (*make)(), Policies (*make_policies)(std::byte*, size_t)) {
   preparing = true;
   lua_State* const state = make();
-  lua_gc(state, LUA_GCSTOP, 0);
-  make_room_for_strings(state);
   lua_gc(state, LUA_GCCOLLECT, 0);
   lua_gc(state, LUA_GCSTOP, 0);
-  section.fresh = static_cast<size_t>(fill_gaps(state) - section.memory);
+  make_room_for_strings(state);
+  section.fresh = static_cast<size_t>(end_of(state) - section.memory);
+  fill_gaps(state);
   preparing = false;
   section.state = state;
   section.policies = make_policies(section.policy_memory, kPolicies);
