@@ -1,5 +1,6 @@
 #include "engine/supervisor.hpp"
 
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -154,6 +155,7 @@ bool ForwardedSignals::pending() const {
 }
 
 void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal) {
+  ::malloc_trim(0);  // what a start took: this process may stand by for long
   const bool person = terminal >= 0 && ::isatty(0) == 1;
   std::unique_ptr<RawMode> raw;
   if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);
