@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <cerrno>
 #include <csignal>
 
 #include "engine/user.hpp"
@@ -125,6 +126,7 @@ TEST_CASE("among many descriptors a child that shares memory has none of those t
 TEST_CASE("below an init that shared memory a program runs as below any other") {
   NEEDS_ROOT;
   NEEDS_VFORK;
+  remember_command_line(1, &program_invocation_name);
   const std::string before = own_command_line();
   const auto outcome = outcome_of_sharing("pid mount", [] {
     if (::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) throw Error("mount", "/");
@@ -145,6 +147,7 @@ TEST_CASE("below an init that shared memory a program runs as below any other") 
 TEST_CASE("below an init that shared memory a failed exec is told") {
   NEEDS_ROOT;
   NEEDS_VFORK;
+  remember_command_line(1, &program_invocation_name);
   const std::string before = own_command_line();
   for (int i = 0; i < 20; ++i) {
     Process process = Process::clone(sharing("pid"), [](Channel&) {

@@ -372,7 +372,7 @@ test("children that share memory leave none of theirs behind", function()
   local function many(count)
     for _ = 1, count do
       local child = sys.clone(SHARING, function()
-        sys.mount.root("/"):pin("proc", sys.mount.root "/proc")
+        sys.mount.root(("/."):rep(1000)):pin("proc", sys.mount.root "/proc")  -- its name is memory of the engine's
         sys.exec({ "true", long, long }, { environment = { "LONG=" .. long } })
       end)
       child:settle()
