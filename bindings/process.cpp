@@ -120,10 +120,9 @@ void leave_nothing() {
   lua::next_generation();
   lua_gc(L, LUA_GCSTOP, 0);
   policy::enter_child();
-  const int function = lua_gettop(L);
+  const int handler = lua_gettop(L);
   lua_pushcfunction(L, complete_error);
-  lua_insert(L, function);
-  const int handler = function;
+  lua_insert(L, handler);
   lua::push(L, ParentEnd(&channel));
   if (lua_pcall(L, 1, 0, handler) != 0)
     channel.send(Message::Kind::failure, failure_fields(L));
@@ -231,6 +230,10 @@ int clone(lua_State* L) {
   CloneOptions options;
   options.namespaces = request.namespaces;
   options.released = request.released;
+  // It may be any descriptor, and rules about who joins what are about setns.
+  if (request.network && policy::active())
+    throw lua::BadArgument(
+        "option 'network': a child can't be born in a namespace that is there where policies are in force");
   if (request.network) options.network = request.network->get();
   const CgroupEntry entry = request.cgroup ? request.cgroup->join_descriptors() : CgroupEntry();
   for (const auto& tasks : entry.tasks) options.cgroup_tasks.push_back(tasks.get());

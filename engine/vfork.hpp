@@ -6,7 +6,8 @@
 // child's care: what it writes is the parent's, and what it leaves half done is left so.
 //
 // CLONE_VFORK also keeps such a child from the OOM killer (mm/oom_kill.c, in_vfork), which would end all that
-// share its memory: a cgroup that is too small for the child is ENOMEM to it.
+// share its memory. A cgroup that is too small for the child is ENOMEM to its calls, but a page fault that
+// can't be served ends it at whatever instruction it is: a caller gives such a child room.
 #pragma once
 
 #include <linux/sched.h>

@@ -15,7 +15,7 @@ local sys = {}
 ---@field namespaces? luabox.sys.Namespaces
 ---@field cgroup? luabox.sys.Cgroup  the child is in it from its first instruction on
 ---@field released? boolean  true: it goes on at once; `settle` waits for its exec
----@field network? luabox.sys.Descriptor  the network namespace that it is born in, as sys.take_network gave it; `namespaces` names it, too
+---@field network? luabox.sys.Descriptor  the network namespace that it is born in, as sys.take_network gave it; `namespaces` names it, too. Not where policies are in force
 ---@field vfork? boolean  with released: the child shares this process's memory, which stands still until its exec (vfork(2)); what its function changes of Lua's is changed here, too
 
 ---Makes a child that is a copy of this process, in new namespaces. The function runs in it once it is released, and must end in exec, init or exit.

@@ -253,6 +253,8 @@ for words in '{ "user" }' '{ "mount user" }' '"net,user"'; do
   attempt "the namespaces $words: unshare" <<< "$(inside "sys.unshare($words)")"
   attempt "the namespaces $words: setns" <<< "$(inside "sys.setns(sys.pid(), { namespaces = $words })")"
 done
+attempt "a network that is there, by clone" <<< "local sys = require 'luabox.sys' local d = sys.clone({ namespaces = 'net', released = true, network = sys.namespace(sys.pid(), 'net') },
+  function() sys.exec { '/bin/echo', 'ESCAPED' } end) d:settle() d:wait()"
 
 echo "$count attempts"
 [ $count -ge 40 ] || failed "there are forty attempts" "$count"
