@@ -111,6 +111,13 @@ void add(Cgroup& cgroup, lua::ProcessId process) { cgroup.add(process.pid); }
 Cgroup open(const std::vector<std::string>& paths, const std::optional<std::string>& parent) {
   return Cgroup::open(paths, parent.value_or(CgroupOptions().parent));
 }
+/// g:keep(): nothing is undone with it any more
+int keep(lua_State* L) {
+  lua::no_more_arguments(L, 1);
+  lua::argument<Cgroup&>(L, 1).keep();
+  lua::forget_undoing(lua_touserdata(L, 1));
+  return 0;
+}
 std::vector<CgroupHierarchy> host() { return CgroupHost::local()->hierarchies(); }
 std::vector<CgroupWrite> plan(const CgroupValues& values, const lua::PlanOptions& options) {
   return plan_cgroup_writes(*CgroupHost::local(), options.name, {options.parent, {}}, values);
@@ -140,7 +147,7 @@ const lua::Entry lua::Class<Cgroup>::methods[] = {
     {"frozen", fn<&Cgroup::frozen>, reads},        // g:frozen() -> whether what is born in it stands still
     {"kill", fn<&Cgroup::kill>},                   // g:kill(); nothing may enter it afterwards
     {"remove", fn<&Cgroup::remove>},               // g:remove()
-    {"keep", fn<&Cgroup::keep>, false},            // g:keep(): it outlives the object
+    {"keep", fn<&keep>, false},                    // g:keep(): it outlives the object
     {"oom_event", fn<&Cgroup::oom_eventfd>},  // g:oom_event() -> descriptor, readable when memory ran out
     {"oom_kills", fn<&Cgroup::oom_kills>, reads},  // g:oom_kills() -> count, nil where memory is not counted
     {"stats", fn<&Cgroup::stats>, reads},  // g:stats() -> { cpu = { usage ... }, memory, pids, io, pressure }

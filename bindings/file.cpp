@@ -7,7 +7,7 @@
 
 #include <cstdio>
 
-#include "bindings/lua.hpp"
+#include "bindings/lock.hpp"
 #include "bindings/state.hpp"
 #include "engine/policy_files.hpp"
 
@@ -141,12 +141,8 @@ struct lua::Options<Lock::Options> {
       std::tuple(field("shared", &Lock::Options::shared), field("wait", &Lock::Options::wait),
                  field("create", &Lock::Options::create));
 };
-template <>
-struct lua::Class<Lock> {
-  static constexpr auto name = "lock";
-  static constexpr Entry methods[] = {{"release", fn<&Lock::release>},  // lock:release() uses it up
-                                      {"identity", fn<&Lock::identity>, false}};
-};
+const lua::Entry lua::Class<Lock>::methods[] = {{"release", fn<&Lock::release>},  // lock:release() uses it up
+                                                {"identity", fn<&Lock::identity>, false}};
 
 int open_file(lua_State* L) {
   static constexpr lua::Entry functions[] = {

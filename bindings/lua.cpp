@@ -149,6 +149,12 @@ void undo_everything() {
   }
 }
 
+bool undoes_more_than(const std::vector<const void*>& boxes) {
+  return std::any_of(undoing().begin(), undoing().end(), [&](const Undoing& each) {
+    return each.made_in == generation && std::find(boxes.begin(), boxes.end(), each.box) == boxes.end();
+  });
+}
+
 void forget_undoing_of(unsigned child) {
   std::erase_if(undoing(), [&](const Undoing& each) { return each.made_in == child; });
 }

@@ -372,6 +372,9 @@ void forget_undoing(void* box);
 /// Destroys the listed objects that this process made, the newest first. For the end of the process.
 void undo_everything();
 
+/// Whether this process has made one that is none of `boxes`.
+bool undoes_more_than(const std::vector<const void*>& boxes);
+
 /// In the parent, behind that child: what it made is no longer listed.
 void forget_undoing_of(unsigned child);
 

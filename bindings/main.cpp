@@ -15,6 +15,7 @@
 #include "bindings/state.hpp"
 #include "engine/error.hpp"
 #include "engine/exec.hpp"
+#include "engine/handover.hpp"
 #include "engine/self.hpp"
 
 namespace {
@@ -32,10 +33,16 @@ const char* told(lua_State* L) {
   return lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error without a text";
 }
 
-int run(lua_State* L, int argc, char** argv) {
+/// Runs the command line, or ends what a luabox before this one was called for (engine/monitor.hpp).
+int run(lua_State* L, int argc, char** argv, bool resumes) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "luabox.main");
   if (lua_pcall(L, 1, 1, 0) != 0) return fail(told(L));
+  if (resumes) {
+    lua_getfield(L, -1, "resume");
+    if (lua_pcall(L, 0, 1, 0) != 0) return fail(told(L));
+    return static_cast<int>(lua_tointeger(L, -1));
+  }
   lua_createtable(L, argc, 0);
   for (int i = 1; i < argc; ++i) {
     lua_pushstring(L, argv[i]);
@@ -67,14 +74,16 @@ int main(int argc, char** argv) {
     // What the linker has just made becomes the program that is installed (CMakeLists.txt).
     if (!luabox::heap::is_there() && argc == 3 && std::string_view(argv[1]) == "--prepare-heap")
       return luabox::heap::prepare(argv[2], luabox::state_to_prepare, luabox::prepared_policies), 0;
-    luabox::enter_protected(argv, environ);
+    luabox::enter_protected(argv);
     forget_callers_variables();
     luabox::remember_command_line(argc, argv);
-    luabox::policy::begin(argc > 1 ? argv[1] : nullptr);
+    const bool resumes = luabox::handed_over("monitor") != nullptr;
+    // To end what was agreed to is never refused.
+    if (!resumes) luabox::policy::begin(argc > 1 ? argv[1] : nullptr);
     lua_State* L = luabox::new_state();
     lua_gc(L, LUA_GCSTOP,
            0);  // nothing becomes garbage while scripts are loaded; cli.lua and run.lua start it
-    const int status = run(L, argc, argv);
+    const int status = run(L, argc, argv, resumes);
     luabox::lua::undo_everything();  // what a script left
     luabox::policy::end();
     return status;

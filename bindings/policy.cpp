@@ -216,6 +216,10 @@ bool policy::active() { return site().policies.has_value(); }
 
 void policy::end() { site().policies.reset(); }
 
+void policy::stand_down() {
+  if (site().policies) site().policies->end();
+}
+
 void policy::enter_child() {
   if (site().policies && site().asks_in_child) site().policies->separate();
 }

@@ -20,6 +20,9 @@ bool active();
 /// At the end of the process: the helper goes with it.
 void end();
 
+/// The helper goes now; whatever is asked later is refused.
+void stand_down();
+
 /// In the child of a clone, before it runs anything of the script's.
 void enter_child();
 

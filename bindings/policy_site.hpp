@@ -43,6 +43,8 @@ class Policies {
   const std::string& summary();
   std::string ask(const std::string& question);
   void separate() { helper_.separate(); }
+  /// Whatever is asked later is refused.
+  void end() { helper_.end(); }
 
  private:
   std::shared_ptr<PolicyState> state_;  ///< empty here: it is filled in the helper

@@ -388,6 +388,10 @@ std::optional<Fd> taken_network() {
 Fd output_file(const std::string& path) {
   return Fd::open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
 }
+/// sys.relay(descriptors, file): with `file` both outputs, whatever they are, lead there
+std::optional<Relay> relay(const std::vector<int>& descriptors, Fd* file) {
+  return file != nullptr ? Relay::into(file->get()) : Relay::of(descriptors);
+}
 Fd text_file(const lua::Bytes& text) { return sealed_text(text.data); }
 /// sys.redirect(descriptor or number, number): the second becomes a copy of the first
 int redirect(lua_State* L) {
@@ -483,13 +487,9 @@ struct lua::Class<Helper> {
       {"output", fn<&Helper::output>, false}};  // helper:output() -> what it has said since the last call
 };
 
-template <>
-struct lua::Class<Relay> {
-  static constexpr auto name = "relay";
-  static constexpr Entry methods[] = {
-      {"enter", fn<&Relay::enter>},     // relay:enter(): in a child, before its exec
-      {"finish", fn<&Relay::finish>}};  // relay:finish(): raises what a file could not take
-};
+const lua::Entry lua::Class<Relay>::methods[] = {
+    {"enter", fn<&Relay::enter>},     // relay:enter(): in a child, before its exec
+    {"finish", fn<&Relay::finish>}};  // relay:finish(): raises what a file could not take
 
 int open_process(lua_State* L) {
   static constexpr lua::Entry functions[] = {
@@ -513,9 +513,9 @@ int open_process(lua_State* L) {
       {"setsid", lua::fn<&new_session>},
       {"pipe", lua::fn<&make_pipe>},       // sys.pipe() -> reader, writer
       {"text_file", lua::fn<&text_file>},  // sys.text_file(text) -> descriptor, to be read by somebody else
-      {"output_file", lua::fn<&output_file>},    // sys.output_file(path) -> descriptor; appends, made as 0600
-      {"redirect", lua::fn<&redirect>},          // sys.redirect(descriptor, 0 | 1 | 2)
-      {"relay", lua::fn<&Relay::of>},            // sys.relay { 1, 2 } -> relay, nil where none is a file
+      {"output_file", lua::fn<&output_file>},  // sys.output_file(path) -> descriptor; appends, made as 0600
+      {"redirect", lua::fn<&redirect>},        // sys.redirect(descriptor, 0 | 1 | 2)
+      {"relay", lua::fn<&relay>},              // sys.relay({ 1, 2 }, file) -> relay, nil where none is a file
       {"seal_streams", lua::fn<&seal_streams>},  // sys.seal_streams(root): before leaving "/" for it
       {"exit", lua::fn<&exit_now>},
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone

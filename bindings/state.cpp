@@ -105,11 +105,12 @@ void install_loader(lua_State* L) {
   lua_pop(L, 2);
 }
 
-constexpr luaL_Reg kModules[] = {{"mount", open_mount},       {"net", open_net},   {"cgroup", open_cgroup},
-                                 {"security", open_security}, {"user", open_user}, {"archive", open_archive},
-                                 {"terminal", open_terminal}, {"file", open_file}, {"json", open_json},
-                                 {"log", open_log},           {"gate", open_gate}, {"running", open_running},
-                                 {"policy", open_policy}};
+constexpr luaL_Reg kModules[] = {
+    {"mount", open_mount},       {"net", open_net},        {"cgroup", open_cgroup},
+    {"security", open_security}, {"user", open_user},      {"archive", open_archive},
+    {"terminal", open_terminal}, {"file", open_file},      {"json", open_json},
+    {"log", open_log},           {"gate", open_gate},      {"running", open_running},
+    {"policy", open_policy},     {"monitor", open_monitor}};
 
 /// The submodule of luabox.sys (at 1) that has a primitive called `name`, which is left on the stack; nullptr
 /// and nothing where none has.

@@ -49,6 +49,7 @@ int open_process(lua_State* L);
 int open_running(lua_State* L);
 int open_terminal(lua_State* L);
 int open_file(lua_State* L);
+int open_monitor(lua_State* L);
 int open_json(lua_State* L);
 int open_log(lua_State* L);
 int open_gate(lua_State* L);

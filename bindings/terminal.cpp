@@ -228,18 +228,15 @@ void set_owner(Fd& slave, int uid, int gid) {
 
 ForwardedSignals forward_signals() { return {}; }
 
-/// terminal.supervise(processes, signals, master number or nil)
+/// terminal.supervise(processes, signals, master number or nil, seconds or nil) -> whether all have ended
 int supervise_all(lua_State* L) {
-  if (!lua_istable(L, 1)) throw lua::expected(L, 1, "a list of processes").inside("argument 1");
-  lua_settop(L, 3);
-  std::vector<Process*> processes;
-  for (size_t i = 1; i <= lua_objlen(L, 1); ++i) {
-    lua_rawgeti(L, 1, static_cast<int>(i));  // stays on the stack, and so alive
-    processes.push_back(&lua::argument<Process>(L, lua_gettop(L)));
-  }
-  supervise(processes, lua::argument<ForwardedSignals>(L, 2),
-            lua::argument<std::optional<int>>(L, 3).value_or(-1));
-  return 0;
+  lua::no_more_arguments(L, 4);
+  const auto processes = lua::objects<Process>(L, 1);
+  const auto& signals = lua::argument<ForwardedSignals>(L, 2);
+  const int master = lua::argument<std::optional<int>>(L, 3).value_or(-1);
+  const double seconds = lua::argument<std::optional<double>>(L, 4).value_or(-1);
+  lua::push(L, supervise(processes, signals, master, seconds));
+  return 1;
 }
 
 }  // namespace
@@ -252,7 +249,7 @@ int open_terminal(lua_State* L) {
       {"size", lua::fn<&window_size>, false},          // terminal.size(fd) -> { rows =, columns = } or nil
       {"set_size", lua::fn<&set_window_size>},         // terminal.set_size(fd, { rows =, columns = })
       {"forward_signals", lua::fn<&forward_signals>},  // terminal.forward_signals() -> signals
-      {"supervise", lua::fn<&supervise_all>},  // terminal.supervise({ process, ... }, signals, master)
+      {"supervise", lua::fn<&supervise_all, bool>},  // terminal.supervise({ process, ... }, signals, master)
       {"interrupts", lua::fn<&catch_interrupts>,
        false},                                        // terminal.interrupts(seconds) -> interrupts:clear()
       {"undisturbed", lua::fn<&undisturbed>, false},  // terminal.undisturbed(f, ...) -> what f returns

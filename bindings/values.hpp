@@ -11,6 +11,7 @@
 #include "engine/fd.hpp"
 #include "engine/namespaces.hpp"
 #include "engine/process.hpp"
+#include "engine/relay.hpp"
 #include "engine/root.hpp"
 #include "engine/seccomp.hpp"
 #include "engine/supervisor.hpp"
@@ -101,6 +102,12 @@ struct Class<Cgroup> {
   static constexpr bool undoes = true;
   static const Entry methods[17];
 };
+/// Output on its way into a file: see bindings/process.cpp.
+template <>
+struct Class<Relay> {
+  static constexpr auto name = "relay";
+  static const Entry methods[2];
+};
 /// A system call filter: see bindings/security.cpp.
 template <>
 struct Class<Filter> {
@@ -113,6 +120,34 @@ struct Class<ForwardedSignals> {
   static constexpr auto name = "signals";
   static const Entry methods[2];
 };
+
+/// The objects of the list that is argument `index`, which keeps them alive.
+template <HasClass T>
+std::vector<Box<T>*> boxes(lua_State* L, int index) {
+  std::vector<Box<T>*> list;
+  const auto wrong = [index](const std::string& text) {
+    return BadArgument(text).inside("argument " + std::to_string(index));
+  };
+  if (!lua_istable(L, index)) throw expected(L, index, "a list").inside("argument " + std::to_string(index));
+  for (size_t i = 1; i <= lua_objlen(L, index); ++i) {
+    lua_rawgeti(L, index, static_cast<int>(i));
+    try {
+      Value<T>::check(L, lua_gettop(L));
+    } catch (const BadArgument& error) {
+      throw wrong(error.inside("item " + std::to_string(i)).what());
+    }
+    list.push_back(&Value<T>::box(L, lua_gettop(L)));
+    lua_pop(L, 1);
+  }
+  return list;
+}
+template <HasClass T>
+std::vector<T*> objects(lua_State* L, int index) {
+  std::vector<T*> list;
+  for (auto* box : boxes<T>(L, index)) list.push_back(&box->value());
+  return list;
+}
+
 template <>
 struct Value<ProcessId> {
   static ProcessId check(lua_State* L, int index) {

@@ -45,6 +45,17 @@ using luabox::bare::call;
   return same == sizeof process;
 }
 
+/// Whether the environment has LUABOX_HANDOVER... (engine/handover.hpp): main sees to what stays open then.
+[[gnu::always_inline]] inline bool is_handed_over(char** environment) {
+  const char wanted[] = {'L', 'U', 'A', 'B', 'O', 'X', '_', 'H', 'A', 'N', 'D', 'O', 'V', 'E', 'R'};
+  for (; *environment != nullptr; ++environment) {
+    unsigned same = 0;
+    while (same < sizeof wanted && (*environment)[same] == wanted[same]) ++same;
+    if (same == sizeof wanted) return true;
+  }
+  return false;
+}
+
 [[gnu::always_inline]] inline bool map_over(unsigned long start, unsigned long length, long protection,
                                             long file, unsigned long offset) {
   unsigned long result;
@@ -126,6 +137,7 @@ extern "C" [[gnu::used, gnu::optimize("no-stack-protector")]] void luabox_enter_
   char** const arguments = reinterpret_cast<char**>(stack + 1);
   for (long i = 0; i < stack[0]; ++i)
     if (names_descriptor(arguments[i])) return;
+  if (is_handed_over(arguments + stack[0] + 1)) return;
   if (call(SYS_close_range, 3, ~0U, 0) < 0) return;
   const long opened = call(SYS_open, address(self), O_PATH | O_CLOEXEC);
   if (opened < 0) return;

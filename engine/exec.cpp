@@ -38,10 +38,10 @@ namespace {
 
 constexpr int kCannotStart = 125;
 
-char* command_line = nullptr;  // the environment's strings follow
-size_t command_line_size = 0;  // with them
-size_t arguments_size = 0;     // without
-std::string hidden;            // what stood there, while a child that shares this memory must not show it
+char* command_line_at = nullptr;  // the environment's strings follow
+size_t command_line_size = 0;     // with them
+size_t arguments_size = 0;        // without
+std::string hidden;               // what stood there, while a child that shares this memory must not show it
 
 std::vector<char*> pointers(const std::vector<std::string>& list) {
   std::vector<char*> result;
@@ -133,9 +133,9 @@ void show_as(const char* name) {
   ::prctl(PR_SET_NAME, name);
   const size_t size = shares_memory() ? arguments_size : command_line_size;
   if (size < 5) return;
-  if (shares_memory()) hidden.assign(command_line, size);
-  std::memset(command_line, 0, size);
-  std::memcpy(command_line, name, 5);
+  if (shares_memory()) hidden.assign(command_line_at, size);
+  std::memset(command_line_at, 0, size);
+  std::memcpy(command_line_at, name, 5);
 }
 
 int channel_number() {
@@ -336,17 +336,24 @@ pid_t start_joined(const ExecOptions& options, int init) {
 
 void remember_command_line(int argc, char** argv) {
   if (argc == 0) return;
-  command_line = argv[0];
+  command_line_at = argv[0];
   command_line_size = static_cast<size_t>(argv[argc - 1] + std::strlen(argv[argc - 1]) + 1 - argv[0]);
   arguments_size = command_line_size;
   // The kernel puts the environment behind the arguments, and then the name by which the program was executed
   // (fs/binfmt_elf.c).
-  const auto begin = reinterpret_cast<uintptr_t>(command_line), name = ::getauxval(AT_EXECFN);
+  const auto begin = reinterpret_cast<uintptr_t>(command_line_at), name = ::getauxval(AT_EXECFN);
   if (name > begin + command_line_size) command_line_size = name - begin;
 }
 
+std::vector<std::string> command_line() {
+  std::vector<std::string> arguments;
+  for (size_t at = 0; at < arguments_size; at += arguments.back().size() + 1)
+    arguments.emplace_back(command_line_at + at);
+  return arguments;
+}
+
 void show_command_line() {
-  std::copy(hidden.begin(), hidden.end(), command_line);
+  std::copy(hidden.begin(), hidden.end(), command_line_at);
   hidden.clear();
 }
 

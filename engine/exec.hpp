@@ -55,6 +55,9 @@ struct ExecOptions {
 /// once, first thing in main.
 void remember_command_line(int argc, char** argv);
 
+/// The arguments that it holds.
+std::vector<std::string> command_line();
+
 /// What an init that shared its parent's memory had cleared there, so that its container does not see it,
 /// stands there again.
 void show_command_line();

@@ -61,6 +61,9 @@ class Lock {
   /// Nothing when another holds it and `wait` is false, or when there is nothing and `create` is false.
   static std::optional<Lock> take(const std::string& path, Options options);
   void release() && { fd_.close(); }
+  /// What an exec has left (engine/monitor.hpp).
+  static Lock adopt(Fd locked) { return Lock(std::move(locked)); }
+  int number() const { return fd_.get(); }
   /// identity_of what is locked, whatever its path leads to by now.
   std::string identity() const;
 

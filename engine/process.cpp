@@ -251,6 +251,12 @@ Process Process::clone(const CloneOptions& options, const std::function<void(Cha
 Process::Process(int pid, Fd pidfd, Channel channel)
     : pid_(pid), maker_(to_parent), pidfd_(std::move(pidfd)), channel_(std::move(channel)) {}
 
+Process Process::adopt(int pid, Fd pidfd) {
+  Process process(pid, std::move(pidfd), Channel());
+  process.released_ = process.about_to_exec_ = true;
+  return process;
+}
+
 Process::Process(Process&& other) noexcept
     : pid_(other.pid_),
       maker_(other.maker_),

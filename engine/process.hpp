@@ -70,6 +70,9 @@ class Process {
   /// ordinary user too.
   static Process clone(const CloneOptions& options, const std::function<void(Channel&)>& body);
 
+  /// A child of this process from before its exec (engine/monitor.hpp).
+  static Process adopt(int pid, Fd pidfd);
+
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) = delete;
   ~Process();

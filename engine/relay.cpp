@@ -38,7 +38,11 @@ struct Relay::Carrier {
 namespace {
 
 constexpr size_t kMapped = 65536;
-constexpr const char* kNames[] = {"", "standard output", "standard error"};
+
+const char* name_of(int output) {
+  if (output == STDOUT_FILENO) return "standard output";
+  return output == STDERR_FILENO ? "standard error" : "its output file";
+}
 
 bool is_output_file(int fd, struct stat& status) {
   return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
@@ -105,24 +109,35 @@ std::optional<Relay> Relay::of(const std::vector<int>& descriptors) {
   if (pipe_of[0] < 0 && pipe_of[1] < 0) return std::nullopt;
   const bool same = found[0].st_dev == found[1].st_dev && found[0].st_ino == found[1].st_ino;
   if (pipe_of[0] >= 0 && pipe_of[1] >= 0 && same) pipe_of[1] = 0;
+  return with(pipe_of, {STDOUT_FILENO, STDERR_FILENO});
+}
 
+Relay Relay::into(int file) { return with({0, 0}, {file, file}); }
+
+Relay Relay::with(std::array<int, 2> pipe_of, std::array<int, 2> files) {
   static_assert(sizeof(Carrier) <= kMapped);
   void* const memory = ::mmap(nullptr, kMapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw Error("mmap", "relay");
   Relay relay({new (memory) Carrier, [](Carrier* carrier) { ::munmap(carrier, kMapped); }}, pipe_of);
   if (::madvise(memory, kMapped, MADV_DONTFORK) < 0) throw Error("madvise", "MADV_DONTFORK");
-  relay.begin();
+  relay.begin(files);
   return relay;
 }
 
-void Relay::begin() {
+void Relay::begin(std::array<int, 2> files) {
   std::array<Fd, 2> readers;
   for (int which = 0; which < 2; ++which) {
     if (pipe_of_[which] != which) continue;
     std::tie(readers[which], writers_[which]) = open_pipe();
     readers[which].set_aside();
-    carrier_->from[which] = readers[which].get(), carrier_->to[which] = which + 1;
+    carrier_->from[which] = readers[which].get(), carrier_->to[which] = files[which];
   }
+  start_thread();
+  for (auto& reader : readers)
+    if (reader) reader.release();
+}
+
+void Relay::start_thread() {
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC));
   if (!stop_) throw Error("eventfd");
   stop_.set_aside();
@@ -143,8 +158,6 @@ void Relay::begin() {
     throw Error("clone", "the thread that carries output", code);
   }
   owner_ = ::getpid();
-  for (auto& reader : readers)
-    if (reader) reader.release();
 }
 
 Relay::~Relay() {
@@ -157,21 +170,43 @@ Relay::~Relay() {
 void Relay::enter() const {
   for (int which = 0; which < 2; ++which)
     if (pipe_of_[which] >= 0 && ::dup2(writers_[pipe_of_[which]].get(), which + 1) < 0)
-      throw Error("dup2", kNames[which + 1]);
+      throw Error("dup2", name_of(which + 1));
 }
 
-void Relay::finish() {
-  if (!carrier_ || owner_ != ::getpid()) return;  // in the child of a clone there is no thread
+void Relay::end_thread() {
   const uint64_t one = 1;
   if (::write(stop_.get(), &one, sizeof one) != sizeof one) throw Error("write", "eventfd");
   while (const int32_t running = __atomic_load_n(&carrier_->running, __ATOMIC_ACQUIRE))
     ::syscall(SYS_futex, &carrier_->running, FUTEX_WAIT, running, nullptr, nullptr, 0);
   stop_.close();
+}
+
+std::vector<Relay::Output> Relay::pause() {
+  if (!carrier_ || owner_ != ::getpid()) return {};
+  end_thread();
+  for (auto& writer : writers_) writer.close();
+  std::vector<Output> outputs;
+  for (int which = 0; which < 2; ++which)
+    if (carrier_->from[which] >= 0) outputs.push_back({carrier_->from[which], carrier_->to[which]});
+  return outputs;
+}
+
+void Relay::resume() {
+  if (carrier_ && owner_ == ::getpid() && !stop_) start_thread();
+}
+
+bool Relay::failed() const { return carrier_ && carrier_->failed != 0; }
+
+Error Relay::failure(int to, int code) { return Error("write", name_of(to), code); }
+
+void Relay::finish() {
+  if (!carrier_ || owner_ != ::getpid()) return;  // in the child of a clone there is no thread
+  end_thread();
   for (auto& writer : writers_) writer.close();
   for (const int reader : carrier_->from) Fd(reader).close();
   const int failed = carrier_->failed, at = carrier_->failed_at;
   carrier_.reset();
-  if (failed != 0) throw Error("write", kNames[at], failed);
+  if (failed != 0) throw failure(at, failed);
 }
 
 }  // namespace luabox

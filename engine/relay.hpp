@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/error.hpp"
 #include "engine/fd.hpp"
 
 namespace luabox {
@@ -23,6 +24,9 @@ class Relay {
   Relay& operator=(Relay&&) = delete;
   ~Relay();
 
+  /// The same for both, whatever they are, with `file` for what comes of them; borrowed.
+  static Relay into(int file);
+
   /// In the child of a clone: the pipes take the places of the descriptors.
   void enter() const;
 
@@ -31,11 +35,29 @@ class Relay {
   /// nor in the child of a clone.
   void finish();
 
+  /// A pipe's reading end, and the file that its bytes are for; this object's.
+  struct Output {
+    int from, to;
+  };
+  /// Leaves the carrying to somebody else (engine/monitor.hpp): what comes from now on stays in the pipes. No
+  /// child enters it any more.
+  std::vector<Output> pause();
+  /// Behind pause(): whether finish() would throw.
+  bool failed() const;
+  /// Carries again, where it was left to somebody.
+  void resume();
+
+  /// What finish() throws where the file `to` could not take what was written.
+  static Error failure(int to, int code);
+
   struct Carrier;  ///< the thread's
 
  private:
   Relay(std::unique_ptr<Carrier, void (*)(Carrier*)> carrier, std::array<int, 2> pipe_of);
-  void begin();
+  static Relay with(std::array<int, 2> pipe_of, std::array<int, 2> files);
+  void begin(std::array<int, 2> files);
+  void start_thread();
+  void end_thread();
 
   std::unique_ptr<Carrier, void (*)(Carrier*)> carrier_;
   std::array<Fd, 2> writers_;

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -154,6 +155,17 @@ Responder::~Responder() {
   if (!pidfd_ || owner_ != ::getpid()) return;
   // It is reaped with this process: to wait for its end would take longer than all its work.
   ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+void Responder::end() {
+  if (!pidfd_ || owner_ != ::getpid()) return;
+  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  siginfo_t info = {};
+  while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 &&
+         errno == EINTR) {
+  }
+  pidfd_.close();
+  socket_.close();
 }
 
 void Responder::fail(int code, const char* why) {

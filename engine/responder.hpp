@@ -38,6 +38,8 @@ class Responder {
   /// Throws Error: ETIMEDOUT, EPIPE when it is dead, EMSGSIZE. A helper that still prepares has the question
   /// already: there is one wait for both.
   std::string ask(std::string_view question, double seconds);
+  /// It is ended and reaped; who asks it later is told that it has died.
+  void end();
   /// In the child of a clone, before it asks.
   void separate();
 

@@ -1,6 +1,7 @@
 #include "engine/self.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -10,12 +11,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
+#include "engine/handover.hpp"
 #include "engine/streams.hpp"
 
 namespace luabox {
@@ -76,13 +82,54 @@ int named_descriptor(char** argv) {
   return -1;
 }
 
-/// Closes what is above 2, but for `kept`.
-void close_others(int kept) {
-  if (kept > 3 && ::close_range(3, static_cast<unsigned>(kept) - 1, 0) < 0) throw Error("close_range");
-  if (::close_range(kept >= 3 ? static_cast<unsigned>(kept) + 1 : 3, ~0U, 0) < 0) throw Error("close_range");
+/// Closes what is above 2, but for `all_kept`: -1 is none.
+void close_others(std::array<int, 3> all_kept) {
+  unsigned next = STDERR_FILENO + 1;
+  std::sort(all_kept.begin(), all_kept.end());
+  for (const int kept : all_kept) {
+    if (kept < static_cast<int>(next)) continue;
+    const auto number = static_cast<unsigned>(kept);
+    if (number > next && ::close_range(next, number - 1, 0) < 0) throw Error("close_range");
+    next = number + 1;
+  }
+  if (::close_range(next, ~0U, 0) < 0) throw Error("close_range");
+}
+
+/// The descriptor that execute_copy left; -1 where it has not.
+int origin() {
+  const char* const text = ::secure_getenv(kOrigin);
+  const int number = text != nullptr ? std::atoi(text) : -1;
+  return number > STDERR_FILENO && ::fcntl(number, F_GETFD) >= 0 ? number : -1;
+}
+
+Fd& known_origin() {
+  static Fd file;
+  return file;
+}
+
+/// A copy takes megabytes of memory: what is to be executed later is what it is a copy of.
+void execute_copy(char** argv) {
+  const Fd copy = sealed_copy();
+  const Fd original(::open(kSelf, O_PATH));
+  if (original) ::setenv(kOrigin, std::to_string(original.get()).c_str(), 1);
+  ::fexecve(copy.get(), argv, environ);
+}
+
+/// What the caller left open (CVE-2024-21626) is nobody's business here, least of all a container's; but for
+/// what an argument names, and what was handed over (engine/handover.hpp). Before a monitor all was luabox's
+/// own.
+void close_callers(char** argv) {
+  if (handed_over("monitor") != nullptr) return;
+  const char* const ready = handed_over("background");
+  close_others({named_descriptor(argv), ready != nullptr ? std::atoi(ready) : -1, origin()});
 }
 
 }  // namespace
+
+Fd open_self() {
+  if (known_origin()) return known_origin().duplicate(kSelf);
+  return Fd::open(kSelf, O_PATH);
+}
 
 bool is_protected() {
   const Fd self(::open(kSelf, O_RDONLY | O_CLOEXEC));
@@ -93,18 +140,21 @@ bool is_protected() {
   return seals >= 0 && (seals & kSeals) == kSeals;
 }
 
-void enter_protected(char** argv, char** environment) {
+void enter_protected(char** argv) {
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
-  // What the caller left open (CVE-2024-21626) is nobody's business here, least of all a container's.
-  const int kept = named_descriptor(argv);
-  close_others(kept);
+  close_callers(argv);
   if (is_protected()) {
-    if (kept >= 0) ::fcntl(kept, F_SETFD, FD_CLOEXEC);  // EBADF: its reader will say so
+    if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
+    ::prctl(PR_SET_NAME, "luabox");  // by a descriptor it was executed under another
+    known_origin() = Fd(origin());
+    ::unsetenv(kOrigin);
+    accept_handover();
     return hold_closed_streams();
   }
-  Fd self = read_only_mount();
-  if (!self) self = sealed_copy();
-  ::fexecve(self.get(), argv, environment);
+  if (const Fd self = read_only_mount())
+    ::fexecve(self.get(), argv, environ);
+  else
+    execute_copy(argv);
   throw Error("exec", "a protected view of luabox's own binary");
 }
 

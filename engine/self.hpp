@@ -7,6 +7,8 @@
 // mount_setattr(2); needs CAP_SYS_ADMIN), or through a sealed copy in memory (memfd_create(2)).
 #pragma once
 
+#include "engine/fd.hpp"
+
 namespace luabox {
 
 /// Call first thing in main. Returns at once when this process already runs from such a file; else it execs
@@ -15,7 +17,11 @@ namespace luabox {
 /// PR_SET_DUMPABLE).
 /// Descriptors above 2 that the caller left open are closed, but for one that an argument names as
 /// "/dev/fd/N": an exec closes that; 0 to 2 are never free (engine/streams.hpp).
-void enter_protected(char** argv, char** environment);
+void enter_protected(char** argv);
+
+/// The file that this program lies in, to be executed again (O_PATH, execveat(2)): what it was started from,
+/// which a sealed copy is a copy of.
+Fd open_self();
 
 /// Whether /proc/self/exe can't be opened for writing through any path: it lies on a read-only mount or is
 /// sealed.

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <climits>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -21,6 +23,19 @@ namespace {
 constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
 constexpr size_t kMostBuffered = 65536;
 constexpr int kForegroundMilliseconds = 200;  // no signal tells a running job that it came to the foreground
+
+using Clock = std::chrono::steady_clock;
+
+Clock::duration in_clock(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+/// As poll(2) takes it: -1 for a moment that never comes.
+int milliseconds_until(Clock::time_point end) {
+  if (end == Clock::time_point::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, INT_MAX));
+}
 
 /// Under nohup(1) a hangup is nothing to pass on.
 bool is_ignored(int signal) {
@@ -101,9 +116,8 @@ class Stream {
 };
 
 void take_signal(const ForwardedSignals& signals, const std::vector<Process*>& processes, int terminal) {
-  signalfd_siginfo info;
-  if (::read(signals.get(), &info, sizeof info) != sizeof info) return;
-  const int signal = static_cast<int>(info.ssi_signo);
+  const int signal = signals.take();
+  if (signal == 0) return;
   if (signal == SIGWINCH && terminal >= 0) {
     if (const auto size = window_size(0)) set_window_size(terminal, *size);
     return;
@@ -145,16 +159,21 @@ ForwardedSignals::~ForwardedSignals() {
   if (owner_) ::sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
+int ForwardedSignals::take() const {
+  signalfd_siginfo info;
+  return ::read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
 bool ForwardedSignals::pending() const {
   bool ending = false;
-  signalfd_siginfo info;
-  while (::read(fd_.get(), &info, sizeof info) == sizeof info)
-    ending |= info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP ||
-              info.ssi_signo == SIGQUIT;
+  while (const int signal = take())
+    ending |= signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
   return ending;
 }
 
-void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal) {
+bool supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal,
+               double patience) {
+  const auto end = patience < 0 ? Clock::time_point::max() : Clock::now() + in_clock(patience);
   ::malloc_trim(0);  // what a start took: this process may stand by for long
   const bool person = terminal >= 0 && ::isatty(0) == 1;
   std::unique_ptr<RawMode> raw;
@@ -170,7 +189,9 @@ void supervise(const std::vector<Process*>& processes, const ForwardedSignals& s
     if (ready.size() == 5) break;
     const bool waits = person && !raw;  // what is typed is another job's meanwhile
     if (waits) ready[1].fd = -1;
-    if (::poll(ready.data(), ready.size(), waits ? kForegroundMilliseconds : -1) < 0) {
+    const int left = milliseconds_until(end);
+    if (left == 0) return false;
+    if (::poll(ready.data(), ready.size(), waits ? kForegroundMilliseconds : left) < 0) {
       if (errno == EINTR) continue;
       throw Error("poll");
     }
@@ -181,6 +202,7 @@ void supervise(const std::vector<Process*>& processes, const ForwardedSignals& s
     if (ready[4].revents != 0) out.drain();
   }
   if (terminal >= 0) out.finish(signals);
+  return true;
 }
 
 }  // namespace luabox

@@ -19,6 +19,8 @@ class ForwardedSignals {
   ~ForwardedSignals();
   /// Readable when a signal waits (signalfd(2)).
   int get() const { return fd_.get(); }
+  /// The next one that waits, taken; 0 where none does.
+  int take() const;
   /// Takes back what is pending, so that a process that ends does not die of it. True when one of INT, TERM,
   /// HUP, QUIT was.
   bool pending() const;
@@ -33,7 +35,8 @@ class ForwardedSignals {
 /// bytes are carried between it and descriptors 0 and 1, SIGWINCH sets its size, and what it still holds at
 /// the end is written out, unless an ending signal comes while nobody reads it. Descriptor 0 is put into raw
 /// mode where it is a terminal, and restored; as a shell's background job it is left alone until the job
-/// comes to the foreground.
-void supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal);
+/// comes to the foreground. With `patience`, in seconds, at most that long; false when they still run.
+bool supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal,
+               double patience = -1);
 
 }  // namespace luabox

@@ -84,8 +84,9 @@ function Relay:finish() end
 ---For those of `descriptors`, 1 and 2, that are regular files: a child gets a pipe (relay:enter), and a thread of this process carries what comes
 ---out of it into the file, which the child could read, cut off or make a set-uid program of otherwise. Both of one file have one pipe.
 ---@param descriptors integer[]
+---@param file? luabox.sys.Descriptor  where both lead to, whatever they are; stays open as long
 ---@return luabox.sys.Relay? relay  nil where none of them is a file
-function sys.relay(descriptors) end
+function sys.relay(descriptors, file) end
 
 ---In a child, before it joins the mount namespace of a container with "/" at `root` (pivot_root and chroot do it themselves): what is the host's
 ---/dev/null among descriptors 0 to 2 becomes the one of `root`, whose root could change the owner and mode of the host's. Where `root` has none that
@@ -1313,7 +1314,9 @@ function sys.terminal.forward_signals() end
 ---@param processes luabox.sys.Process[]
 ---@param signals luabox.sys.Signals
 ---@param master? integer  the number of a pty's master
-function sys.terminal.supervise(processes, signals, master) end
+---@param seconds? number  at most that long
+---@return boolean ended  whether all have
+function sys.terminal.supervise(processes, signals, master, seconds) end
 
 ---From now on an interrupt is an error in the Lua code that runs, not the end. Compiled loops don't see it: jit.off() first.
 ---@param seconds? integer  in which the Lua code has to answer, or the signal ends luabox all the same

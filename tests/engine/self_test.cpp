@@ -70,7 +70,7 @@ TEST_CASE("enters itself protected", "[.enters-protected]") {
   if (::getenv("LUABOX_TEST_ENTERS") == nullptr) return;  // run by hand, as one of a pattern
   std::string name = "engine_tests", pattern = "[.enters-protected]";
   char* arguments[] = {name.data(), pattern.data(), nullptr};
-  enter_protected(arguments, environ);
+  enter_protected(arguments);
   const bool closed = ::fcntl(77, F_GETFD) < 0;
   std::string told = std::string(is_protected() ? "protected" : "open") +
                      (::prctl(PR_GET_DUMPABLE) == 0 ? " undumpable" : " dumpable") +
