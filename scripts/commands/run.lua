@@ -4,7 +4,8 @@ local errors = require "luabox.errors"
 
 local run = { summary = "Run a container script.", options_first = true, words = { "scripts", "files" } }
 
-local VALUED = { ["--name"] = "name", ["--trace"] = "trace" }
+local VALUED = { ["--name"] = "name", ["--trace"] = "trace", ["--output"] = "output", ["-o"] = "output" }
+local SHORT_LIFE = 0.5  -- seconds: what runs longer is left to a monitor
 local MOST_ARGUMENTS = 7000  -- what one call in LuaJIT can take, with room for what calls it
 
 local DESCRIPTION = [[
@@ -15,12 +16,15 @@ the command can't be executed, 127 when it isn't found.]]
 local EXAMPLES = [[
 luabox run box.lua                     the container that the script returns
 luabox run box.lua -- /bin/sh -c id    with another command in it
-luabox run -v --name web box.lua 8080  each primitive told; 8080 is the script's]]
+luabox run -v --name web box.lua 8080  each primitive told; 8080 is the script's
+luabox run -d -o web.log web.lua       in the background; what it writes goes to web.log]]
 
 function run.parser()
   local parser = cli.parser("run", DESCRIPTION, EXAMPLES)
   parser:usage "Usage: luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]"
   parser:option("--name", "Call the container NAME."):argname "NAME"
+  parser:flag("-d --detach", "Return when its containers run, and print their names. They go on in the background, without input.")
+  parser:option("-o --output", "Append what they write, errors too, to FILE; for --detach, which else throws it away."):argname "FILE"
   parser:flag("--seccomp", "Tell the system calls that the container's filter refuses, by name.")
   parser:option("--trace", "Write what each primitive did, and when, to FILE: see 'luabox trace'."):argname "FILE"
   local refuse = parser.error
@@ -155,16 +159,31 @@ local function keep(problem)
   require("luabox.failure").keep(problem, "run", cause, remedy)
 end
 
---- Starts them, stands by until all have ended; returns the first exit status that is not 0.
-local function run_all(containers)
+--- They go on, and luabox with them; who called it does not wait any more.
+local function leave_caller(containers)
   local sys = require "luabox.sys"
-  local signals = sys.terminal.forward_signals()
-  start_all(containers, signals)
-  local processes = {}
+  for _, each in ipairs(containers) do print(each.name) end
+  local written, problem = io.stdout:flush()
+  if not written then errors.raise("standard output: %s", problem) end
+  sys.monitor.ready()
+  require("luabox.program").leave_streams()
+end
+
+--- Until all have ended. What stands by for long is luabox itself only where it must be.
+local function stand_by(containers, signals, patience)
+  local sys, processes = require "luabox.sys", {}
   local started = require("luabox.container").started  -- what was started, whatever a script made of the object
   for i, each in ipairs(containers) do processes[i] = started(each).process end
   local master = started(containers[1]).master
-  sys.terminal.supervise(processes, signals, master and master:number())
+  if master then return sys.terminal.supervise(processes, signals, master:number()) end
+  if sys.terminal.supervise(processes, signals, nil, patience) then return end
+  if patience then require("luabox.monitor").become(containers, signals) end
+  sys.terminal.supervise(processes, signals)
+end
+
+--- Takes away what have ended; returns the first exit status that is not 0.
+function run.finish(containers)
+  local sys = require "luabox.sys"
   local result = 0
   for _, each in ipairs(containers) do
     local status, reason, problem = each:wait()
@@ -174,6 +193,19 @@ local function run_all(containers)
     if result == 0 then result = status end
   end
   return result
+end
+
+--- Starts them, stands by until all have ended; returns the first exit status that is not 0.
+local function run_all(containers, patience)
+  local sys = require "luabox.sys"
+  local signals = sys.terminal.forward_signals()
+  start_all(containers, signals)
+  if sys.monitor.in_background() then
+    leave_caller(containers)
+    patience = 0
+  end
+  stand_by(containers, signals, patience)
+  return run.finish(containers)
 end
 
 --- Runs them, and tells what their filters have refused.
@@ -202,6 +234,16 @@ local function run_script(chunk, arguments)
   error(result, 0)
 end
 
+--- What was said of a container that goes on in the background.
+local function check_detached(chosen)
+  if chosen.output and not chosen.detach then cli.refuse("run", "--output is for --detach; a shell's '> FILE' does it else") end
+  if not chosen.detach then return end
+  if chosen.trace then cli.refuse("run", "--detach and --trace can't both be meant") end
+  if chosen.seccomp then cli.refuse("run", "--detach and --seccomp can't both be meant") end
+  if chosen.output == "" then cli.refuse("run", "--output: expected the name of a file") end
+  if chosen.output and require("luabox.sys").policy.active() then require("luabox.policy").require_files "--output" end
+end
+
 function run.run(arguments)
   local options, rest, command = cli.split(arguments, VALUED)
   local script = table.remove(rest, 1)
@@ -209,7 +251,10 @@ function run.run(arguments)
   if not script then cli.refuse("run", "expected a script") end
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end
   if #rest > MOST_ARGUMENTS then cli.refuse("run", "a script takes at most %d arguments, got %d", MOST_ARGUMENTS, #rest) end
+  check_detached(chosen)
   local sys = require "luabox.sys"
+  if chosen.detach and not sys.monitor.in_background() then return sys.monitor.run_in_background() end
+  if chosen.detach then require("luabox.program").detach(chosen.output) end
   if chosen.trace and sys.policy.active() then require("luabox.policy").require_files "--trace" end
   if chosen.trace then require("luabox.trace").begin(chosen.trace) end
   local chunk = run.load(script)
@@ -221,7 +266,8 @@ function run.run(arguments)
   if command then containers[1].config.command = command end
   if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end
   if #containers == 0 then return 0 end
-  return (chosen.seccomp and run_observed or run_all)(containers)
+  if chosen.seccomp then return run_observed(containers) end
+  return run_all(containers, SHORT_LIFE)
 end
 
 return run

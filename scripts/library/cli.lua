@@ -90,7 +90,8 @@ end
 function cli.apply(options)
   if options.log_file and require("luabox.sys").policy.active() then require("luabox.policy").require_files "--log-file" end
   if options.verbose or options.log_file or options.log_format then
-    require("luabox.sys").log.set_up { verbose = options.verbose or false, file = options.log_file, format = options.log_format }
+    cli.logging = { verbose = options.verbose or false, file = options.log_file, format = options.log_format }
+    require("luabox.sys").log.set_up(cli.logging)
   end
   cli.debug = options.debug or cli.debug
   return options

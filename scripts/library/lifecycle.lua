@@ -273,6 +273,22 @@ function lifecycle.destroy(this)
   if problems[1] then error(problems[1], 0) end
 end
 
+--- Whether no other containers are alive than `list`.
+function lifecycle.are_all(list)
+  local known = {}
+  for _, this in ipairs(list) do known[this] = true end
+  for _, this in pairs(alive) do
+    if not known[this] then return false end
+  end
+  return true
+end
+
+--- Takes up a container that a luabox before this one has started: its steps are that one's.
+function lifecycle.resume(this)
+  this.undos = {}
+  alive[this.name] = this
+end
+
 local function destroy_all()
   local names = {}
   for name in pairs(alive) do names[#names + 1] = name end

@@ -109,33 +109,39 @@ local function tell(problem, arguments)
   sys.log.error(text)
 end
 
+--- Calls `f`, which returns an exit status, and ends what is left. `arguments` are the command line that it stands for.
+local function conclude(arguments, f)
+  local ok, status = errors.try(f)
+  if not ok then
+    local problem = status
+    local signal = not problem.status and errors.signal_of(problem)
+    if signal then problem.message, problem.status = "interrupted by SIG" .. signal, errors.SIGNALLED[signal] end
+    tell(problem, arguments)
+    status = problem.status or (problem.op == "exec" and EXEC_STATUS[problem.code]) or 125
+  end
+  if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+  if package.loaded["luabox.trace"] then require("luabox.trace").finish() end
+  local written, problem_of_output = io.stdout:flush()
+  if written then return status end
+  require("luabox.sys").log.error("standard output: " .. problem_of_output)
+  return status == 0 and 125 or status
+end
+
+--- Ends the containers that were left to a monitor; returns the exit status.
+function main.resume()
+  return conclude({ "run" }, function() return require("luabox.commands.run").finish(require("luabox.monitor").resumed()) end)
+end
+
 --- Runs the command line; returns the exit status.
 return setmetatable(main, {
   __call = function(_, arguments)
     if arguments[1] == "-e" then table.insert(arguments, 1, "repl") end
-    local whole = {}
-    for i, word in ipairs(arguments) do whole[i] = word end
-    local name = table.remove(arguments, 1)
-    local status = 0
-    local ok, problem = errors.try(function()
-      if not name then
-        require("luabox.commands.help").run {}
-        status = 125
-        return
-      end
-      status = main.command(ALIASES[name] or name).run(arguments) or 0
+    local name, rest = arguments[1], {}
+    for i = 2, #arguments do rest[i - 1] = arguments[i] end
+    return conclude(arguments, function()
+      if name then return main.command(ALIASES[name] or name).run(rest) or 0 end
+      require("luabox.commands.help").run {}
+      return 125
     end)
-    if not ok then
-      local signal = not problem.status and errors.signal_of(problem)
-      if signal then problem.message, problem.status = "interrupted by SIG" .. signal, errors.SIGNALLED[signal] end
-      tell(problem, whole)
-      status = problem.status or (problem.op == "exec" and EXEC_STATUS[problem.code]) or 125
-    end
-    if package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
-    if package.loaded["luabox.trace"] then require("luabox.trace").finish() end
-    local written, problem_of_output = io.stdout:flush()
-    if written then return status end
-    require("luabox.sys").log.error("standard output: " .. problem_of_output)
-    return status == 0 and 125 or status
   end,
 })

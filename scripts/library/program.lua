@@ -8,8 +8,16 @@ local program = {}
 
 local PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+-- Where what containers write is appended, when they go on without their caller: { output = a path or nil }.
+local detached
+
+--- From here on containers have nobody's streams: nothing to read, and what they write is appended to the file `output`, or thrown away.
+---@param output? string
+function program.detach(output) detached = { output = output } end
+
 --- Whether the container gets a terminal of its own: when the caller sits at one, unless the script says.
 function program.wants_terminal(config)
+  if detached then return false end
   if config.terminal ~= nil then return config.terminal end
   return sys.file.is_terminal(0) and sys.file.is_terminal(1)
 end
@@ -38,8 +46,26 @@ end
 
 program.opening = { key = "user" }
 
+--- What a container that is detached has instead of its caller's streams.
+---@class luabox.Streams
+local Streams = {}
+Streams.__index = Streams
+
+local function open_streams(path) return setmetatable({ output = sys.output_file(path or "/dev/null") }, Streams) end
+
+--- They become those of this process.
+function Streams:use()
+  sys.redirect(sys.text_file "", 0)
+  sys.redirect(self.output, 1)
+  sys.redirect(self.output, 2)
+end
+
+--- Lets the caller's streams go; what luabox itself has to say later goes to where the containers' output does.
+function program.leave_streams() open_streams(detached.output):use() end
+
 function program.opening.enter(this)
   this.user = users.lookup(this)
+  if this.streams then this.streams:use() end
   if not this.terminal then return end
   local slave = program.open_terminal(this)
   sys.mount.copy_of("/proc/self/fd/" .. slave:number(), { recursive = false }):attach(this.root, "/dev/console")
@@ -52,13 +78,16 @@ program.step = { namespaces = "pid ipc", key = "command" }
 local OUTPUTS = { 1, 2 }
 
 function program.step.prepare(this)
-  if not this.terminal then this.relay = sys.relay(OUTPUTS) end
+  if this.terminal then return end
+  this.streams = detached and open_streams(detached.output)
+  local is_file = detached and detached.output and sys.file.kind(detached.output) == "file"
+  this.relay = not detached and sys.relay(OUTPUTS) or is_file and sys.relay(OUTPUTS, this.streams.output) or nil
 end
 
 --- At the end of the command, or of a start that fails.
 function program.step.undo(this)
   local relay = this.relay
-  this.relay = nil
+  this.relay, this.streams = nil, nil
   if relay then relay:finish() end
 end
 

@@ -66,11 +66,7 @@ function Running:kill(signal)
 end
 
 --- Its cgroup (sys.cgroup), which stays when this object goes; nil where it has none.
-function Running:cgroup()
-  for _, resource in ipairs(self.resources) do
-    if resource.kind == "cgroup" and #resource.paths > 0 then return sys.cgroup.open(resource.paths, resource.parent) end
-  end
-end
+function Running:cgroup() return (state.cgroup_of(self.resources)) end
 
 --- CPU, memory, pids and io that it has used, in base units; as container:stats().
 function Running:stats()

@@ -95,7 +95,7 @@ local function primitives()
   end
   return setmetatable(proxy, {
     __index = function(_, name)
-      if name == "policy" or name == "gate" or name == "log" then return nil end
+      if name == "policy" or name == "gate" or name == "log" or name == "monitor" then return nil end
       local module = copied(sys[name])
       rawset(proxy, name, module)
       return module

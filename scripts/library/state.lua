@@ -83,7 +83,7 @@ function removers.bridge(resource) require("luabox.bridges").leave(resource.name
 
 --- A program of the host's that served a container: its own luabox has ended it, but for one that was killed.
 function removers.helper(resource)
-  if resource.leftover then sys.end_helpers(resource.argument) end
+  if resource.leftover or resource.resumed then sys.end_helpers(resource.argument) end
   sys.file.remove(resource.argument)
 end
 
@@ -309,6 +309,27 @@ function Record:make(where)
   if (result == "removed" or result == "gone") and with_lock(self.folder, take) then return end
   errors.raise_at(where or "luabox", "the name '%s' is already in use by a container%s", self.name,
     result == "left" and ": " .. problems[1].message or "")
+end
+
+--- The record of a container that the luabox before this one, in the same process, has begun (monitor.lua), and what it says. `lock` is that
+--- one's: whose it is not has no record to end.
+---@return luabox.Record, table
+function state.resumed(name, lock)
+  local self = state.record(name)
+  if not sys.file.kind(self.path) or sys.file.identity(self.path) ~= lock:identity() then
+    errors.raise("the record of the container '%s' was taken away", name)
+  end
+  local found = read(self.path) or {}
+  self.lock, self.begun, self.resources, self.facts = lock, true, found.resources or {}, found.facts
+  for _, resource in ipairs(self.resources) do resource.resumed = true end
+  return self, found
+end
+
+--- The cgroup that is among `resources`, which stays when the object goes; nil where there is none.
+function state.cgroup_of(resources)
+  for _, resource in ipairs(resources) do
+    if resource.kind == "cgroup" and #resource.paths > 0 then return sys.cgroup.open(resource.paths, resource.parent), resource.parent end
+  end
 end
 
 --- Adds resources, and writes the record down. Nothing may be made before.

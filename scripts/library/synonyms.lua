@@ -56,7 +56,7 @@ local CONTAINER = {
   group_add = 'user = "NAME": whom the image\'s /etc/group has in a group, is in it',
   groups = 'user = "NAME": whom the image\'s /etc/group has in a group, is in it',
   group = 'user = "1000:1000"', gpus = 'devices = { "/dev/dri/renderD128" }',
-  detach = "local c = container { ... }; c:start(); and the script goes on",
+  detach = "nothing: luabox run --detach SCRIPT",
   stop_signal = 'c:kill "INT"', stop_timeout = "c:stop(10)",
   stop_grace_period = "c:stop(10)", healthcheck = "c:exec { ... }",
   health_cmd = "c:exec { ... }", time_limit = "c:start(), c:wait(5) and c:destroy()",
@@ -83,7 +83,7 @@ local LIMITS = { mem = 'memory = "100MB"', mem_limit = 'memory = "100MB"', memor
   device_write_bps = 'io_write_bps = "8:0 10MB"', device_read_iops = 'io_read_iops = "8:0 100"', device_write_iops = 'io_write_iops = "8:0 100"' }
 
 -- Options of docker run's that have but a letter.
-local LETTERS = { e = "environment", p = "publish", w = "workdir", u = "uid", m = "memory", c = "cpu_shares", d = "detach", l = "label",
+local LETTERS = { e = "environment", p = "publish", w = "workdir", u = "uid", m = "memory", c = "cpu_shares", l = "label",
   P = "publish" }
 
 local TARGET = { source = true, src = true, target = true, destination = true, dst = true, path = true, where = true, from = true, to = true }

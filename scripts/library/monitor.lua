@@ -1,0 +1,54 @@
+-- monitor.lua: what stands by containers for long (engine/monitor.hpp): when it can take luabox's place, and how luabox takes them up again.
+local sys = require "luabox.sys"
+local cli = require "luabox.cli"
+local container = require "luabox.container"
+local errors = require "luabox.errors"
+local lifecycle = require "luabox.lifecycle"
+
+local monitor = {}
+
+--- Whether their record says all that is to be done at their end. A trace is written by who has begun it, and what a script has done by ffi nobody
+--- knows.
+local function can_be_left(list)
+  if require("luabox.trace").file or package.loaded.ffi then return false end
+  for _, each in ipairs(list) do
+    if each.master then return false end
+    for _, step in ipairs(each.own_steps) do
+      if step.undo then return false end
+    end
+  end
+  return lifecycle.are_all(list)
+end
+
+--- Leaves `list`, containers that run, to the monitor: does not return where it can. Else this process stays what it is.
+---@param list luabox.Container[]
+---@param signals userdata
+function monitor.become(list, signals)
+  local started, processes, relays, locks = {}, {}, {}, {}
+  local note = { log = cli.logging, debug = cli.debug, script = errors.script and errors.script.name, containers = {} }
+  for i, each in ipairs(list) do
+    local this = container.started(each)
+    started[i] = this
+    processes[i], locks[i], relays[#relays + 1] = this.process, this.record.lock, this.relay
+    note.containers[i] = { name = this.name, began = this.began }
+  end
+  if not can_be_left(started) then return end
+  collectgarbage()  -- what the script has let go
+  sys.monitor.become(processes, signals, relays, locks, sys.json.encode(note))
+end
+
+--- The containers that were left to it, which have all ended.
+---@return luabox.Container[]
+function monitor.resumed()
+  local left = sys.monitor.resumed()
+  local note, list = sys.json.decode(left.note), {}
+  cli.debug = note.debug
+  if note.log then sys.log.set_up(note.log) end
+  if note.script then errors.script = { name = note.script, text = "" } end
+  for i, each in ipairs(note.containers) do list[i] = container.resumed(each, left.processes[i], left.locks[i]) end
+  local lost = left.lost
+  if lost then list[1].relay = { finish = function() error(lost, 0) end } end
+  return list
+end
+
+return monitor

@@ -1,0 +1,149 @@
+#!/bin/bash
+# What stands by a container for long is a program of a page, and luabox again at the end: nothing that luabox does for a container is lost by it.
+. "$(dirname "$0")/common.sh"
+make_rootfs rootfs
+mark=e2e-monitor-$$
+
+# The files of a process that another user could not read.
+is_monitor() { [ "$(readlink "/proc/$1/exe")" = "/memfd:luabox (deleted)" ]; }
+private() { awk '/^Private_Dirty/ { print $2 }' "/proc/$1/smaps_rollup"; }
+# start WORD...: `luabox run box.lua` as $child, until a monitor stands by; its output is in out, what luabox says in errors.
+start() {
+  "$LUABOX" run "$@" box.lua < /dev/null > out 2> errors & child=$!
+  within 5 is_monitor $child || failed "a monitor stands by" "$(readlink "/proc/$child/exe"): $(cat errors)"
+}
+ends() { wait $child; got=$?; }
+
+script "name = '$mark'" "command = { 'sh', '-c', 'echo begun; sleep 1; echo ended; exit 7' }"
+start
+size=$(private $child)
+if [ "$size" -le 64 ]; then ok "it keeps 64 kB at most"; else failed "it keeps 64 kB at most" "$size kB"; fi
+equal "its command line is luabox's" "$LUABOX run box.lua" "$(tr '\0' ' ' < /proc/$child/cmdline | sed 's/ $//')"
+equal "its name too" luabox "$(cat /proc/$child/comm)"
+holds "the container is there to be joined" joined "$("$LUABOX" exec "$mark" echo joined 2>&1)"
+holds "and its name is taken" "already in use" "$("$LUABOX" run box.lua 2>&1)"
+ends
+equal "the status is the command's" 7 "$got"
+equal "its output is whole" "begun ended" "$(xargs < out)"
+equal "there is nothing to say" "" "$(cat errors)"
+leaves_nothing "nothing is left"
+
+script "name = '$mark'" "command = { 'sh', '-c', 'trap \"echo got TERM; exit 3\" TERM; trap \"echo got HUP\" HUP; echo begun; while :; do sleep 0.05; done' }"
+start
+kill -HUP $child; within 5 grep -qs HUP out
+kill -TERM $child; ends
+equal "signals are passed on" "3 begun got HUP got TERM" "$got $(xargs < out)"
+start; kill -9 $child; ends 2> /dev/null
+equal "gc knows what is left when it is killed" "$mark" "$("$LUABOX" gc)"
+leaves_nothing "and takes it away"
+
+script "name = '$mark'" "command = { 'sh', '-c', 'sleep 1; kill -9 \$\$' }"
+start; ends
+equal "a signal's status" 137 "$got"
+script "name = '$mark'" "cgroup = { memory = '40MB', swappiness = 0 }" "command = { 'sh', '-c', 'sleep 1; dd if=/dev/zero of=/dev/null bs=200M count=1' }"
+start; ends
+equal "the memory limit is told" "137 luabox: killed: memory limit 40 MB reached" "$got $(cat errors)"
+script "name = '$mark'" "seccomp = { rules = { { name = 'chdir', action = 'kill' } } }" "command = { 'sh', '-c', 'sleep 1; cd /tmp' }"
+start; ends
+holds "so is a filter that has killed" "159 luabox: killed: its system call filter refused" "$got $(cat errors)"
+holds "and why knows it" "luabox run box.lua" "$("$LUABOX" why)"
+leaves_nothing "nothing is left of these"
+
+# what it writes
+script "name = '$mark'" "command = { 'sh', '-c', 'sleep 0.3; cat; sleep 1; cat /usr/bin/random; echo err >&2' }"
+head -c 3000000 /dev/urandom > random; cp random rootfs/usr/bin/random
+cat random random > twice; echo err >> twice
+(sleep 0.8; cat random) | "$LUABOX" run box.lua > out 2>&1
+equal "what is written meanwhile is there, in its order" "$(sha256sum < twice)" "$(sha256sum < out)"
+{ echo before; "$LUABOX" run box.lua < random; } >> appended 2> /dev/null
+equal "also behind what is there" "$(cat <(echo before) random random | sha256sum)" "$(sha256sum < appended)"
+mkdir small; mount -t tmpfs -o size=64k none small
+script "name = '$mark'" "command = { 'sh', '-c', 'sleep 1; cat /usr/bin/random' }"
+"$LUABOX" run box.lua > small/out 2> errors; got=$?
+equal "a disk that is full is told" "125 luabox: write standard output: No space left on device" "$got $(cat errors)"
+"$LUABOX" run -v --log-file log box.lua > /dev/null 2> errors
+holds "its log goes on where it was" "process:wait" "$(cat log)"
+equal "and nowhere else" "" "$(cat errors)"
+umount small
+leaves_nothing "nothing is left of these either"
+
+# several
+for i in 1 2 3; do
+  cat <<L
+local box$i = container { name = "$mark-$i", rootfs = "$work/rootfs", hostname = "h$i", command = { "sh", "-c", "sleep 1.$i; echo $i; exit $((i - 1))" } }
+L
+done > list.lua
+echo "return { box1, box2, box3 }" >> list.lua
+"$LUABOX" run list.lua > out & child=$!
+within 5 is_monitor $child && ok "one monitor stands by several" || failed "one monitor stands by several"
+wait $child; got=$?
+equal "the first status that is not 0" "1 1 2 3" "$got $(xargs < out)"
+
+# what a container has on the host
+script "name = '$mark'" "network = veth { host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true, publish = { '8080:80' } }" \
+  "cgroup = { memory = '64MiB', cpu = 0.5, pids = 20 }" "command = { 'sleep', '1' }"
+sed -i 's/rootfs = "\(.*\)"/rootfs = directory { "\1", overlay = true }/' box.lua
+ip link set lo up
+start
+holds "its network is there" 172.16.99.1 "$(ip -4 addr)"
+holds "its port is held" :8080 "$(ss -ltn 2> /dev/null || cat /proc/net/tcp | sed 's/:1F90/:8080/')"
+ends
+leaves_nothing "a network, cgroups and a layer go"
+lacks "the port is free" :8080 "$(ss -ltn 2> /dev/null || cat /proc/net/tcp | sed 's/:1F90/:8080/')"
+script "name = '$mark'" "network = bridge { 'br-$$', subnet = '10.9.0.0/24' }" "command = { 'sleep', '1' }"
+start; ends
+leaves_nothing "a bridge goes with its last container"
+
+# what only luabox itself can do at the end
+stays() { sleep 1; if is_monitor $child; then failed "$1"; else ok "$1"; fi; }
+undone() { "$LUABOX" run "$2" > out 2> errors & child=$!; stays "$1"; wait $child; }
+printf 'kept = require("luabox.sys").cgroup.create("%s")\nkept:write { pids = 10 }\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "2" } }\n' \
+  "$mark-own" "$mark" "$work" > own.lua
+undone "luabox stays where a script has made a cgroup" own.lua
+printf 'return container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "2" }, { undo = function() io.stderr:write("undone\\n") end } }\n' "$mark" "$work" > undo.lua
+undone "and where a step of its own is to be undone" undo.lua
+equal "which it is" undone "$(cat errors)"
+printf 'other = container { name = "%s-b", rootfs = "%s/rootfs", command = { "sleep", "100" } }\nother:start()\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "2" } }\n' \
+  "$mark" "$work" "$mark" "$work" > other.lua
+undone "and where it has started another container" other.lua
+script "name = '$mark'" "command = { 'sleep', '2' }"
+"$LUABOX" run --trace trace.json box.lua & child=$!; stays "and where a trace is written"; wait $child
+printf 'require "ffi"\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "2" } }\n' "$mark" "$work" > ffi.lua
+undone "and where a script has used ffi" ffi.lua
+leaves_nothing "all of that is undone"
+printf 'file = io.open("written", "w")\nfile:write "what the script wrote"\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "1" } }\n' "$mark" "$work" > file.lua
+"$LUABOX" run file.lua
+equal "what a script has written is not lost" "what the script wrote" "$(cat written)"
+
+# where the kernel refuses it
+if command -v strace > /dev/null; then
+  script "name = '$mark'" "command = { 'sh', '-c', 'echo begun; sleep 1; echo ended; exit 4' }"
+  refusing() { strace -qq -o /dev/null -e trace=execveat -e "inject=execveat:error=ENOMEM:when=$1" "$LUABOX" run box.lua > out 2> errors < /dev/null; got=$?; }
+  refusing 1
+  equal "luabox stays where it can't be replaced, and carries on" "4 begun ended " "$got $(xargs < out) $(cat errors)"
+  leaves_nothing "and ends all itself"
+  refusing 2
+  equal "a monitor that can't be luabox again says so" "125 begun ended luabox: the program could not be executed again: 'luabox gc' removes what is left" "$got $(xargs < out) $(cat errors)"
+  equal "and gc does" "$mark" "$("$LUABOX" gc)"
+else
+  skipped "a kernel that refuses it" "strace is not installed"
+fi
+
+script "name = '$mark'" "command = { 'sh', '-c', 'echo begun; sleep 1; echo ended; exit 4' }"
+"$LUABOX" run box.lua > out 2> errors < /dev/null & child=$!
+within 5 grep -qs begun out
+free=3; while [ -e /proc/$child/fd/$free ]; do free=$((free + 1)); done
+prlimit --pid $child --nofile=$free:4096; sleep 0.8; prlimit --pid $child --nofile=1024:4096
+if is_monitor $child; then failed "without a free descriptor luabox stays"; else ok "without a free descriptor luabox stays"; fi
+ends
+equal "and carries on" "4 begun ended " "$got $(xargs < out) $(cat errors)"
+leaves_nothing "and ends all itself"
+
+# what may be said
+script "name = '$mark'" "command = { 'sleep', '1' }"
+for text in "monitor" "monitor " "monitor 5" "monitor 3 4 1 1 1 000 0 0 {}" "monitor 0 0 0 0 000 0 0 {}" "background 9" "else"; do
+  LUABOX_HANDOVER=$text timeout 20 "$LUABOX" run box.lua > out 2> errors; got=$?
+  case $got in 0|125) ok "LUABOX_HANDOVER='$text' does no harm" ;; *) failed "LUABOX_HANDOVER='$text' does no harm" "$got: $(cat errors)" ;; esac
+done
+leaves_nothing "nor is anything left by that"
+finish
