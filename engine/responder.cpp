@@ -161,7 +161,8 @@ void Responder::end() {
   if (!pidfd_ || owner_ != ::getpid()) return;
   ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   siginfo_t info = {};
-  while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 &&
+  while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) <
+             0 &&
          errno == EINTR) {
   }
   pidfd_.close();

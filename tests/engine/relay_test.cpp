@@ -139,6 +139,37 @@ TEST_CASE("a file that takes no more is told, also to who writes") {
   CHECK(slurp(path) == std::string(100, 'x'));
 }
 
+TEST_CASE("what is left to somebody else stays in its pipe until it is carried again") {
+  const Sandbox box;
+  const std::string path = (box.path() / "file").string();
+  in_child(0, [&] {
+    const Fd file = Fd::open(path, O_WRONLY | O_CREAT, 0600);
+    auto relay = Relay::into(file.get());
+    auto [wait, go] = open_pipe();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      relay.enter();
+      char byte = 0;
+      const bool written =
+          ::write(1, "a", 1) == 1 && ::read(wait.get(), &byte, 1) == 1 && ::write(2, "b", 1) == 1;
+      ::_exit(written ? 0 : 1);
+    }
+    for (int i = 0; i < 1000 && slurp(path) != "a"; ++i) ::usleep(5000);
+    const auto outputs = relay.pause();
+    expect(outputs.size() == 1 && outputs[0].to == file.get() && !relay.failed(), "one pipe, of the file");
+    expect(::write(go.get(), "x", 1) == 1, "write");
+    int status = 0;
+    expect(::waitpid(child, &status, 0) == child && status == 0, "the child has written");
+    ::usleep(50000);
+    expect(slurp(path) == "a", "nobody has carried it");
+    relay.resume();
+    relay.resume();
+    relay.finish();
+    expect(relay.pause().empty(), "nothing is left to be carried");
+  });
+  CHECK(slurp(path) == "ab");
+}
+
 TEST_CASE("much goes through whole, while nobody waits for it") {
   const Sandbox box;
   const std::string path = (box.path() / "file").string();

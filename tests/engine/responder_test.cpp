@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -38,6 +39,23 @@ TEST_CASE("a helper tells once what it prepared, and answers each question") {
   CHECK(helper.ask("", 5) == "!");
   const std::string zeros("a\0b", 3);
   CHECK(helper.ask(zeros, 5) == zeros + "!");
+}
+
+TEST_CASE("a helper that was ended is gone, and whoever asks it is told") {
+  in_child(0, [] {
+    Responder helper = echo();
+    expect(helper.ask("first", 5) == "first!", "it answers");
+    helper.end();
+    helper.end();
+    expect(::waitpid(-1, nullptr, __WALL) < 0 && errno == ECHILD, "there is no child");
+    int code = 0;
+    try {
+      helper.ask("second", 5);
+    } catch (const Error& error) {
+      code = error.code();
+    }
+    expect(code == EPIPE, "EPIPE");
+  });
 }
 
 TEST_CASE("it has the first question while it still prepares, and answers it after that") {
