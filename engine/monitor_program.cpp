@@ -18,6 +18,7 @@ using luabox::bare::address;
 using luabox::bare::call;
 
 constexpr int kFailed = 125;
+constexpr int kTries = 30;
 constexpr long kMostCarried = 16384;  // bytes at a time
 
 /// A pipe that a container writes to, and the caller's file behind it.
@@ -100,6 +101,16 @@ class Watch {
   pollfd ready_[1 + luabox::kMostMonitored + luabox::kMostOutputs];
 };
 
+/// Returns where it can't be for seconds: a host whose memory is used up may have some in a moment.
+void become_luabox(int self, char** arguments, char** environment) {
+  const char empty[] = "";
+  const timespec pause = {0, 100000000};
+  for (int tries = 0; tries < kTries; ++tries) {
+    call(SYS_execveat, self, address(empty), address(arguments), address(environment), AT_EMPTY_PATH);
+    call(SYS_ppoll, 0, 0, address(&pause));
+  }
+}
+
 /// Behind "LUABOX_HANDOVER=monitor "; nullptr where there is none.
 char* handed_over(char** environment) {
   const char wanted[] = {'L', 'U', 'A', 'B', 'O', 'X', '_', 'H', 'A', 'N', 'D', 'O',
@@ -126,8 +137,7 @@ extern "C" [[noreturn, gnu::used]] void luabox_program(long* stack) {
     const timespec now = {0, 0};
     while (watch.serve(&now)) {
     }
-    const char empty[] = "";
-    call(SYS_execveat, watch.self(), address(empty), address(arguments), address(environment), AT_EMPTY_PATH);
+    become_luabox(watch.self(), arguments, environment);
   }
   const char problem[] =
       "luabox: the program could not be executed again: 'luabox gc' removes what is left\n";

@@ -5,7 +5,7 @@ local errors = require "luabox.errors"
 local run = { summary = "Run a container script.", options_first = true, words = { "scripts", "files" } }
 
 local VALUED = { ["--name"] = "name", ["--trace"] = "trace", ["--output"] = "output", ["-o"] = "output" }
-local SHORT_LIFE = 0.5  -- seconds: what runs longer is left to a monitor
+local SHORT_LIFE = 0.2  -- seconds: what runs longer is left to a monitor
 local MOST_ARGUMENTS = 7000  -- what one call in LuaJIT can take, with room for what calls it
 
 local DESCRIPTION = [[

@@ -74,6 +74,18 @@ run -d box.lua > /dev/full 2> got; got=$?
 equal "a caller who can't be told" "125 luabox: standard output: No space left on device" "$got $(cat got)"
 leaves_nothing "nothing is left of these either"
 
+# policies
+mkdir policies; export LUABOX_POLICY=$work/policies
+echo 'rule "labels" { on = "run", check = function(c) if not c.labels.team then return deny "say whose it is" end end }' > policies/10-site.lua
+script "name = '$mark'" "labels = { team = 'tests' }" "command = { 'sleep', '1' }"
+equal "what policies agree to" "$mark" "$(run -d box.lua)"
+within 10 gone
+wanted="this site's policies don't allow --output: a rule would have to say allow { \"files\" }" refuses "a file that they don't allow" -d -o policy.log box.lua
+script "name = '$mark'" "command = { 'sleep', '1' }"
+wanted="box.lua:1: refused by the policy 'labels' (10-site.lua:1): say whose it is" refuses "what they refuse" -d box.lua
+unset LUABOX_POLICY
+leaves_nothing "nothing is left of that"
+
 # a start that takes long, and its caller
 printf 'local now = os.time()\nwhile os.time() < now + 60 do end\n' > long.lua
 for signal in INT TERM HUP; do

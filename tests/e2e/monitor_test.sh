@@ -115,29 +115,43 @@ printf 'file = io.open("written", "w")\nfile:write "what the script wrote"\nretu
 "$LUABOX" run file.lua
 equal "what a script has written is not lost" "what the script wrote" "$(cat written)"
 
+# policies
+mkdir policies; export LUABOX_POLICY=$work/policies
+cat > policies/10-site.lua <<'P'
+allow { "primitives" }
+rule "labels" { on = "run", check = function(c) if not c.labels.team then return deny "say whose it is" end end }
+rule "cgroups" { on = "cgroup", check = function() end }
+P
+script "name = '$mark'" "labels = { team = 'tests' }" "cgroup = { memory = '64MiB' }" "command = { 'sh', '-c', 'sleep 1; exit 5' }"
+start
+equal "under policies their helper goes, too" 1 "$(wc -w < /proc/$child/task/$child/children)"
+echo 'this is no policy (' > policies/10-site.lua
+ends
+equal "and what they agreed to is ended, whatever they say by then" "5 " "$got $(cat errors)"
+rm policies/*; echo 'allow { "primitives" }' > policies/10-site.lua
+sed '1i io.stderr:write(tostring(require("luabox.sys").monitor), "\\n")' box.lua > primitives.lua
+equal "a script has no monitor" nil "$("$LUABOX" run primitives.lua -- true 2>&1)"
+unset LUABOX_POLICY
+leaves_nothing "nothing is left of that"
+
 # where the kernel refuses it
 if command -v strace > /dev/null; then
   script "name = '$mark'" "command = { 'sh', '-c', 'echo begun; sleep 1; echo ended; exit 4' }"
-  refusing() { strace -qq -o /dev/null -e trace=execveat -e "inject=execveat:error=ENOMEM:when=$1" "$LUABOX" run box.lua > out 2> errors < /dev/null; got=$?; }
-  refusing 1
+  refusing() { strace -qq -o /dev/null -e trace=$1 -e "inject=$1:error=ENOMEM:when=$2" "$LUABOX" run box.lua > out 2> errors < /dev/null; got=$?; }
+  refusing execveat 1
   equal "luabox stays where it can't be replaced, and carries on" "4 begun ended " "$got $(xargs < out) $(cat errors)"
   leaves_nothing "and ends all itself"
-  refusing 2
+  refusing memfd_create 2+  # the first is the init's
+  equal "and where it can have no file for it" "4 begun ended " "$got $(xargs < out) $(cat errors)"
+  refusing execveat 2..4
+  equal "a monitor that can't be luabox again at once tries on" "4 begun ended " "$got $(xargs < out) $(cat errors)"
+  leaves_nothing "and then does all"
+  refusing execveat 2+
   equal "a monitor that can't be luabox again says so" "125 begun ended luabox: the program could not be executed again: 'luabox gc' removes what is left" "$got $(xargs < out) $(cat errors)"
   equal "and gc does" "$mark" "$("$LUABOX" gc)"
 else
   skipped "a kernel that refuses it" "strace is not installed"
 fi
-
-script "name = '$mark'" "command = { 'sh', '-c', 'echo begun; sleep 1; echo ended; exit 4' }"
-"$LUABOX" run box.lua > out 2> errors < /dev/null & child=$!
-within 5 grep -qs begun out
-free=3; while [ -e /proc/$child/fd/$free ]; do free=$((free + 1)); done
-prlimit --pid $child --nofile=$free:4096; sleep 0.8; prlimit --pid $child --nofile=1024:4096
-if is_monitor $child; then failed "without a free descriptor luabox stays"; else ok "without a free descriptor luabox stays"; fi
-ends
-equal "and carries on" "4 begun ended " "$got $(xargs < out) $(cat errors)"
-leaves_nothing "and ends all itself"
 
 # what may be said
 script "name = '$mark'" "command = { 'sleep', '1' }"
