@@ -211,7 +211,7 @@ end
 --- Runs them, and tells what their filters have refused.
 local function run_observed(containers)
   local sys, refusals = require "luabox.sys", require "luabox.refusals"
-  for _, each in ipairs(containers) do each.config.log_refused = true end
+  for _, each in ipairs(containers) do each.log_refused = true end
   local began, mark = os.time(), refusals.mark()
   local status = run_all(containers)
   local container, filters = require "luabox.container", {}

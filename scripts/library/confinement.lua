@@ -164,7 +164,7 @@ function confinement.narrow(this)
   if config.keyring ~= false then sys.security.session_keyring() end
   local user = this.user
   -- Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it is about to go.
-  local filter = { log = config.log_refused or false }
+  local filter = { log = this.log_refused or false }
   if config.no_new_privs == false and this.filter then this.filter:load(filter) end
   if config.no_new_privs ~= false then sys.security.no_new_privs() end
   sys.user.set_ids { uid = user.uid, gid = user.gid, groups = user.groups, keep_groups = users.keeps_groups(config), keep_capabilities = true }

@@ -464,6 +464,7 @@ function start_governed(self)
   local lock = sys.policy.needs "running" and policy.lock()
   local ok, result = errors.try(function()
     local copy = policy.admit(self, remade, begin)
+    copy.log_refused = self.log_refused
     bring_up(copy)
     return copy
   end)

@@ -102,7 +102,7 @@ end
 
 function program.step.enter(this)
   local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
-    log_refused = this.config.log_refused, small = this.rootless }
+    log_refused = this.log_refused, small = this.rootless }
   if this.relay then this.relay:enter() end
   if this.config.init == false then
     sys.exec(this.config.command, options)

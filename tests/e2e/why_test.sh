@@ -69,6 +69,9 @@ if dmesg > /dev/null 2>&1; then
   holds "--seccomp: what a filter of its own refuses" "refused mkdir: errno:EACCES, 2 times, by mkdir" "$(cat told)"
   script "command = { '/bin/sh', '-c', 'unshare -m true; true' }"; "$LUABOX" run --seccomp box.lua > told 2>&1
   holds "--seccomp: what the default filter refuses" "refused unshare: errno:EPERM, once, by unshare" "$(cat told)"
+  mkdir -p policies; echo 'rule "all" { on = "run", check = function() end }' > policies/10-site.lua
+  LUABOX_POLICY=$work/policies "$LUABOX" run --seccomp box.lua > told 2>&1
+  holds "--seccomp: under policies, too" "refused unshare: errno:EPERM, once, by unshare" "$(cat told)"
   script "seccomp = { extend = { deny = { 'mkdir' } }, rules = { { name = 'rmdir', action = 'errno:EBUSY', args = { { index = 0, op = '==', value = 0 } } }, { name = 'rmdir', action = 'errno:ENOSPC' } } }" \
     "command = { '/bin/sh', '-c', 'mkdir /tmp/a; rmdir /tmp/a; true' }"; "$LUABOX" run --seccomp box.lua > told 2>&1
   holds "--seccomp: the errno of a rule that stands before the profile's" "refused mkdir: errno:EPERM, once" "$(cat told)"
