@@ -489,17 +489,9 @@ container.remade = remade
 --- What runs for a container that was started: a copy where there are policies.
 container.started = started
 
---- One that the luabox before this one has started: { name =, began = }, its process and the lock of its record. It can be waited for, and
---- destroyed.
+--- What `this`, a container that runs, needs to be waited for and destroyed.
 ---@return luabox.Container
-function container.resumed(left, process, lock)
-  local record, found = require("luabox.state").resumed(left.name, lock)
-  local this = setmetatable({ name = left.name, began = left.began, process = process, record = record, config = found.config or {} }, Container)
-  local ok, group, parent = errors.try(require("luabox.state").cgroup_of, record.resources)
-  if ok and group then this.group, this.config.cgroup_parent = group, parent ~= "luabox" and parent or nil end
-  lifecycle.resume(this)
-  return this
-end
+function container.of(this) return setmetatable(this, Container) end
 
 --- Whether `value` was made by container { ... }.
 function container.is(value) return getmetatable(value) == Container end

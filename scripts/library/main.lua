@@ -129,7 +129,12 @@ end
 
 --- Ends the containers that were left to a monitor; returns the exit status.
 function main.resume()
-  return conclude({ "run" }, function() return require("luabox.commands.run").finish(require("luabox.monitor").resumed()) end)
+  return conclude({ "run" }, function()
+    local containers, wrong = require("luabox.monitor").resumed()
+    local status = require("luabox.commands.run").finish(containers)
+    if wrong then error(wrong, 0) end
+    return status
+  end)
 end
 
 --- Runs the command line; returns the exit status.

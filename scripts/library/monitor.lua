@@ -4,6 +4,7 @@ local cli = require "luabox.cli"
 local container = require "luabox.container"
 local errors = require "luabox.errors"
 local lifecycle = require "luabox.lifecycle"
+local state = require "luabox.state"
 
 local monitor = {}
 
@@ -37,18 +38,32 @@ function monitor.become(list, signals)
   sys.monitor.become(processes, signals, relays, locks, sys.json.encode(note))
 end
 
---- The containers that were left to it, which have all ended.
----@return luabox.Container[]
+--- One of them, as the note has it: { name =, began = }.
+local function resumed(left, process, lock)
+  local record, found = state.resumed(left.name, lock)
+  local this = container.of { name = left.name, began = left.began, process = process, record = record, config = found.config or {} }
+  local ok, group, parent = errors.try(state.cgroup_of, record.resources)
+  if ok and group then this.group, this.config.cgroup_parent = group, parent ~= "luabox" and parent or nil end
+  lifecycle.resume(this)
+  return this
+end
+
+--- The containers that were left to it, which have all ended; and what is wrong with one that can't be taken up, where there is one.
+---@return luabox.Container[], luabox.Error?
 function monitor.resumed()
   local left = sys.monitor.resumed()
   local note, list = sys.json.decode(left.note), {}
   cli.debug = note.debug
   if note.log then sys.log.set_up(note.log) end
   if note.script then errors.script = { name = note.script, text = "" } end
-  for i, each in ipairs(note.containers) do list[i] = container.resumed(each, left.processes[i], left.locks[i]) end
+  local wrong
+  for i, each in ipairs(note.containers) do
+    local ok, this = errors.try(resumed, each, left.processes[i], left.locks[i])
+    if ok then list[#list + 1] = this else wrong = wrong or this end
+  end
   local lost = left.lost
-  if lost then list[1].relay = { finish = function() error(lost, 0) end } end
-  return list
+  if lost and list[1] then list[1].relay = { finish = function() error(lost, 0) end } end
+  return list, wrong
 end
 
 return monitor

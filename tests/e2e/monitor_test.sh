@@ -79,6 +79,12 @@ within 5 is_monitor $child && ok "one monitor stands by several" || failed "one 
 wait $child; got=$?
 equal "the first status that is not 0" "1 1 2 3" "$got $(xargs < out)"
 
+"$LUABOX" run list.lua > out 2> errors & child=$!
+within 5 is_monitor $child; rm "$LUABOX_STATE/$mark-2"; wait $child; got=$?
+equal "where the record of one was taken away the others go" "125 luabox: the record of the container '$mark-2' was taken away" "$got $(cat errors)"
+rmdir /sys/fs/cgroup/*/luabox/$mark-2
+leaves_nothing "with what they had"
+
 # what a container has on the host
 script "name = '$mark'" "network = veth { host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true, publish = { '8080:80' } }" \
   "cgroup = { memory = '64MiB', cpu = 0.5, pids = 20 }" "command = { 'sleep', '1' }"
