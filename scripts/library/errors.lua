@@ -112,17 +112,17 @@ local function at_users_line(problem)
   problem.where = errors.users_line(3)
 end
 
---- Calls `f`; what it raises comes back as nil and an error table with a traceback.
-function errors.try(f, ...)
-  local arguments, count = { ... }, select("#", ...)
-  return xpcall(function() return f(unpack(arguments, 1, count)) end, function(raised)
-    local problem = errors.from(raised)
-    if raised == nil then problem.where = errors.users_line(2) end
-    at_users_line(problem)
-    problem.traceback = problem.traceback or debug.traceback("", 2)
-    return problem
-  end)
+--- The error table of what was raised, where it was raised.
+local function caught(raised)
+  local problem = errors.from(raised)
+  if raised == nil then problem.where = errors.users_line(2) end
+  at_users_line(problem)
+  problem.traceback = problem.traceback or debug.traceback("", 2)
+  return problem
 end
+
+--- Calls `f` with what follows. Returns true and what it returns; what it raises comes back as false and an error table with a traceback.
+function errors.try(f, ...) return xpcall(f, caught, ...) end
 
 --- What a signal that ends luabox makes of its exit status, as a shell has it.
 errors.SIGNALLED = { HUP = 129, INT = 130, QUIT = 131, TERM = 143 }

@@ -80,7 +80,7 @@ end
 local function plan(this, name)
   local resource = this.cgroup_resource
   this.cgroup_name = name
-  resource.paths = at_line_of_key(this, function() return sys.cgroup.planned_paths(name, this.cgroup_keys, options_of(this)) end)
+  resource.paths = at_line_of_key(this, sys.cgroup.planned_paths, name, this.cgroup_keys, options_of(this))
   for _, path in ipairs(resource.paths) do
     if sys.file.kind(path) then return false end
   end
