@@ -12,8 +12,20 @@
 
 #include "engine/error.hpp"
 
+using Initializer = void (*)();
+// cmake/late_init.ld; not there where the program is linked otherwise.
+extern "C" [[gnu::weak]] const Initializer luabox_late_init[], luabox_late_init_end[];
+
 namespace luabox {
 namespace {
+
+void initialize_liblzma() {
+  static const bool done = [] {
+    for (const Initializer* each = luabox_late_init; each < luabox_late_init_end; ++each) (*each)();
+    return true;
+  }();
+  static_cast<void>(done);
+}
 
 // Fits the second-level cache, so that what was just decoded is still there when it is written.
 constexpr size_t kPiece = 256U << 10U;
@@ -103,7 +115,10 @@ class Bzip2 : public Codec {
 
 class Xz : public Codec {
  public:
-  Xz() { restart(); }
+  Xz() {
+    initialize_liblzma();
+    restart();
+  }
   Xz(const Xz&) = delete;
   Xz& operator=(const Xz&) = delete;
   ~Xz() override { ::lzma_end(&state_); }
