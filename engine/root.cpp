@@ -152,11 +152,10 @@ Fd Root::copy() const { return directory_.duplicate(name_); }
 void Root::pin(const std::string& path, const Root& mounted) { pins_.push_back({path, mounted.copy()}); }
 
 std::optional<Root> Root::seen_otherwise() const {
-  if (pins_.empty()) return std::nullopt;
-  Root plain(copy(), name_);
   for (const Pin& pin : pins_) {
-    const Fd seen(plain.openat2(pin.path, {}));
-    if (!seen || mount_of(seen.get(), pin.path) != mount_of(pin.mounted.get(), pin.path)) return plain;
+    const Fd seen(open_beneath(fd(), pin.path.c_str(), {}));
+    if (!seen || mount_of(seen.get(), pin.path) != mount_of(pin.mounted.get(), pin.path))
+      return Root(copy(), name_);
   }
   return std::nullopt;
 }
@@ -172,14 +171,17 @@ const Root::Pin* Root::pin_of(std::string_view path) const noexcept {
 
 int Root::openat2(const std::string& path, const Resolution& how) const noexcept {
   const Pin* pin = pin_of(path);
-  const int from = pin != nullptr ? pin->mounted.get() : directory_.get();
-  const char* rest = pin != nullptr ? path.c_str() + pin->path.size() : path.c_str();
-  if (pin != nullptr && *rest == '\0') rest = ".";
+  if (pin == nullptr) return open_beneath(directory_.get(), path.c_str(), how);
+  const char* rest = path.c_str() + pin->path.size();
+  return open_beneath(pin->mounted.get(), *rest == '\0' ? "." : rest, how);
+}
+
+int Root::open_beneath(int from, const char* path, const Resolution& how) noexcept {
   open_how request = {};
   request.flags = how.flags | O_CLOEXEC;
   request.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (how.no_symlinks ? RESOLVE_NO_SYMLINKS : 0U);
   for (int tries = 1;; ++tries) {
-    const long opened = ::syscall(SYS_openat2, from, rest, &request, sizeof request);
+    const long opened = ::syscall(SYS_openat2, from, path, &request, sizeof request);
     if (opened >= 0 || tries == kMostTries || (errno != EAGAIN && errno != EINTR))
       return static_cast<int>(opened);
   }
@@ -297,7 +299,17 @@ std::vector<std::string> Root::ensure_target(const std::string& path, const Targ
   return made;
 }
 
+/// A name in the root itself, at which nothing can be followed.
+static bool is_name(const std::string& path) {
+  return !path.empty() && path.find('/') == std::string::npos && path != "." && path != "..";
+}
+
 void Root::make_directory(const std::string& path, const DirectoryOptions& options) const {
+  if (is_name(path) && pin_of(path) == nullptr) {
+    const NoUmask exact;
+    if (::mkdirat(fd(), path.c_str(), options.mode.bits) == 0) return;
+    if (errno != EEXIST) throw Error("mkdir", label(path));
+  }
   Fd found = find(path);
   if (!found) found = make(path, {TargetKind::directory, options.mode.bits, false, nullptr});
   const FileKind kind = kind_of(found.get(), label(path));

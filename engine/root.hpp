@@ -132,6 +132,7 @@ class Root {
   class Walk;
   enum class Parents { must_exist, are_made };
   int openat2(const std::string& path, const Resolution& how) const noexcept;
+  static int open_beneath(int from, const char* path, const Resolution& how) noexcept;
   Fd make(const std::string& path, const Creation& what) const;
   struct Pin {
     std::string path;

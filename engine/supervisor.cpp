@@ -1,6 +1,5 @@
 #include "engine/supervisor.hpp"
 
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -174,7 +173,6 @@ bool ForwardedSignals::pending() const {
 bool supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal,
                double patience) {
   const auto end = patience < 0 ? Clock::time_point::max() : Clock::now() + in_clock(patience);
-  ::malloc_trim(0);  // what a start took: this process may stand by for long
   const bool person = terminal >= 0 && ::isatty(0) == 1;
   std::unique_ptr<RawMode> raw;
   if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);

@@ -162,11 +162,13 @@ local function make_targets(this)
   local root = sys.mount.root(mounts.held(this, this.rootfs_path))
   local expected, known, all = {}, {}, {}
   each_target(this, function(target)
+    if root:kind(target.path, { follow = not target.no_symlinks }) == target.kind then return end
     expected[target] = missing(root, target.path, known)
     for _, path in ipairs(expected[target]) do known[path], all[#all + 1] = true, path end
   end)
   if #all > 0 then state.note_targets(this.rootfs_path, all) end
   each_target(this, function(target)
+    if not expected[target] then return end
     local made = root:ensure_target(target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
     if table.concat(made, "\n") ~= table.concat(expected[target], "\n") then state.note_targets(this.rootfs_path, made) end
   end)
