@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -68,22 +67,8 @@ Fd sealed_copy() {
   return copy;
 }
 
-/// The descriptor that an argument "/dev/fd/N" means (a shell's <(...)); -1 where none does.
-int named_descriptor(char** argv) {
-  for (char** argument = argv; *argument != nullptr && std::strcmp(*argument, "--") != 0; ++argument)
-    for (const std::string_view prefix : {"/dev/fd/", "/proc/self/fd/"}) {
-      const std::string_view text = *argument;
-      if (text.substr(0, prefix.size()) != prefix) continue;
-      int number = -1;
-      const auto [end, error] =
-          std::from_chars(text.data() + prefix.size(), text.data() + text.size(), number);
-      if (error == std::errc() && end == text.data() + text.size() && number > STDERR_FILENO) return number;
-    }
-  return -1;
-}
-
 /// Closes what is above 2, but for `all_kept`: -1 is none.
-void close_others(std::array<int, 3> all_kept) {
+void close_others(std::vector<int> all_kept) {
   unsigned next = STDERR_FILENO + 1;
   std::sort(all_kept.begin(), all_kept.end());
   for (const int kept : all_kept) {
@@ -121,10 +106,37 @@ void execute_copy(char** argv) {
 void close_callers(char** argv) {
   if (handed_over("monitor") != nullptr) return;
   const char* const ready = handed_over("background");
-  close_others({named_descriptor(argv), ready != nullptr ? std::atoi(ready) : -1, origin()});
+  auto kept = named_descriptors(argv);
+  kept.push_back(ready != nullptr ? std::atoi(ready) : -1);
+  kept.push_back(origin());
+  close_others(kept);
+}
+
+/// The numbers that arguments name are nobody else's.
+void hold_named(char** argv) {
+  for (const int named : named_descriptors(argv))
+    if (::fcntl(named, F_GETFD) < 0) {
+      const Fd nothing(::open("/", O_PATH | O_CLOEXEC));
+      ::dup3(nothing.get(), named, O_CLOEXEC);  // no such number can be had: nothing will have it
+    }
 }
 
 }  // namespace
+
+std::vector<int> named_descriptors(char* const* argv) {
+  std::vector<int> named;
+  for (char* const* argument = argv; *argument != nullptr && std::strcmp(*argument, "--") != 0; ++argument)
+    for (const std::string_view prefix : {"/dev/fd/", "/proc/self/fd/"}) {
+      const std::string_view text = *argument;
+      if (text.substr(0, prefix.size()) != prefix) continue;
+      int number = -1;
+      const auto [end, error] =
+          std::from_chars(text.data() + prefix.size(), text.data() + text.size(), number);
+      if (error == std::errc() && end == text.data() + text.size() && number > STDERR_FILENO)
+        named.push_back(number);
+    }
+  return named;
+}
 
 Fd open_self() {
   if (known_origin()) return known_origin().duplicate(kSelf);
@@ -149,7 +161,8 @@ void enter_protected(char** argv) {
     known_origin() = Fd(origin());
     ::unsetenv(kOrigin);
     accept_handover();
-    return hold_closed_streams();
+    hold_closed_streams();
+    return hold_named(argv);
   }
   if (const Fd self = read_only_mount())
     ::fexecve(self.get(), argv, environ);

@@ -7,6 +7,8 @@
 // mount_setattr(2); needs CAP_SYS_ADMIN), or through a sealed copy in memory (memfd_create(2)).
 #pragma once
 
+#include <vector>
+
 #include "engine/fd.hpp"
 
 namespace luabox {
@@ -15,9 +17,13 @@ namespace luabox {
 /// and does not return. Throws Error when neither way works: nothing may go on then. Also makes the process
 /// not dumpable, so that no other process of the same user can read its memory and descriptors (prctl(2),
 /// PR_SET_DUMPABLE).
-/// Descriptors above 2 that the caller left open are closed, but for one that an argument names as
-/// "/dev/fd/N": an exec closes that; 0 to 2 are never free (engine/streams.hpp).
+/// Descriptors above 2 that the caller left open are closed, but for those that an argument names
+/// (named_descriptors): an exec closes these; 0 to 2 are never free (engine/streams.hpp).
 void enter_protected(char** argv);
+
+/// Those that arguments before "--" mean by "/dev/fd/N" (a shell's <(...)). In a process that was entered
+/// nothing of its own has such a number: where the caller had nothing open, nothing can be read or written.
+std::vector<int> named_descriptors(char* const* argv);
 
 /// The file that this program lies in, to be executed again (O_PATH, execveat(2)): what it was started from,
 /// which a sealed copy is a copy of.
