@@ -11,14 +11,16 @@
 namespace luabox {
 namespace {
 
-/// monitor.become(processes, signals, relays, locks, note): returns where it can't be done, also where there
+/// monitor.become(processes, signals, relays, locks, note): waits for those that are not known to have ended.
+/// Returns where it can't be done, also where there
 /// is something else that is to be undone at the end.
 int become(lua_State* L) {
   lua::no_more_arguments(L, 5);
   Watched watched;
   std::vector<const void*> known;
   for (const auto* box : lua::boxes<Process>(L, 1)) known.push_back(box);
-  for (auto* process : lua::objects<Process>(L, 1)) watched.processes.push_back(process);
+  for (auto* process : lua::objects<Process>(L, 1))
+    if (!process->known_to_have_ended()) watched.processes.push_back(process);
   watched.signals = &lua::argument<ForwardedSignals>(L, 2);
   watched.relays = lua::objects<Relay>(L, 3);
   for (auto* lock : lua::objects<Lock>(L, 4)) watched.locks.push_back(lock);
@@ -64,7 +66,7 @@ int open_monitor(lua_State* L) {
       {"run_in_background", lua::fn<&run_in_background>,
        false},                                            // monitor.run_in_background() -> exit status
       {"in_background", lua::fn<&in_background>, false},  // monitor.in_background() -> bool
-      {"ready", lua::fn<&tell_ready>, false}};            // monitor.ready(): who waits goes on
+      {"ready", lua::fn<&tell_ready>, false}};  // monitor.ready(text): it is printed, and who waits goes on
   return lua::module(L, "monitor.", functions);
 }
 

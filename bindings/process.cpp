@@ -386,7 +386,10 @@ std::optional<Fd> taken_network() {
   return ready ? std::optional<Fd>(std::move(ready)) : std::nullopt;
 }
 Fd output_file(const std::string& path) {
-  return Fd::open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
+  Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600));
+  if (!file) throw Error("open", path, errno, errno == ENXIO ? "nobody reads from it" : "");
+  ::fcntl(file.get(), F_SETFL, ::fcntl(file.get(), F_GETFL) & ~O_NONBLOCK);  // its reader may be slow
+  return file;
 }
 /// sys.relay(descriptors, file): with `file` both outputs, whatever they are, lead there
 std::optional<Relay> relay(const std::vector<int>& descriptors, Fd* file) {

@@ -27,12 +27,30 @@ namespace {
 constexpr const char* kKind = "background";
 constexpr int kFailed = 125;
 
+/// While it stands, a signal that would end this process does not.
+class SignalIgnored {
+ public:
+  explicit SignalIgnored(int signal) : signal_(signal) {
+    struct sigaction ignored = {};
+    ignored.sa_handler = SIG_IGN;
+    ::sigaction(signal, &ignored, &before_);
+  }
+  SignalIgnored(const SignalIgnored&) = delete;
+  SignalIgnored& operator=(const SignalIgnored&) = delete;
+  ~SignalIgnored() { ::sigaction(signal_, &before_, nullptr); }
+
+ private:
+  int signal_;
+  struct sigaction before_ = {};
+};
+
 /// In the new process.
 [[noreturn]] void enter(const Fd& self, const Fd& ready, std::vector<char*> arguments,
                         std::vector<char*> environment) {
   sigset_t none;
   ::sigemptyset(&none);
   ::setsid();  // a process that was forked leads no group
+  for (const int named : named_descriptors(arguments.data())) ::fcntl(named, F_SETFD, 0);
   if (::fcntl(ready.get(), F_SETFD, 0) == 0 && ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0)
     ::syscall(SYS_execveat, self.get(), "", arguments.data(), environment.data(), AT_EMPTY_PATH);
   std::perror("luabox: exec");
@@ -75,19 +93,15 @@ int run_in_background() {
 
 bool in_background() { return handed_over(kKind) != nullptr; }
 
-void tell_ready() {
-  const char* const text = handed_over(kKind);
-  if (text == nullptr) return;
-  Fd ready(std::atoi(text));
+void tell_ready(const std::string& text) {
+  const char* const number = handed_over(kKind);
+  if (number == nullptr) return;
+  Fd ready(std::atoi(number));
   forget_handover();
-  // A caller who is gone would else end this process (SIGPIPE).
-  struct sigaction ignored = {}, before;
-  ignored.sa_handler = SIG_IGN;
-  ::sigaction(SIGPIPE, &ignored, &before);
-  const bool told = ::write(ready.get(), "", 1) == 1;
-  const int code = errno;
-  ::sigaction(SIGPIPE, &before, nullptr);
-  if (!told) throw Error("write", "the luabox that was called", code);
+  const SignalIgnored broken_pipe(SIGPIPE);
+  if (std::fflush(stdout) != 0) throw Error("write", "standard output");
+  write_all(STDOUT_FILENO, text, "standard output");
+  write_all(ready.get(), "r", "the luabox that was called");
 }
 
 }  // namespace luabox

@@ -59,8 +59,11 @@ void keep_open_files(int but) {
 
 /// The text that engine/monitor_program.cpp reads, up to the locks.
 std::string described(const Watched& watched, int self, const std::vector<Relay::Output>& outputs) {
+  struct stat file;
+  if (::fstat(self, &file) < 0) throw Error("stat", "luabox");
   std::string text = std::to_string(self);
-  const auto add = [&](size_t number) { text += " " + std::to_string(number); };
+  const auto add = [&](auto number) { text += " " + std::to_string(number); };
+  add(file.st_size), add(file.st_mtim.tv_sec), add(file.st_mtim.tv_nsec);
   add(watched.signals->get());
   add(watched.processes.size());
   for (const auto* process : watched.processes) add(process->pidfd());
@@ -76,17 +79,23 @@ std::string described(const Watched& watched, int self, const std::vector<Relay:
 class Reader {
  public:
   explicit Reader(const char* text) : text_(text) {}
-  int number() {
+  long number() {
     char* end = nullptr;
     const long value = std::strtol(text_, &end, 10);
     if (end == text_ || *end != ' ')
       throw Error::invalid("monitor", text_, "expected what a monitor was told");
     text_ = end + 1;
-    return static_cast<int>(value);
+    return value;
   }
-  std::vector<int> list() {
-    std::vector<int> numbers(static_cast<size_t>(number()));
-    for (int& each : numbers) each = number();
+  int descriptor() { return static_cast<int>(number()); }
+  size_t count(int most) {
+    const long value = number();
+    if (value < 0 || value > most) throw Error::invalid("monitor", std::to_string(value), "expected a count");
+    return static_cast<size_t>(value);
+  }
+  std::vector<int> descriptors(int most) {
+    std::vector<int> numbers(count(most));
+    for (int& each : numbers) each = descriptor();
     return numbers;
   }
   std::string rest() const { return text_; }
@@ -125,7 +134,7 @@ void execute_monitor(const Watched& watched) {
 }  // namespace
 
 void become_monitor(const Watched& watched) {
-  if (watched.processes.size() > kMostMonitored || ::getauxval(AT_SECURE) != 0) return;
+  if (watched.locks.size() > kMostMonitored || ::getauxval(AT_SECURE) != 0) return;
   std::fflush(nullptr);
   take_network();  // of no use any more
   try {
@@ -140,14 +149,18 @@ std::optional<Monitored> monitored() {
   const char* const text = handed_over(kKind);
   if (text == nullptr) return std::nullopt;
   Reader reader(text);
-  for (const int done : {reader.number(), reader.number()}) Fd(done).close();  // itself, and the signals
+  Fd(reader.descriptor()).close();              // luabox's file
+  for (int i = 0; i < 3; ++i) reader.number();  // what it was like
+  Fd(reader.descriptor()).close();              // the signals
   Monitored result;
-  for (const int fd : reader.list()) result.processes.push_back(Process::adopt(pid_of(fd), Fd(fd)));
-  std::vector<Relay::Output> outputs(static_cast<size_t>(reader.number()));
-  for (auto& output : outputs) output.from = reader.number(), output.to = reader.number();
-  const int code = reader.number(), which = reader.number();
-  if (code != 0) result.lost = Relay::failure(outputs.at(static_cast<size_t>(which)).to, code);
-  for (const int fd : reader.list()) result.locks.push_back(Lock::adopt(Fd(fd)));
+  for (const int fd : reader.descriptors(kMostMonitored))
+    result.processes.push_back(Process::adopt(pid_of(fd), Fd(fd)));
+  std::vector<Relay::Output> outputs(reader.count(kMostOutputs));
+  for (auto& output : outputs) output.from = reader.descriptor(), output.to = reader.descriptor();
+  const long code = reader.number();
+  const size_t which = reader.count(kMostOutputs - 1);
+  if (code != 0) result.lost = Relay::failure(outputs.at(which).to, static_cast<int>(code));
+  for (const int fd : reader.descriptors(kMostMonitored)) result.locks.push_back(Lock::adopt(Fd(fd)));
   result.note = reader.rest();
   forget_handover();
   each_descriptor([&](int fd) {

@@ -24,7 +24,7 @@ namespace luabox {
 
 /// What the next luabox gets. All are borrowed.
 struct Watched {
-  std::vector<const Process*> processes;  ///< at most kMostMonitored
+  std::vector<const Process*> processes;  ///< at most kMostMonitored, none of which is known to have ended
   const ForwardedSignals* signals = nullptr;
   std::vector<Relay*> relays;
   std::vector<const Lock*> locks;

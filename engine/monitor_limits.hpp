@@ -3,7 +3,7 @@
 
 namespace luabox {
 
-constexpr int kMostMonitored = 64;  ///< processes
+constexpr int kMostMonitored = 64;  ///< processes, and locks
 constexpr int kMostOutputs = 8;     ///< pipes with a file behind
 
 }  // namespace luabox

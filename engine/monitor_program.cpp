@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -31,6 +32,7 @@ class Watch {
  public:
   explicit Watch(char* text) : text_(text) {
     self_ = take();
+    size_ = take_long(), seconds_ = take_long(), nanoseconds_ = take_long();
     ready_[0] = {take(), POLLIN, 0};
     running_ = processes_ = take();
     for (int i = 0; i < processes_; ++i) ready_[1 + i] = {take(), POLLIN, 0};
@@ -42,6 +44,9 @@ class Watch {
   }
 
   int self() const { return self_; }
+  long size() const { return size_; }
+  long seconds() const { return seconds_; }
+  long nanoseconds() const { return nanoseconds_; }
   bool runs() const { return running_ > 0; }
 
   /// Waits until something happens, at most `timeout`; false when nothing did.
@@ -57,11 +62,12 @@ class Watch {
   }
 
  private:
-  int take() {
+  long take_long() {
     const long number = luabox::bare::take_number(text_);
     ++text_;
-    return static_cast<int>(number);
+    return number;
   }
+  int take() { return static_cast<int>(take_long()); }
 
   void pass_signal_on() {
     signalfd_siginfo info;
@@ -75,7 +81,7 @@ class Watch {
     char buffer[kMostCarried];
     int& from = ready_[1 + processes_ + which].fd;
     const long count = call(SYS_read, from, address(buffer), sizeof buffer);
-    if (count == -EINTR) return;
+    if (count == -EINTR || count == -EAGAIN) return;  // the container itself may have read it
     long written = 0;
     for (long done = 0; done < count; done += written) {
       written = call(SYS_write, to_[which], address(buffer + done), count - done);
@@ -96,6 +102,7 @@ class Watch {
   }
 
   char* text_;
+  long size_, seconds_, nanoseconds_;  // of luabox's file, and when it was written
   int self_, processes_, outputs_, running_;
   int to_[luabox::kMostOutputs];
   pollfd ready_[1 + luabox::kMostMonitored + luabox::kMostOutputs];
@@ -104,11 +111,27 @@ class Watch {
 /// Returns where it can't be for seconds: a host whose memory is used up may have some in a moment.
 void become_luabox(int self, char** arguments, char** environment) {
   const char empty[] = "";
-  const timespec pause = {0, 100000000};
   for (int tries = 0; tries < kTries; ++tries) {
     call(SYS_execveat, self, address(empty), address(arguments), address(environment), AT_EMPTY_PATH);
+    timespec pause = {0, 100000000};  // which the call changes
     call(SYS_ppoll, 0, 0, address(&pause));
   }
+}
+
+/// Whether luabox's file is what it was: nothing keeps it from being overwritten while nobody executes it.
+bool is_unchanged(const Watch& watch) {
+  struct stat now;
+  now.st_size = -1;  // no initializer: it could become a call of memset
+  now.st_mtim = {};
+  const char empty[] = "";
+  return call(SYS_newfstatat, watch.self(), address(empty), address(&now), AT_EMPTY_PATH) == 0 &&
+         now.st_size == watch.size() && now.st_mtim.tv_sec == watch.seconds() &&
+         now.st_mtim.tv_nsec == watch.nanoseconds();
+}
+
+template <int size>
+void say(const char (&text)[size]) {
+  call(SYS_write, 2, address(text), size - 1);
 }
 
 /// Behind "LUABOX_HANDOVER=monitor "; nullptr where there is none.
@@ -137,11 +160,10 @@ extern "C" [[noreturn, gnu::used]] void luabox_program(long* stack) {
     const timespec now = {0, 0};
     while (watch.serve(&now)) {
     }
-    become_luabox(watch.self(), arguments, environment);
+    if (is_unchanged(watch)) become_luabox(watch.self(), arguments, environment);
+    if (!is_unchanged(watch)) say("luabox: its own file was written to meanwhile\n");
   }
-  const char problem[] =
-      "luabox: the program could not be executed again: 'luabox gc' removes what is left\n";
-  call(SYS_write, 2, address(problem), sizeof problem - 1);
+  say("luabox: the program could not be executed again: 'luabox gc' removes what is left\n");
   call(SYS_exit_group, kFailed);
   __builtin_unreachable();
 }

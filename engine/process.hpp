@@ -96,6 +96,8 @@ class Process {
   /// Waits for the end; `timeout` in seconds, negative for ever. Nothing when the time is over. After it, the
   /// same status again.
   std::optional<ExitStatus> wait(double timeout = -1);
+  /// Whether a wait has told so.
+  bool known_to_have_ended() const { return ended_.has_value(); }
   /// Leaves it alone when this object goes: it has said itself that it stays (ExecOptions::until).
   void detach() { detached_ = true; }
   /// pidfd_send_signal(2): never reaches another process that got the number. False when the process has

@@ -61,6 +61,7 @@ bool is_output_file(int fd, struct stat& status) {
 [[LUABOX_BARE]] void carry_some(Relay::Carrier& carrier, int which) {
   const long count =
       bare::call(SYS_read, carrier.from[which], bare::address(carrier.buffer), sizeof carrier.buffer);
+  if (count == -EAGAIN) return;  // who writes may read, too: by /proc/self/fd
   if (count <= 0) return drop(carrier, which);
   for (long done = 0; done < count;) {
     const long written =
@@ -130,6 +131,8 @@ void Relay::begin(std::array<int, 2> files) {
     if (pipe_of_[which] != which) continue;
     std::tie(readers[which], writers_[which]) = open_pipe();
     readers[which].set_aside();
+    // What poll(2) has promised may be gone.
+    if (::fcntl(readers[which].get(), F_SETFL, O_NONBLOCK) < 0) throw Error("fcntl", "O_NONBLOCK");
     carrier_->from[which] = readers[which].get(), carrier_->to[which] = files[which];
   }
   start_thread();

@@ -162,10 +162,9 @@ end
 --- They go on, and luabox with them; who called it does not wait any more.
 local function leave_caller(containers)
   local sys = require "luabox.sys"
-  for _, each in ipairs(containers) do print(each.name) end
-  local written, problem = io.stdout:flush()
-  if not written then errors.raise("standard output: %s", problem) end
-  sys.monitor.ready()
+  local names = {}
+  for i, each in ipairs(containers) do names[i] = each.name .. "\n" end
+  sys.monitor.ready(table.concat(names))
   require("luabox.program").leave_streams()
 end
 
@@ -195,15 +194,13 @@ function run.finish(containers)
   return result
 end
 
---- Starts them, stands by until all have ended; returns the first exit status that is not 0.
-local function run_all(containers, patience)
+--- Starts them, stands by until all have ended; returns the first exit status that is not 0. `patience`: after so many seconds they may be left to
+--- a monitor.
+local function run_all(containers, patience, detach)
   local sys = require "luabox.sys"
   local signals = sys.terminal.forward_signals()
   start_all(containers, signals)
-  if sys.monitor.in_background() then
-    leave_caller(containers)
-    patience = 0
-  end
+  if detach then leave_caller(containers) end
   stand_by(containers, signals, patience)
   return run.finish(containers)
 end
@@ -244,7 +241,8 @@ local function check_detached(chosen)
   if chosen.output and require("luabox.sys").policy.active() then require("luabox.policy").require_files "--output" end
 end
 
-function run.run(arguments)
+--- `last`: nothing comes behind it but luabox's end.
+function run.run(arguments, last)
   local options, rest, command = cli.split(arguments, VALUED)
   local script = table.remove(rest, 1)
   local chosen = cli.plain(options, VALUED) or cli.parse(run.parser(), options)
@@ -252,6 +250,7 @@ function run.run(arguments)
   if command and #command == 0 then cli.refuse("run", "expected a command after --") end
   if #rest > MOST_ARGUMENTS then cli.refuse("run", "a script takes at most %d arguments, got %d", MOST_ARGUMENTS, #rest) end
   check_detached(chosen)
+  if chosen.detach and not last then cli.refuse("run", "--detach is for the command line: what calls 'run' goes on behind it") end
   local sys = require "luabox.sys"
   if chosen.detach and not sys.monitor.in_background() then return sys.monitor.run_in_background() end
   if chosen.detach then require("luabox.program").detach(chosen.output) end
@@ -267,7 +266,7 @@ function run.run(arguments)
   if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end
   if #containers == 0 then return 0 end
   if chosen.seccomp then return run_observed(containers) end
-  return run_all(containers, SHORT_LIFE)
+  return run_all(containers, last and (chosen.detach and 0 or SHORT_LIFE), chosen.detach)
 end
 
 return run

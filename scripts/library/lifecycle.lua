@@ -263,14 +263,17 @@ function lifecycle.start(this)
   error(sys.terminal.undisturbed(give_up, this, problem), 0)
 end
 
+local function end_process(this)
+  if not this.process or this.process:status() then return end
+  lifecycle.signal(this.process, this.group, "KILL")
+  this.process:wait()
+end
+
 --- Ends whatever still runs, and removes everything that the container had outside itself. Raises the first error, after all were tried.
 function lifecycle.destroy(this)
-  if this.process and not this.process:status() then
-    lifecycle.signal(this.process, this.group, "KILL")
-    this.process:wait()
-  end
+  local ok, problem = errors.try(end_process, this)
   local problems = sys.terminal.undisturbed(undo_all, this)
-  if problems[1] then error(problems[1], 0) end
+  if not ok or problems[1] then error(not ok and problem or problems[1], 0) end
 end
 
 --- Whether no other containers are alive than `list`.

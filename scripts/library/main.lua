@@ -144,7 +144,7 @@ return setmetatable(main, {
     local name, rest = arguments[1], {}
     for i = 2, #arguments do rest[i - 1] = arguments[i] end
     return conclude(arguments, function()
-      if name then return main.command(ALIASES[name] or name).run(rest) or 0 end
+      if name then return main.command(ALIASES[name] or name).run(rest, true) or 0 end
       require("luabox.commands.help").run {}
       return 125
     end)

@@ -31,14 +31,21 @@ function monitor.become(list, signals)
     local this = container.started(each)
     started[i] = this
     processes[i], locks[i], relays[#relays + 1] = this.process, this.record.lock, this.relay
-    note.containers[i] = { name = this.name, began = this.began }
+    note.containers[i] = { name = this.name, began = this.began, ended = this.process:status() }
   end
   if not can_be_left(started) then return end
-  collectgarbage()  -- what the script has let go
   sys.monitor.become(processes, signals, relays, locks, sys.json.encode(note))
 end
 
---- One of them, as the note has it: { name =, began = }.
+-- Stands for a process that had ended before the others: { how = { code = } or { signal = } }.
+local Ended = {}
+Ended.__index = Ended
+
+function Ended:status() return self.how end
+function Ended:wait() return self.how.code or 128 + self.how.signal end
+function Ended:kill() return false end  -- luacheck: no self
+
+--- One of them, as the note has it: { name =, began =, ended = }.
 local function resumed(left, process, lock)
   local record, found = state.resumed(left.name, lock)
   local this = container.of { name = left.name, began = left.began, process = process, record = record, config = found.config or {} }
@@ -58,7 +65,8 @@ function monitor.resumed()
   if note.script then errors.script = { name = note.script, text = "" } end
   local wrong
   for i, each in ipairs(note.containers) do
-    local ok, this = errors.try(resumed, each, left.processes[i], left.locks[i])
+    local process = each.ended and setmetatable({ how = each.ended }, Ended) or table.remove(left.processes, 1)
+    local ok, this = errors.try(resumed, each, process, left.locks[i])
     if ok then list[#list + 1] = this else wrong = wrong or this end
   end
   local lost = left.lost

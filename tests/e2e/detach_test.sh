@@ -71,8 +71,19 @@ wanted="--output: expected the name of a file; see 'luabox help run'" refuses "a
 wanted="box.lua:1: open /nosuch/file: No such file or directory" refuses "a file that can't be made" -d -o /nosuch/file box.lua
 run -d box.lua -- nosuch > got 2>&1; equal "a command that is missing" 127 $?
 run -d box.lua > /dev/full 2> got; got=$?
-equal "a caller who can't be told" "125 luabox: standard output: No space left on device" "$got $(cat got)"
+equal "a caller who can't be told" "125 luabox: write standard output: No space left on device" "$got $(cat got)"
+mkfifo nobody
+wanted="box.lua:1: open nobody: No such device or address (nobody reads from it)" refuses "a fifo that nobody reads" -d -o nobody box.lua
+run -d -o /dev/fd/7 box.lua > got 2>&1; equal "a descriptor that is not open" 125 $?
+run -d box.lua 2> got | (exec 0<&-; sleep 0.5); got=${PIPESTATUS[0]}
+equal "a caller who doesn't read it" "125 luabox: write standard output: Broken pipe" "$got $(cat got)"
 leaves_nothing "nothing is left of these either"
+script "name = '$mark'" "command = { 'sh', '-c', 'echo written' }"
+equal "a script by a descriptor" "$mark" "$(run -d <(cat box.lua))"; within 10 gone
+exec 7>> by-number; run -d -o /dev/fd/7 box.lua > /dev/null; exec 7>&-; within 10 gone
+equal "an output by a descriptor" written "$(cat by-number)"
+run -d -o >(cat > by-pipe) <(cat box.lua) > /dev/null; within 10 grep -qs written by-pipe && ok "and both" || failed "and both" "$(cat by-pipe)"
+within 10 gone
 
 # policies
 mkdir policies; export LUABOX_POLICY=$work/policies

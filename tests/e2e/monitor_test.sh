@@ -85,11 +85,27 @@ equal "where the record of one was taken away the others go" "125 luabox: the re
 rmdir /sys/fs/cgroup/*/luabox/$mark-2
 leaves_nothing "with what they had"
 
+for i in 1 2; do
+  cat <<L
+local box$i = container { name = "$mark-$i", rootfs = directory { "$work/rootfs", overlay = true }, hostname = "h$i", cgroup = { memory = "50MB" },
+  network = veth { host = "172.16.9$i.1/24", guest = "172.16.9$i.2/24", nat = true }, command = { "sh", "-c", arg[$i] } }
+L
+done > early.lua
+echo "return { box1, box2 }" >> early.lua
+ip link set lo up
+"$LUABOX" run early.lua true "sleep 0.7; exit 3" > out 2> errors & child=$!
+within 5 is_monitor $child && ok "a monitor stands by those that are left" || failed "a monitor stands by those that are left" "$(cat errors)"
+wait $child; equal "one that has ended before is ended with them" "3 " "$? $(cat errors)"
+leaves_nothing "with all that it had"
+"$LUABOX" run early.lua "exit 4" "sleep 0.7; exit 3" > out 2> errors; equal "and its status counts" "4 " "$? $(cat errors)"
+"$LUABOX" run early.lua "dd if=/dev/zero of=/dev/null bs=200M count=1" "sleep 0.7" > out 2> errors
+equal "so does what ended it" "137 luabox: killed: memory limit 50 MB reached" "$? $(cat errors)"
+leaves_nothing "nothing is left of that"
+
 # what a container has on the host
 script "name = '$mark'" "network = veth { host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true, publish = { '8080:80' } }" \
   "cgroup = { memory = '64MiB', cpu = 0.5, pids = 20 }" "command = { 'sleep', '1' }"
 sed -i 's/rootfs = "\(.*\)"/rootfs = directory { "\1", overlay = true }/' box.lua
-ip link set lo up
 start
 holds "its network is there" 172.16.99.1 "$(ip -4 addr)"
 holds "its port is held" :8080 "$(ss -ltn 2> /dev/null || cat /proc/net/tcp | sed 's/:1F90/:8080/')"
@@ -116,7 +132,24 @@ script "name = '$mark'" "command = { 'sleep', '2' }"
 "$LUABOX" run --trace trace.json box.lua & child=$!; stays "and where a trace is written"; wait $child
 printf 'require "ffi"\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "2" } }\n' "$mark" "$work" > ffi.lua
 undone "and where a script has used ffi" ffi.lua
+printf 'do local made = require("luabox.sys").cgroup.create("%s") made:write { pids = 20 } end\nreturn container { name = "%s", rootfs = "%s/rootfs", cgroup_parent = "%s", command = { "sleep", "1.5" } }\n' \
+  "$mark-own" "$mark" "$work" "$mark-own" > parent.lua
+undone "and where a cgroup of its own is out of the script's sight" parent.lua
 leaves_nothing "all of that is undone"
+printf 'do local pipe = io.popen("sleep 4", "r") end\ndo local raises = newproxy(true); getmetatable(raises).__gc = function() error "boom" end end\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sh", "-c", "sleep 0.6; exit 7" } }\n' \
+  "$mark" "$work" > garbage.lua
+SECONDS=0; "$LUABOX" run garbage.lua > out 2> errors; got=$?
+equal "what a script has dropped is not collected for it" "7  yes" "$got $(cat errors) $([ $SECONDS -lt 3 ] && echo yes)"
+mkdir commands; cat > commands/around.lua <<'C'
+return { summary = "around run", run = function(arguments)
+  local status = require("luabox.commands.run").run(arguments)
+  print("behind run", status)
+  return status + 1
+end }
+C
+script "name = '$mark'" "command = { 'sh', '-c', 'sleep 0.6; exit 5' }"
+equal "what calls run goes on behind it" "behind run 5 6" "$(xargs <<< "$(LUABOX_PATH=$work/commands "$LUABOX" around box.lua; echo $?)")"
+holds "and can't leave its caller" "--detach is for the command line" "$(LUABOX_PATH=$work/commands "$LUABOX" around -d box.lua 2>&1)"
 printf 'file = io.open("written", "w")\nfile:write "what the script wrote"\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "1" } }\n' "$mark" "$work" > file.lua
 "$LUABOX" run file.lua
 equal "what a script has written is not lost" "what the script wrote" "$(cat written)"
@@ -149,7 +182,7 @@ if command -v strace > /dev/null; then
   leaves_nothing "and ends all itself"
   refusing memfd_create 2+  # the first is the init's
   equal "and where it can have no file for it" "4 begun ended " "$got $(xargs < out) $(cat errors)"
-  refusing execveat 2..4
+  refusing execveat 2..12
   equal "a monitor that can't be luabox again at once tries on" "4 begun ended " "$got $(xargs < out) $(cat errors)"
   leaves_nothing "and then does all"
   refusing execveat 2+
@@ -159,9 +192,30 @@ else
   skipped "a kernel that refuses it" "strace is not installed"
 fi
 
+cp "$LUABOX" other; script "name = '$mark'" "command = { 'sh', '-c', 'sleep 0.8; exit 8' }"
+./other run box.lua > out 2> errors & child=$!
+within 5 is_monitor $child; mv other moved; cp /bin/true other; wait $child
+equal "where its file has another name, or none, luabox is the same" "8 " "$? $(cat errors)"
+mv moved other; ./other run box.lua > out 2> errors & child=$!
+within 5 is_monitor $child; cp /bin/true other; wait $child
+equal "where it was written to, that is told" "125 luabox: its own file was written to meanwhile" "$? $(head -1 errors)"
+equal "and gc knows what is left" "$mark" "$("$LUABOX" gc)"
+
+# a container that reads what it has written itself
+script "name = '$mark'" "command = { 'sh', '-c', 'exec 5< /proc/self/fd/1; for k in 1 2 3 4; do cat <&5 > /dev/null & done; sleep 0.5; for i in \$(seq 3000); do echo x; done; echo done >&2; sleep 60' }"
+for i in 1 2 3; do
+  start; within 20 grep -qs done errors; kill -TERM $child
+  within 5 eval '! kill -0 $child 2> /dev/null' && ok "makes nobody deaf" || { failed "makes nobody deaf"; kill -KILL $child; }
+  wait $child 2> /dev/null
+done
+"$LUABOX" run --trace trace.json box.lua > out 2> errors & child=$!
+within 20 grep -qs done errors; kill -TERM $child
+within 5 eval '! kill -0 $child 2> /dev/null' && ok "nor luabox itself" || { failed "nor luabox itself"; kill -KILL $child; }
+wait $child 2> /dev/null; "$LUABOX" gc > /dev/null
+
 # what may be said
 script "name = '$mark'" "command = { 'sleep', '1' }"
-for text in "monitor" "monitor " "monitor 5" "monitor 3 4 1 1 1 000 0 0 {}" "monitor 0 0 0 0 000 0 0 {}" "background 9" "else"; do
+for text in "monitor" "monitor " "monitor 5" "monitor 3 4 1 1 1 000 0 0 {}" "monitor 0 0 0 0 000 0 0 {}" "monitor 3 0 0 0 4 0 99999999999 000 0 0 {}" "monitor 3 0 0 0 4 -1 0 000 0 0 {}" "monitor 3 0 0 0 4 0 0 005 7 0 {}" "monitor 3 0 0 0 4 0 0 000 0 0 {}" "background 9" "background 1" "else"; do
   LUABOX_HANDOVER=$text timeout 20 "$LUABOX" run box.lua > out 2> errors; got=$?
   case $got in 0|125) ok "LUABOX_HANDOVER='$text' does no harm" ;; *) failed "LUABOX_HANDOVER='$text' does no harm" "$got: $(cat errors)" ;; esac
 done
