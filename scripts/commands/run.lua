@@ -1,6 +1,7 @@
 -- luabox run [OPTIONS] SCRIPT [ARG...] [-- COMMAND...]
 local cli = require "luabox.cli"
 local errors = require "luabox.errors"
+local vocabulary = require "luabox.stdlib"
 
 local run = { summary = "Run a container script.", options_first = true, words = { "scripts", "files" } }
 
@@ -45,30 +46,32 @@ local function words_of(script, arguments)
   return words
 end
 
+--- A word of the vocabulary's, as a global that the script has not set itself.
+local function word(_, name)
+  local value = vocabulary[name]
+  if value == nil then value = require("luabox.deprecations").word(name, vocabulary) end
+  if value ~= nil then return value end
+  local known = {}
+  for each in pairs(vocabulary) do known[#known + 1] = each end
+  errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))
+end
+
+--- Lua's own would leave what the script made: os.exit(child:wait()) ends everything, as the end of the script does.
+local function exit(status)
+  local sys = require "luabox.sys"
+  if status ~= nil and type(status) ~= "boolean" and not tonumber(status) then
+    errors.raise("os.exit: expected a number, true or false, got %s", require("luabox.schema").show(status))
+  end
+  if not sys.in_child() and package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
+  if not sys.in_child() and package.loaded["luabox.trace"] then require("luabox.trace").finish() end
+  sys.exit(status == false and 1 or tonumber(status) or 0)
+end
+
 --- The vocabulary becomes global, and reading a global that is not there an error. Under policies the script gets a scope of its own
 --- instead, which is returned.
 function run.set_scope(script, arguments)
-  local vocabulary = require "luabox.stdlib"
-  setmetatable(_G, {
-    __index = function(_, name)
-      local value = vocabulary[name]
-      if value == nil then value = require("luabox.deprecations").word(name, vocabulary) end
-      if value ~= nil then return value end
-      local known = {}
-      for word in pairs(vocabulary) do known[#known + 1] = word end
-      errors.raise("there is no global '%s'%s", tostring(name), errors.suggestion(tostring(name), known))
-    end,
-  })
-  -- Lua's own would leave what the script made: os.exit(child:wait()) ends everything, as the end of the script does.
-  os.exit = function(status)
-    local sys = require "luabox.sys"
-    if status ~= nil and type(status) ~= "boolean" and not tonumber(status) then
-      errors.raise("os.exit: expected a number, true or false, got %s", require("luabox.schema").show(status))
-    end
-    if not sys.in_child() and package.loaded["luabox.lifecycle"] then require("luabox.lifecycle").destroy_all() end
-    if not sys.in_child() and package.loaded["luabox.trace"] then require("luabox.trace").finish() end
-    sys.exit(status == false and 1 or tonumber(status) or 0)
-  end
+  setmetatable(_G, { __index = word })
+  os.exit = exit
   local folder = run.name_of(script):match "^(.*/)[^/]*$" or "./"
   local sys = require "luabox.sys"
   if sys.policy.active() then

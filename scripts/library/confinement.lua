@@ -24,34 +24,36 @@ function confinement.check_personality(value)
   return value
 end
 
+local function granted_names(config, wanted)
+  if wanted == "all" then  -- what luabox itself holds, or gets in a user namespace
+    return config.users and sys.security.capability_names { "all" } or sys.security.capabilities().permitted
+  end
+  local granted = {}
+  for _, name in ipairs(sys.security.capability_names(wanted and wanted.only or sys.security.default_capabilities())) do
+    granted[name] = true
+  end
+  for _, name in ipairs(wanted and wanted.drop or {}) do
+    for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = nil end
+  end
+  for _, name in ipairs(wanted and wanted.add or {}) do
+    for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = true end
+  end
+  for _, name in ipairs(wanted and wanted.ambient or {}) do
+    for _, each in ipairs(sys.security.capability_names { name }) do
+      if not granted[each] then errors.raise("capabilities.ambient: '%s' must be granted as well, by 'add' or 'only'", each) end
+    end
+  end
+  local list = {}
+  for name in pairs(granted) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
 --- The names granted, lower case without "cap_", sorted out of the defaults, add, drop and only.
 function confinement.capabilities(config, where)
   local wanted = config.capabilities
   if wanted == "none" then return {} end
-  local ok, names = errors.try(function()
-    if wanted == "all" then  -- what luabox itself holds, or gets in a user namespace
-      return config.users and sys.security.capability_names { "all" } or sys.security.capabilities().permitted
-    end
-    local granted = {}
-    for _, name in ipairs(sys.security.capability_names(wanted and wanted.only or sys.security.default_capabilities())) do
-      granted[name] = true
-    end
-    for _, name in ipairs(wanted and wanted.drop or {}) do
-      for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = nil end
-    end
-    for _, name in ipairs(wanted and wanted.add or {}) do
-      for _, each in ipairs(sys.security.capability_names { name }) do granted[each] = true end
-    end
-    for _, name in ipairs(wanted and wanted.ambient or {}) do
-      for _, each in ipairs(sys.security.capability_names { name }) do
-        if not granted[each] then errors.raise("capabilities.ambient: '%s' must be granted as well, by 'add' or 'only'", each) end
-      end
-    end
-    local list = {}
-    for name in pairs(granted) do list[#list + 1] = name end
-    table.sort(list)
-    return list
-  end)
+  local ok, names = errors.try(granted_names, config, wanted)
   if ok then return names end
   names.where = schema.line_of_key(where, "capabilities")
   error(names, 0)
@@ -97,18 +99,20 @@ local function refuse_closed(wanted)
   end
 end
 
+local function make_filter(this, wanted)
+  if type(wanted) ~= "table" then
+    this.filter = sys.security.profile_for(this.granted)
+    return
+  end
+  this.own_filter = confinement.filter_of(wanted)
+  refuse_closed(wanted)
+end
+
 --- The filter is made before the clone: it is plain memory, and making a custom one is not for the child to pay.
 function confinement.step.prepare(this)
   local wanted = this.config.seccomp
   if wanted == "unconfined" then return end
-  local ok, problem = errors.try(function()
-    if type(wanted) == "table" then
-      this.own_filter = confinement.filter_of(wanted)
-      refuse_closed(wanted)
-    else
-      this.filter = sys.security.profile_for(this.granted)
-    end
-  end)
+  local ok, problem = errors.try(make_filter, this, wanted)
   if ok then return end
   problem.where = schema.line_of_key(this.where, "seccomp")
   error(problem, 0)

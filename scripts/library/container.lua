@@ -141,18 +141,20 @@ local function own_step(step, where, number)
   return checked
 end
 
+--- Raises at the line that wrote the field `key`.
+local function refuse(where, key, ...) errors.raise_at(schema.line_of_key(where, key), ...) end
+
 --- What the kernel must know of a device of the host that the container gets.
 local function host_devices(config, where)
   local devices, rules, named = {}, {}, {}
-  local function refuse(...) errors.raise_at(schema.line_of_key(where, "devices"), ...) end
   for _, wanted in ipairs(config.devices or {}) do
     local node = sys.file.device(wanted.path)
-    if not node then refuse("%s is no device of this host", wanted.path) end
+    if not node then refuse(where, "devices", "%s is no device of this host", wanted.path) end
     node.path, node.name = wanted.path, wanted.name or wanted.path:match "^/dev/(.*)$" or wanted.path:match "[^/]+$"
     local own, other = mounts.own_in_dev(node.name), named[node.name]
-    if own then refuse("/dev/%s is the container's own, no place for %s", own, wanted.path) end
+    if own then refuse(where, "devices", "/dev/%s is the container's own, no place for %s", own, wanted.path) end
     if other and (other.type ~= node.type or other.major ~= node.major or other.minor ~= node.minor) then
-      refuse("two devices are called /dev/%s: %s and %s", node.name, other.path, node.path)
+      refuse(where, "devices", "two devices are called /dev/%s: %s and %s", node.name, other.path, node.path)
     end
     if not other then devices[#devices + 1], named[node.name] = node, node end
     rules[#rules + 1] = ("%s %d:%d %s"):format(node.type == "block" and "b" or "c", node.major, node.minor, wanted.access or "rwm")
@@ -177,37 +179,38 @@ local function joins(config)
   return steps
 end
 
+local SYSCTLS = { key = "sysctl", enter = function(this) Container.write_sysctls(this) end }
+local FOLDER = { key = "cwd", enter = program.enter_folder }
+local CGROUP_NAMESPACE = { namespaces = "cgroup" }
+
+local function add(steps, step)
+  if step then steps[#steps + 1] = step end
+end
+
 --- What the container is made of, in order. An entry without hooks still asks for its namespaces.
 local function steps_of(self)
-  local config, steps = self.config, {}
-  local function add(step) steps[#steps + 1] = step end
-  local function own(kind) return self.namespaces[kind] == "new" end
-  if config.users then add(users.step_of(config)) end
-  for _, step in ipairs(joins(config)) do add(step) end
-  if limits.wanted(config, self.cgroup_keys) then add(limits.step) elseif own "cgroup" then add { namespaces = "cgroup" } end
-  add(rootfs.step)
-  add(etc.step)
-  if type(config.network) == "table" then add(network.step_for(config.network)) elseif own "net" then add(network.loopback) end
-  if config.sysctl then add { key = "sysctl", enter = function(this) Container.write_sysctls(this) end } end
+  local config, own, steps = self.config, self.namespaces, {}
+  add(steps, config.users and users.step_of(config))
+  for _, step in ipairs(joins(config)) do add(steps, step) end
+  add(steps, limits.wanted(config, self.cgroup_keys) and limits.step or own.cgroup == "new" and CGROUP_NAMESPACE)
+  add(steps, rootfs.step)
+  add(steps, etc.step)
+  add(steps, type(config.network) == "table" and network.step_for(config.network) or own.net == "new" and network.loopback)
+  add(steps, config.sysctl and SYSCTLS)
   -- Under policies a script's step is no way to what the kernel says by /proc, which no rule is told of.
-  if self.narrow then add(rootfs.masking) end
-  for _, step in ipairs(self.own_steps) do add(step) end
-  add(program.opening)
-  add(rootfs.closing)
-  add(confinement.step)
-  add { key = "cwd", enter = program.enter_folder }
-  add(program.step)
+  add(steps, self.narrow and rootfs.masking)
+  for _, step in ipairs(self.own_steps) do add(steps, step) end
+  for _, step in ipairs { program.opening, rootfs.closing, confinement.step, FOLDER, program.step } do add(steps, step) end
   return steps
 end
 
 --- The namespaces of the steps without those that the script shares or joins.
 local function without_shared(steps, namespaces)
-  local result = {}
+  local shared, result = {}, {}
+  for kind, place in pairs(namespaces) do shared[kind == "mnt" and "mount" or kind] = place ~= "new" and "" or nil end
+  if not next(shared) then return steps end
   for i, step in ipairs(steps) do
-    local words = step.namespaces and step.namespaces:gsub("%w+", function(word)
-      local kind = word == "mount" and "mnt" or word
-      return namespaces[kind] and namespaces[kind] ~= "new" and "" or word
-    end)
+    local words = step.namespaces and step.namespaces:gsub("%w+", shared)
     result[i] = words == step.namespaces and step or setmetatable({ namespaces = words }, { __index = step })
   end
   return result
@@ -229,19 +232,20 @@ function Container.write_sysctls(this)
 end
 
 --- In a namespace that is shared they would be set for everybody in it, the host among them.
-local function check_sysctls(config, refuse)
+local function check_sysctls(config, where)
   local namespaces = config.namespaces or {}
   local net, ipc = config.network == "host" and "host" or namespaces.net or "new", namespaces.ipc or "new"
   for name in pairs(config.sysctl or {}) do
     local kind, namespace = "net", net
     if not name:match "^net%." then kind, namespace = "ipc", ipc end
-    if namespace ~= "new" then refuse("sysctl", "sysctl %s is not the container's own to set: namespaces.%s is '%s'", name, kind, namespace) end
+    if namespace ~= "new" then
+      refuse(where, "sysctl", "sysctl %s is not the container's own to set: namespaces.%s is '%s'", name, kind, namespace)
+    end
   end
 end
 
 --- What can be said of the table as a whole, beyond its single fields.
 local function check_together(config, where)
-  local function refuse(key, message, ...) errors.raise_at(schema.line_of_key(where, key), message, ...) end
   if not config.rootfs then errors.raise_at(where, "container: expected the field 'rootfs', a folder or image \"name\"") end
   if not config.command or #config.command == 0 then
     errors.raise_at(config.command and schema.line_of_key(where, "command") or where,
@@ -249,20 +253,20 @@ local function check_together(config, where)
   end
   local namespaces = config.namespaces or {}
   if type(config.network) == "table" and namespaces.net and namespaces.net ~= "new" then
-    refuse("network", "a %s needs a network namespace of the container's own, but namespaces.net is '%s'",
+    refuse(where, "network", "a %s needs a network namespace of the container's own, but namespaces.net is '%s'",
       config.network.kind, namespaces.net)
   end
-  check_sysctls(config, refuse)
+  check_sysctls(config, where)
   if config.network == "host" and namespaces.net and namespaces.net ~= "host" then
-    refuse("network", "network = \"host\" and namespaces.net = '%s' can't both be meant", namespaces.net)
+    refuse(where, "network", "network = \"host\" and namespaces.net = '%s' can't both be meant", namespaces.net)
   end
   if config.no_new_privs == false and type(config.seccomp) == "table" then
-    refuse("seccomp", "a filter of its own is loaded last, which takes no_new_privs: no_new_privs = false can't be had with it")
+    refuse(where, "seccomp", "a filter of its own is loaded last, which takes no_new_privs: no_new_privs = false can't be had with it")
   end
   if config.hostname and namespaces.uts and namespaces.uts ~= "new" then
-    refuse("hostname", "hostname would change a name that is not the container's own: namespaces.uts is '%s'", namespaces.uts)
+    refuse(where, "hostname", "hostname would change a name that is not the container's own: namespaces.uts is '%s'", namespaces.uts)
   end
-  if namespaces.pid == "host" and config.init then refuse("init", "an init needs a pid namespace of the container's own") end
+  if namespaces.pid == "host" and config.init then refuse(where, "init", "an init needs a pid namespace of the container's own") end
 end
 
 local NAMES = { "net", "ipc", "uts", "pid", "cgroup" }

@@ -109,9 +109,9 @@ local function tell(problem, arguments)
   sys.log.error(text)
 end
 
---- Calls `f`, which returns an exit status, and ends what is left. `arguments` are the command line that it stands for.
-local function conclude(arguments, f)
-  local ok, status = errors.try(f)
+--- Calls `f` with what follows, which returns an exit status, and ends what is left. `arguments` are the command line that it stands for.
+local function conclude(arguments, f, ...)
+  local ok, status = errors.try(f, ...)
   if not ok then
     local problem = status
     local signal = not problem.status and errors.signal_of(problem)
@@ -127,14 +127,20 @@ local function conclude(arguments, f)
   return status == 0 and 125 or status
 end
 
+local function finish_resumed()
+  local containers, wrong = require("luabox.monitor").resumed()
+  local status = require("luabox.commands.run").finish(containers)
+  if wrong then error(wrong, 0) end
+  return status
+end
+
 --- Ends the containers that were left to a monitor; returns the exit status.
-function main.resume()
-  return conclude({ "run" }, function()
-    local containers, wrong = require("luabox.monitor").resumed()
-    local status = require("luabox.commands.run").finish(containers)
-    if wrong then error(wrong, 0) end
-    return status
-  end)
+function main.resume() return conclude({ "run" }, finish_resumed) end
+
+local function run_command(name, arguments)
+  if name then return main.command(ALIASES[name] or name).run(arguments, true) or 0 end
+  require("luabox.commands.help").run {}
+  return 125
 end
 
 --- Runs the command line; returns the exit status.
@@ -143,10 +149,6 @@ return setmetatable(main, {
     if arguments[1] == "-e" then table.insert(arguments, 1, "repl") end
     local name, rest = arguments[1], {}
     for i = 2, #arguments do rest[i - 1] = arguments[i] end
-    return conclude(arguments, function()
-      if name then return main.command(ALIASES[name] or name).run(rest, true) or 0 end
-      require("luabox.commands.help").run {}
-      return 125
-    end)
+    return conclude(arguments, run_command, name, rest)
   end,
 })

@@ -303,11 +303,11 @@ end
 --- Whether it is made on the host, before there is a process (volumes.lua).
 local function is_volume(mount) return mount.idmap or mount.propagation and mount.propagation ~= "private" end
 
---- Calls `f` for each mount of that kind; an error carries its line.
+--- Calls `f` with each mount of that kind; an error carries its line.
 local function each_volume(this, f)
   for _, mount in ipairs(this.all_mounts) do
     if is_volume(mount) then
-      local ok, problem = errors.try(f, mount)
+      local ok, problem = errors.try(f, this, mount)
       if not ok then
         problem.where, problem.message = mount.where or problem.where, ("bind %s: %s"):format(mount.target, problem.message)
         error(problem, 0)
@@ -316,17 +316,17 @@ local function each_volume(this, f)
   end
 end
 
---- What is wrong with a volume is told before anything is started.
-function mounts.check(this)
-  each_volume(this, function(mount) require("luabox.volumes").check(mount, this.config) end)
+local function check_volume(this, mount) require("luabox.volumes").check(mount, this.config) end
+
+local function prepare_volume(this, mount)
+  this.volumes = this.volumes or {}
+  this.volumes[mount] = require("luabox.volumes").tree(mount, this.config, mounts.held(this, mount.source))
 end
 
-function mounts.prepare(this)
-  each_volume(this, function(mount)
-    this.volumes = this.volumes or {}
-    this.volumes[mount] = require("luabox.volumes").tree(mount, this.config, mounts.held(this, mount.source))
-  end)
-end
+--- What is wrong with a volume is told before anything is started.
+function mounts.check(this) each_volume(this, check_volume) end
+
+function mounts.prepare(this) each_volume(this, prepare_volume) end
 
 --- Lets go of what the host still holds of them: the container's own are gone with its namespace.
 function mounts.release(this)
@@ -365,15 +365,16 @@ end
 
 local DEFAULTS = { { "proc", "/proc" }, { "sysfs", "/sys" }, { "cgroupfs", "/sys/fs/cgroup" }, { "dev", "/dev" } }
 
+local function put(list, place, mount)
+  local at = place[mount.target] or #list + 1
+  list[at], place[mount.target] = mount, at
+end
+
 --- The default mounts with the script's own in the place of those that have the same target; the others follow in their order.
 function mounts.with_defaults(own, defaults)
   local list, place = {}, {}
-  local function add(mount)
-    local at = place[mount.target] or #list + 1
-    list[at], place[mount.target] = mount, at
-  end
-  for _, default in ipairs(defaults == false and {} or DEFAULTS) do add { kind = default[1], target = default[2] } end
-  for _, mount in ipairs(own or {}) do add(mount) end
+  for _, default in ipairs(defaults == false and {} or DEFAULTS) do put(list, place, { kind = default[1], target = default[2] }) end
+  for _, mount in ipairs(own or {}) do put(list, place, mount) end
   return list
 end
 

@@ -139,15 +139,15 @@ local function missing(root, path, known)
   return paths
 end
 
---- Calls `f` with each of the targets that are in the folder itself; an error is told at the line that wants the target.
-local function each_target(this, f)
+--- Calls `f` with each of the targets that are in the folder itself, and with what follows; an error is told at the line that wants the target.
+local function each_target(this, f, ...)
   for _, target in ipairs(this.targets) do
     local below_another = false  -- then it is made in that mount
     for folder in target.path:gmatch "()/" do
       below_another = below_another or this.mounted[target.path:sub(1, folder - 1)]
     end
     if not below_another then
-      local ok, problem = errors.try(f, target)
+      local ok, problem = errors.try(f, target, ...)
       if not ok then
         problem.where, problem.message = target.where or this.where, target.path .. ": " .. problem.message
         error(problem, 0)
@@ -156,22 +156,27 @@ local function each_target(this, f)
   end
 end
 
---- Makes what is missing in a rootfs folder to mount on: it goes with the container. All is noted before any of it is made, and again as it was
---- made where a symlink of the folder led elsewhere.
+--- What is to be made for `target` is expected then, and in the list of `all`.
+local function plan_target(target, root, expected, known, all)
+  if root:kind(target.path, { follow = not target.no_symlinks }) == target.kind then return end
+  expected[target] = missing(root, target.path, known)
+  for _, path in ipairs(expected[target]) do known[path], all[#all + 1] = true, path end
+end
+
+--- Notes it again as it was made, where a symlink of the folder led elsewhere.
+local function make_target(target, root, expected, folder)
+  if not expected[target] then return end
+  local made = root:ensure_target(target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
+  if table.concat(made, "\n") ~= table.concat(expected[target], "\n") then state.note_targets(folder, made) end
+end
+
+--- Makes what is missing in a rootfs folder to mount on: it goes with the container. All is noted before any of it is made.
 local function make_targets(this)
   local root = sys.mount.root(mounts.held(this, this.rootfs_path))
-  local expected, known, all = {}, {}, {}
-  each_target(this, function(target)
-    if root:kind(target.path, { follow = not target.no_symlinks }) == target.kind then return end
-    expected[target] = missing(root, target.path, known)
-    for _, path in ipairs(expected[target]) do known[path], all[#all + 1] = true, path end
-  end)
+  local expected, all = {}, {}
+  each_target(this, plan_target, root, expected, {}, all)
   if #all > 0 then state.note_targets(this.rootfs_path, all) end
-  each_target(this, function(target)
-    if not expected[target] then return end
-    local made = root:ensure_target(target.path, { kind = target.kind, no_symlinks = target.no_symlinks })
-    if table.concat(made, "\n") ~= table.concat(expected[target], "\n") then state.note_targets(this.rootfs_path, made) end
-  end)
+  each_target(this, make_target, root, expected, this.rootfs_path)
 end
 
 local function line_of(this) return this.config.rootfs.where or schema.line_of_key(this.where, "rootfs") end

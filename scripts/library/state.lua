@@ -107,6 +107,7 @@ local ITS_OWN = { ENOENT = true, ENOTDIR = true, EISDIR = true, ENOTEMPTY = true
 
 --- Removes the targets that the journal tells of, last first. What a container made its own stays: it is not to keep its record here by that.
 local function remove_targets(rootfs, journal)
+  if not sys.file.kind(journal) then return end
   local root, paths, left = sys.mount.root(rootfs), {}, nil
   for path in sys.file.read(journal):gmatch "[^\n]+" do paths[#paths + 1] = path end
   for i = #paths, 1, -1 do
@@ -123,9 +124,7 @@ end
 function removers.targets(resource)
   local lock = sys.file.kind(resource.rootfs) and sys.file.lock(resource.rootfs)
   if not lock then return end
-  local ok, problem = errors.try(function()
-    if sys.file.kind(resource.journal) then remove_targets(resource.rootfs, resource.journal) end
-  end)
+  local ok, problem = errors.try(remove_targets, resource.rootfs, resource.journal)
   lock:release()
   if not ok then error(problem, 0) end
 end
@@ -201,10 +200,11 @@ end
 --- Makes the folder of the state, where there is none; raises where others could write to it.
 function state.prepare() prepare(state.folder()) end
 
-local function with_lock(folder, f)
+--- Calls `f` with what follows while nobody else makes a record or takes one away. Returns the first that it returns.
+local function with_lock(folder, f, ...)
   prepare(folder)
   local lock = sys.file.lock(folder .. "/.lock", { wait = true })
-  local ok, result = pcall(f)
+  local ok, result = pcall(f, ...)
   lock:release()
   if not ok then error(result, 0) end
   return result
@@ -217,13 +217,14 @@ end
 --- The resource that stands for all mount targets made in the folder `rootfs`, a path without symlinks, by this container or others.
 function state.targets(rootfs) return { kind = "targets", rootfs = rootfs, journal = journal_of(rootfs) } end
 
+local function add_targets(journal, paths)
+  local known = sys.file.kind(journal) and sys.file.read(journal) or ""
+  sys.file.write(journal, known .. table.concat(paths, "\n") .. "\n", { mode = 384 })
+end
+
 --- Notes that `paths` were made in the folder `rootfs` as mount targets. The caller holds the folder's shared lock.
 function state.note_targets(rootfs, paths)
-  local journal = journal_of(rootfs)
-  with_lock(state.folder(), function()
-    local known = sys.file.kind(journal) and sys.file.read(journal) or ""
-    sys.file.write(journal, known .. table.concat(paths, "\n") .. "\n", { mode = 384 })
-  end)
+  with_lock(state.folder(), add_targets, journal_of(rootfs), paths)
 end
 
 ---@class luabox.Record
@@ -248,15 +249,15 @@ local function add_line(path, line) sys.file.append(path, "\n" .. line .. "\n") 
 
 --- Takes the lock of a container whose luabox is gone; nil when it lives, or is no more.
 local function lock_of_dead(folder, path)
-  return with_lock(folder, function() return sys.file.lock(path, { create = false }) end)
+  return with_lock(folder, sys.file.lock, path, { create = false })
 end
 
-local function take_away(folder, path, lock)
-  with_lock(folder, function()
-    sys.file.remove(path)
-    lock:release()
-  end)
+local function remove_record(path, lock)
+  sys.file.remove(path)
+  lock:release()
 end
+
+local function take_away(folder, path, lock) with_lock(folder, remove_record, path, lock) end
 
 --- What the record `path` lists; nothing of one that is empty, or ends with its first byte, of a luabox that was killed before it wrote or had no
 --- room. Raises where it is no record, which begins as add_line begins it: whatever else lies in the folder of the state, because LUABOX_STATE names
@@ -296,17 +297,19 @@ function state.record(name)
   return setmetatable({ name = name, path = folder .. "/" .. name, folder = folder, resources = {} }, Record)
 end
 
+--- Takes its name, if nobody has it.
+local function take(self)
+  if sys.file.kind(self.path) then return end
+  self.begun = true
+  self.lock = sys.file.lock(self.path, { wait = true })  -- makes it; who only looks at it holds it for a moment
+  return true
+end
+
 --- Makes the record. Raises when another that lives has its name; what a dead one left under it is removed first.
 function Record:make(where)
-  local function take()
-    if sys.file.kind(self.path) then return end
-    self.begun = true
-    self.lock = sys.file.lock(self.path, { wait = true })  -- makes it; who only looks at it holds it for a moment
-    return true
-  end
-  if with_lock(self.folder, take) then return end
+  if with_lock(self.folder, take, self) then return end
   local result, problems = collect_one(self.folder, self.name)
-  if (result == "removed" or result == "gone") and with_lock(self.folder, take) then return end
+  if (result == "removed" or result == "gone") and with_lock(self.folder, take, self) then return end
   errors.raise_at(where or "luabox", "the name '%s' is already in use by a container%s", self.name,
     result == "left" and ": " .. problems[1].message or "")
 end
@@ -399,18 +402,15 @@ end
 
 --- A file is written whole, under another name first; who writes one of these holds the lock.
 local function remove_unfinished(folder)
-  if not sys.file.kind(folder) then return end
-  with_lock(folder, function()
-    for _, name in ipairs(sys.file.list(folder)) do
-      if name:find "^%.targets%-.*%.new%d+$" or name:find "^%.policies%.new%d+$" then sys.file.remove(folder .. "/" .. name) end
-    end
-  end)
+  for _, name in ipairs(sys.file.list(folder)) do
+    if name:find "^%.targets%-.*%.new%d+$" or name:find "^%.policies%.new%d+$" then sys.file.remove(folder .. "/" .. name) end
+  end
 end
 
 --- Removes what killed luabox processes left. Returns the names removed and the errors.
 function state.collect()
   local folder, removed, problems = state.folder(), {}, {}
-  remove_unfinished(folder)
+  if sys.file.kind(folder) then with_lock(folder, remove_unfinished, folder) end
   for _, name in ipairs(sys.file.list(folder)) do
     if name:sub(1, 1) ~= "." then
       local result, why = collect_one(folder, name)
@@ -421,16 +421,15 @@ function state.collect()
   return removed, problems
 end
 
---- What the policies know of a container that runs, from now on.
-function state.note_facts(name, facts)
-  local path = state.folder() .. "/" .. name
-  with_lock(state.folder(), function()
-    local record = read(path)
-    if not record then return end  -- it has ended meanwhile
-    record.facts = facts
-    add_line(path, sys.json.encode(record))
-  end)
+local function add_facts(path, facts)
+  local record = read(path)
+  if not record then return end  -- it has ended meanwhile
+  record.facts = facts
+  add_line(path, sys.json.encode(record))
 end
+
+--- What the policies know of a container that runs, from now on.
+function state.note_facts(name, facts) with_lock(state.folder(), add_facts, state.folder() .. "/" .. name, facts) end
 
 --- One container: { name =, alive =, record = }; nil where there is none. Raises what reading its record raises.
 function state.find(name)

@@ -51,7 +51,8 @@ copied="function() end"
 if command -v python3 > /dev/null; then
   for how in "" "$copied"; do
     script "name = '$mark'" "hostname = 'secret' .. 'script.$$'" "command = { 'sleep', '4141.$$' }" ${how:+"$how"}
-    env TOKEN="secretenviron.$$" "$LUABOX" run box.lua < /dev/null & runtime=$!
+    # A trace is luabox's own to write: no monitor takes its place.
+    env TOKEN="secretenviron.$$" "$LUABOX" run --trace trace.json box.lua < /dev/null & runtime=$!
     within 5 eval "inside=\$(pgrep -fx 'sleep 4141.$$')"
     init=$(awk '{ print $4 }' "/proc/$inside/stat")
     little() { memory=$(awk '/^Anonymous/ { print $2 }' "/proc/$init/smaps_rollup"); [ "$memory" -le 32 ]; }
@@ -62,7 +63,7 @@ if command -v python3 > /dev/null; then
       within 5 forgotten; equal "is not in the memory of the init${how:+, a copy}" none "$memory"
     done
     equal "the init has no environment" "" "$(tr -d '\0' < "/proc/$init/environ")"
-    holds "luabox's own command line stands there again" "run box.lua" "$(tr '\0' ' ' < /proc/$runtime/cmdline)"
+    holds "luabox's own command line stands there again" "run --trace trace.json box.lua" "$(tr '\0' ' ' < /proc/$runtime/cmdline)"
     kill $runtime; wait $runtime
   done
 fi

@@ -20,6 +20,7 @@ size=$(private $child)
 if [ "$size" -le 64 ]; then ok "it keeps 64 kB at most"; else failed "it keeps 64 kB at most" "$size kB"; fi
 equal "its command line is luabox's" "$LUABOX run box.lua" "$(tr '\0' ' ' < /proc/$child/cmdline | sed 's/ $//')"
 equal "its name too" luabox "$(cat /proc/$child/comm)"
+equal "it has no thread and no memory of luabox's" "1 0" "$(ls /proc/$child/task | wc -l) $(grep -c heap /proc/$child/maps)"
 holds "the container is there to be joined" joined "$("$LUABOX" exec "$mark" echo joined 2>&1)"
 holds "and its name is taken" "already in use" "$("$LUABOX" run box.lua 2>&1)"
 ends
