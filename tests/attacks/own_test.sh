@@ -83,11 +83,16 @@ writable() { # of the processes of luabox that run the container $1: the program
 }
 for fault in getpid:error=EPERM:when=9999 prctl:error=EPERM:when=1 mmap:error=ENOMEM:when=1 mmap:error=ENOMEM:when=3 open:error=EMFILE:when=2; do
   name=own-view-$$
-  strace -qq -o /dev/null -e inject="$fault" "$LUABOX" run --name $name box.lua -- /bin/sh -c 'echo > /tmp/up; exec sleep 60' < /dev/null > /dev/null 2>&1 & tracer=$!
+  # A trace is luabox's own to write: no monitor takes its place meanwhile.
+  strace -qq -o /dev/null -e inject="$fault" "$LUABOX" run --trace view.json --name $name box.lua -- /bin/sh -c 'echo > /tmp/up; exec sleep 60' < /dev/null > /dev/null 2>&1 & tracer=$!
   within 10 eval "\"$LUABOX\" list | grep -q $name.*running"
   equal "luabox runs from its view, where $fault" entered "$(writable $name)"
   "$LUABOX" kill $name KILL; wait $tracer
 done
+"$LUABOX" run --name own-monitor-$$ box.lua -- sleep 60 < /dev/null > /dev/null 2>&1 & monitor=$!
+within 5 eval '[ "$(readlink /proc/$monitor/exe)" = "/memfd:luabox (deleted)" ]'
+equal "nor what stands by in its place" refused "$( (echo overwritten > /proc/$monitor/exe) 2> /dev/null && echo written || echo refused)"
+"$LUABOX" kill own-monitor-$$ KILL; wait $monitor
 equal "an ordinary user's copy is sealed when its pages are no longer busy" "$("$LUABOX" version)" \
   "$(setpriv --reuid 65534 --regid 65534 --clear-groups strace -qq -o /dev/null -e inject=fcntl:error=EBUSY:when=2..4 "$LUABOX" version 2>&1)"
 lacks "an image's interpreter isn't given luabox to hold" "$LUABOX" "$(with 'ls -l /proc/1/exe /proc/*/exe /proc/*/fd 2>&1')"
