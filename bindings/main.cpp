@@ -16,6 +16,7 @@
 #include "engine/error.hpp"
 #include "engine/exec.hpp"
 #include "engine/handover.hpp"
+#include "engine/nftables.hpp"
 #include "engine/self.hpp"
 
 namespace {
@@ -86,6 +87,7 @@ int main(int argc, char** argv) {
     const int status = run(L, argc, argv, resumes);
     luabox::lua::undo_everything();  // what a script left
     luabox::policy::end();
+    luabox::leave_firewall_socket();
     std::fflush(nullptr);
     ::_exit(status);  // what is left is memory, which to give back piece by piece takes longer
   } catch (const luabox::Error& error) {

@@ -82,27 +82,21 @@ uint64_t current_namespace() {
   return cookie;
 }
 
-/// A socket, or none. At the end of the process the kernel closes it behind its back.
-struct KeptSocket : std::optional<Netlink> {
-  ~KeptSocket() {
-    if (has_value()) (*this)->close_behind();
-  }
-};
+std::optional<Netlink> kept;
 
 /// This process's socket in this network namespace. It is kept, because closing one waits until the kernel
 /// has destroyed all that was removed: 5 ms after a table, and more (nft_rcv_nl_event() in
 /// net/netfilter/nf_tables_api.c).
 Netlink& kept_socket() {
-  static KeptSocket socket;
   static uint64_t socket_namespace = 0;
   static pid_t socket_process = 0;
   const uint64_t here = current_namespace();
-  if (!socket || here == 0 || here != socket_namespace || socket_process != ::getpid()) {
-    socket.emplace(NETLINK_NETFILTER);
+  if (!kept || here == 0 || here != socket_namespace || socket_process != ::getpid()) {
+    kept.emplace(NETLINK_NETFILTER);
     socket_namespace = here;
     socket_process = ::getpid();
   }
-  return *socket;
+  return *kept;
 }
 
 /// Runs what `body` writes as one transaction.
@@ -204,6 +198,11 @@ std::vector<std::string> firewalls(const std::optional<std::string>& name) {
     if (std::find(names.begin(), names.end(), table.name) == names.end())
       names.push_back(std::move(table.name));
   return names;
+}
+
+void leave_firewall_socket() {
+  if (kept) kept->close_behind();
+  kept.reset();
 }
 
 }  // namespace luabox

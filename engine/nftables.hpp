@@ -95,4 +95,8 @@ void remove_firewall(const std::string& name, const RemoveFirewallOptions& optio
 /// takes as long whatever else is there.
 std::vector<std::string> firewalls(const std::optional<std::string>& name = {});
 
+/// At the end of a process that has made or removed firewalls: the socket that it kept for them is closed
+/// behind it (Netlink::close_behind), which takes milliseconds.
+void leave_firewall_socket();
+
 }  // namespace luabox
