@@ -50,7 +50,8 @@ class SignalIgnored {
   sigset_t none;
   ::sigemptyset(&none);
   ::setsid();  // a process that was forked leads no group
-  for (const int named : named_descriptors(arguments.data())) ::fcntl(named, F_SETFD, 0);
+  for (const int named : named_descriptors(arguments.data()))
+    ::fcntl(named, F_SETFD, 0);  // EBADF: there can be no such number
   if (::fcntl(ready.get(), F_SETFD, 0) == 0 && ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0)
     ::syscall(SYS_execveat, self.get(), "", arguments.data(), environment.data(), AT_EMPTY_PATH);
   std::perror("luabox: exec");

@@ -32,17 +32,20 @@ constexpr unsigned long kPage = 4096;
 using luabox::bare::address;
 using luabox::bare::call;
 
-/// Whether `text` begins with "/dev/fd/" or "/proc/self/fd/": a descriptor that is to stay open, which takes
-/// main's longer way.
+/// Whether "/dev/fd/" or "/proc/self/fd/" is in `text`: a descriptor that is to stay open, which takes main's
+/// longer way.
 [[gnu::always_inline]] inline bool names_descriptor(const char* text) {
   const char device[] = {'/', 'd', 'e', 'v', '/', 'f', 'd', '/'};
   const char process[] = {'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'f', 'd', '/'};
-  unsigned same = 0;
-  while (same < sizeof device && text[same] == device[same]) ++same;
-  if (same == sizeof device) return true;
-  same = 0;
-  while (same < sizeof process && text[same] == process[same]) ++same;
-  return same == sizeof process;
+  for (; *text != '\0'; ++text) {
+    unsigned same = 0;
+    while (same < sizeof device && text[same] == device[same]) ++same;
+    if (same == sizeof device) return true;
+    same = 0;
+    while (same < sizeof process && text[same] == process[same]) ++same;
+    if (same == sizeof process) return true;
+  }
+  return false;
 }
 
 /// Whether the environment has LUABOX_HANDOVER... (engine/handover.hpp): main sees to what stays open then.

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -112,13 +113,18 @@ void close_callers(char** argv) {
   close_others(kept);
 }
 
-/// The numbers that arguments name are nobody else's.
+/// The numbers that arguments name are nobody else's: where nothing is open there, something is that can't be
+/// opened (ENXIO).
 void hold_named(char** argv) {
-  for (const int named : named_descriptors(argv))
-    if (::fcntl(named, F_GETFD) < 0) {
-      const Fd nothing(::open("/", O_PATH | O_CLOEXEC));
-      ::dup3(nothing.get(), named, O_CLOEXEC);  // no such number can be had: nothing will have it
-    }
+  for (const int named : named_descriptors(argv)) {
+    if (::fcntl(named, F_GETFD) >= 0) continue;
+    Fd nothing(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!nothing) throw Error("socket", "/dev/fd/" + std::to_string(named));
+    if (nothing.get() == named)
+      nothing.release();
+    else
+      ::dup3(nothing.get(), named, O_CLOEXEC);  // EBADF: there can be no such number
+  }
 }
 
 }  // namespace
@@ -126,12 +132,13 @@ void hold_named(char** argv) {
 std::vector<int> named_descriptors(char* const* argv) {
   std::vector<int> named;
   for (char* const* argument = argv; *argument != nullptr && std::strcmp(*argument, "--") != 0; ++argument)
-    for (const std::string_view prefix : {"/dev/fd/", "/proc/self/fd/"}) {
+    for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
       const std::string_view text = *argument;
-      if (text.substr(0, prefix.size()) != prefix) continue;
+      const size_t at = text.rfind(folder);  // it may be "--log-file=/dev/fd/7"
+      if (at == std::string_view::npos) continue;
       int number = -1;
       const auto [end, error] =
-          std::from_chars(text.data() + prefix.size(), text.data() + text.size(), number);
+          std::from_chars(text.data() + at + folder.size(), text.data() + text.size(), number);
       if (error == std::errc() && end == text.data() + text.size() && number > STDERR_FILENO)
         named.push_back(number);
     }
@@ -155,14 +162,14 @@ bool is_protected() {
 void enter_protected(char** argv) {
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
   close_callers(argv);
+  hold_named(argv);
   if (is_protected()) {
     if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) throw Error("close_range");
     ::prctl(PR_SET_NAME, "luabox");  // by a descriptor it was executed under another
     known_origin() = Fd(origin());
     ::unsetenv(kOrigin);
     accept_handover();
-    hold_closed_streams();
-    return hold_named(argv);
+    return hold_closed_streams();
   }
   if (const Fd self = read_only_mount())
     ::fexecve(self.get(), argv, environ);

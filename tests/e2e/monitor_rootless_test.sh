@@ -29,4 +29,16 @@ equal "it goes on in the background" "$mark " "$name $(cat errors)"
 as_user "$work/luabox" kill "$mark"
 within 5 clean && ok "and ends there" || failed "and ends there" "$(left)"
 equal "what it wrote is the user's" "begun got TERM $user_id" "$(xargs < "$user_home/box.log") $(stat -c %u "$user_home/box.log")"
+
+# A user's luabox runs from a copy of its file, which is open then: by no number that an argument names.
+cp "$LUABOX" "$user_home/own"; chown $user_id "$user_home/own"; sum=$(sha256sum < "$user_home/own")
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-  # what runs the tests may have left them open
+for number in 3 4 5 6 7 8 9; do
+  for words in "-d -o /dev/fd/$number box.lua" "-v --log-file /dev/fd/$number box.lua" "-v --log-file=/dev/fd/$number box.lua" "/dev/fd/$number"; do
+    as_user timeout 20 ./own run $words -- true > out 2>&1; got=$?
+    equal "$words: 125" "125 No such device or address" "$got $(grep -o 'No such device or address' out | head -1)"
+  done
+done
+equal "nothing was written to it" "$sum" "$(sha256sum < "$user_home/own")"
+within 5 clean && ok "nothing is left of that" || failed "nothing is left of that" "$(left)"
 finish
