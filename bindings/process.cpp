@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "engine/interrupt.hpp"
 #include "engine/nearest.hpp"
 #include "engine/network_ahead.hpp"
+#include "engine/nftables.hpp"
 #include "engine/relay.hpp"
 #include "engine/streams.hpp"
 
@@ -352,6 +354,7 @@ void exit_now(int status) {
   if (parent_channel() == nullptr) {
     lua::undo_everything();
     policy::end();
+    leave_firewall_socket();
   }
   std::fflush(nullptr);
   ::_exit(status);
@@ -385,9 +388,13 @@ std::optional<Fd> taken_network() {
   Fd ready = take_network();
   return ready ? std::optional<Fd>(std::move(ready)) : std::nullopt;
 }
+bool is_fifo(const std::string& path) {
+  struct stat found;
+  return ::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode);
+}
 Fd output_file(const std::string& path) {
   Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600));
-  if (!file) throw Error("open", path, errno, errno == ENXIO ? "nobody reads from it" : "");
+  if (!file) throw Error("open", path, errno, errno == ENXIO && is_fifo(path) ? "nobody reads from it" : "");
   ::fcntl(file.get(), F_SETFL, ::fcntl(file.get(), F_GETFL) & ~O_NONBLOCK);  // its reader may be slow
   return file;
 }

@@ -31,8 +31,10 @@ struct Watched {
   std::string note;  ///< no NUL in it
 };
 
-/// Returns only where it can't be done; then this process is as it was. Files, folders, pipes and sockets of
-/// the Internet (a port that is held) stay open, whoever opened them; other descriptors are closed.
+/// Returns only where it can't be done; then this process has what it needs to stand by itself: no namespace
+/// that was made ahead (engine/network_ahead.hpp), and relays that no child enters. Files, folders, pipes and
+/// sockets of the Internet (a port that is held) stay open, whoever opened them; other descriptors are
+/// closed.
 void become_monitor(const Watched& watched);
 
 /// The same objects in the same order, in the luabox that follows.

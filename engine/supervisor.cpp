@@ -23,6 +23,8 @@ constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 constexpr size_t kMostBuffered = 65536;
 constexpr int kForegroundMilliseconds = 200;  // no signal tells a running job that it came to the foreground
 
+constexpr double kForever = 2e6;  // seconds
+
 using Clock = std::chrono::steady_clock;
 
 Clock::duration in_clock(double seconds) {
@@ -172,7 +174,8 @@ bool ForwardedSignals::pending() const {
 
 bool supervise(const std::vector<Process*>& processes, const ForwardedSignals& signals, int terminal,
                double patience) {
-  const auto end = patience < 0 ? Clock::time_point::max() : Clock::now() + in_clock(patience);
+  const auto end =
+      patience < 0 || patience > kForever ? Clock::time_point::max() : Clock::now() + in_clock(patience);
   const bool person = terminal >= 0 && ::isatty(0) == 1;
   std::unique_ptr<RawMode> raw;
   if (const auto size = terminal >= 0 ? window_size(0) : std::nullopt) set_window_size(terminal, *size);

@@ -168,7 +168,7 @@ local function leave_caller(containers)
   local names = {}
   for i, each in ipairs(containers) do names[i] = each.name .. "\n" end
   sys.monitor.ready(table.concat(names))
-  require("luabox.program").leave_streams()
+  require("luabox.container").started(containers[1]).streams:use()  -- what luabox says later goes where its output does
 end
 
 --- Until all have ended. What stands by for long is luabox itself only where it must be.

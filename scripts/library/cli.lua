@@ -91,7 +91,9 @@ function cli.apply(options)
   if options.log_file and require("luabox.sys").policy.active() then require("luabox.policy").require_files "--log-file" end
   if options.verbose or options.log_file or options.log_format then
     cli.logging = { verbose = options.verbose or false, file = options.log_file, format = options.log_format }
-    require("luabox.sys").log.set_up(cli.logging)
+    local sys, file = require "luabox.sys", options.log_file
+    sys.log.set_up(cli.logging)
+    if file and file:sub(1, 1) ~= "/" then cli.logging.file = sys.file.absolute(file) end  -- the script may go elsewhere
   end
   cli.debug = options.debug or cli.debug
   return options

@@ -60,9 +60,6 @@ function Streams:use()
   sys.redirect(self.output, 2)
 end
 
---- Lets the caller's streams go; what luabox itself has to say later goes to where the containers' output does.
-function program.leave_streams() open_streams(detached.output):use() end
-
 function program.opening.enter(this)
   this.user = users.lookup(this)
   if this.streams then this.streams:use() end
@@ -87,8 +84,9 @@ end
 --- At the end of the command, or of a start that fails.
 function program.step.undo(this)
   local relay = this.relay
-  this.relay, this.streams = nil, nil
+  this.relay = nil
   if relay then relay:finish() end
+  this.streams = nil  -- not before: the relay leads to one of them
 end
 
 --- The folder is opened beneath the root, without magic links: "/proc/self/fd/7" leads nowhere (CVE-2024-21626).

@@ -90,9 +90,11 @@ for fault in getpid:error=EPERM:when=9999 prctl:error=EPERM:when=1 mmap:error=EN
   "$LUABOX" kill $name KILL; wait $tracer
 done
 "$LUABOX" run --name own-monitor-$$ box.lua -- sleep 60 < /dev/null > /dev/null 2>&1 & monitor=$!
-within 5 eval '[ "$(readlink /proc/$monitor/exe)" = "/memfd:luabox (deleted)" ]'
-equal "nor what stands by in its place" refused "$( (echo overwritten > /proc/$monitor/exe) 2> /dev/null && echo written || echo refused)"
-"$LUABOX" kill own-monitor-$$ KILL; wait $monitor
+within 5 eval '[ "$(readlink /proc/$monitor/exe)" = "/memfd:luabox (deleted)" ]' || failed "a monitor stands by"
+exec 5< /proc/$monitor/exe
+"$LUABOX" kill own-monitor-$$ KILL; wait $monitor  # what nobody executes is not busy
+equal "nor what stands by in its place" refused "$( (echo overwritten > /proc/self/fd/5) 2> /dev/null && echo written || echo refused)"
+exec 5<&-
 equal "an ordinary user's copy is sealed when its pages are no longer busy" "$("$LUABOX" version)" \
   "$(setpriv --reuid 65534 --regid 65534 --clear-groups strace -qq -o /dev/null -e inject=fcntl:error=EBUSY:when=2..4 "$LUABOX" version 2>&1)"
 lacks "an image's interpreter isn't given luabox to hold" "$LUABOX" "$(with 'ls -l /proc/1/exe /proc/*/exe /proc/*/fd 2>&1')"

@@ -66,6 +66,9 @@ equal "a disk that is full is told" "125 luabox: write standard output: No space
 holds "its log goes on where it was" "process:wait" "$(cat log)"
 equal "and nowhere else" "" "$(cat errors)"
 umount small
+sed '1i require("luabox.sys").chdir "/"' box.lua > elsewhere.lua
+"$LUABOX" run -v --log-file relative.log elsewhere.lua > /dev/null
+holds "also when the script goes elsewhere" "process:wait" "$(cat relative.log)"
 leaves_nothing "nothing is left of these either"
 
 # several
@@ -150,6 +153,8 @@ end }
 C
 script "name = '$mark'" "command = { 'sh', '-c', 'sleep 0.6; exit 5' }"
 equal "what calls run goes on behind it" "behind run 5 6" "$(xargs <<< "$(LUABOX_PATH=$work/commands "$LUABOX" around box.lua; echo $?)")"
+sed 's/function(arguments)/function(...)/; s/run(arguments)/run(...)/' commands/around.lua > commands/passing.lua
+equal "also where it passes on all that it is given" "behind run 5 6" "$(xargs <<< "$(LUABOX_PATH=$work/commands "$LUABOX" passing box.lua; echo $?)")"
 holds "and can't leave its caller" "--detach is for the command line" "$(LUABOX_PATH=$work/commands "$LUABOX" around -d box.lua 2>&1)"
 printf 'file = io.open("written", "w")\nfile:write "what the script wrote"\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "sleep", "1" } }\n' "$mark" "$work" > file.lua
 "$LUABOX" run file.lua
