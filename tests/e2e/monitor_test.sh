@@ -97,7 +97,7 @@ L
 done > early.lua
 echo "return { box1, box2 }" >> early.lua
 ip link set lo up
-"$LUABOX" run early.lua true "sleep 0.7; exit 3" > out 2> errors & child=$!
+"$LUABOX" run early.lua true "sleep 2; exit 3" > out 2> errors & child=$!
 within 5 is_monitor $child && ok "a monitor stands by those that are left" || failed "a monitor stands by those that are left" "$(cat errors)"
 wait $child; equal "one that has ended before is ended with them" "3 " "$? $(cat errors)"
 leaves_nothing "with all that it had"
@@ -198,7 +198,7 @@ else
   skipped "a kernel that refuses it" "strace is not installed"
 fi
 
-cp "$LUABOX" other; script "name = '$mark'" "command = { 'sh', '-c', 'sleep 0.8; exit 8' }"
+cp "$LUABOX" other; script "name = '$mark'" "command = { 'sh', '-c', 'sleep 2; exit 8' }"
 ./other run box.lua > out 2> errors & child=$!
 within 5 is_monitor $child; mv other moved; cp /bin/true other; wait $child
 equal "where its file has another name, or none, luabox is the same" "8 " "$? $(cat errors)"
