@@ -53,9 +53,9 @@ equal "a list of containers" "$mark-1 $mark-2 $mark-3" "$(run -d -o list.log lis
 within 10 gone
 equal "writes to one file" "1 2 3" "$(xargs < list.log)"
 printf 'print "the script says"\nreturn container { name = "%s", rootfs = "%s/rootfs", command = { "true" } }\n' "$mark" "$work" > says.lua
-equal "what the script itself says is its caller's" "the script says $mark" "$(run -d says.lua | xargs)"
+equal "what the script itself says is its caller's" "the script says $mark" "$(run -d says.lua | xargs)"; within 10 gone
 sed "s/, command/, terminal = true, command/" says.lua > terminal.lua
-equal "there is no terminal for it" "the script says $mark" "$(run -d terminal.lua | xargs)"
+equal "there is no terminal for it" "the script says $mark" "$(run -d terminal.lua | xargs)"; within 10 gone
 equal "a script from standard input" "the script says $mark" "$(run -d - < says.lua | xargs)"
 within 10 gone
 printf 'return nil\n' > none.lua
