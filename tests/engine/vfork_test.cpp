@@ -134,7 +134,7 @@ TEST_CASE("below an init that shared memory a program runs as below any other") 
     exec_below_init(
         {{"/bin/sh", "-c",
           "tr '\\0' ' ' < /proc/1/cmdline; cat /proc/1/comm; readlink /proc/1/exe; ls /proc/1/fd; "
-          "kill -HUP 1; (true &); kill -9 $$"},
+          "kill -HUP 1; (true &); sleep 10; kill -9 $$"},
          {}});
   });
   CHECK_THAT(outcome.output, Catch::StartsWith("init "));
