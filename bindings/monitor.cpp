@@ -1,5 +1,5 @@
 // luabox.sys.monitor: engine/monitor.hpp and background.hpp for Lua. What they begin, the library ends
-// (scripts/library/monitor.lua): it is no script's, and left out of the list of primitives.
+// (scripts/library/monitor.lua): under policies it is not within a script's reach.
 #include "engine/monitor.hpp"
 
 #include "bindings/lock.hpp"
@@ -12,8 +12,7 @@ namespace luabox {
 namespace {
 
 /// monitor.become(processes, signals, relays, locks, note): waits for those that are not known to have ended.
-/// Returns where it can't be done, also where there
-/// is something else that is to be undone at the end.
+/// Returns where it can't be done, also where there is something else that is to be undone at the end.
 int become(lua_State* L) {
   lua::no_more_arguments(L, 5);
   Watched watched;

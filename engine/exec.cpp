@@ -43,14 +43,6 @@ size_t command_line_size = 0;     // with them
 size_t arguments_size = 0;        // without
 std::string hidden;               // what stood there, while a child that shares this memory must not show it
 
-std::vector<char*> pointers(const std::vector<std::string>& list) {
-  std::vector<char*> result;
-  result.reserve(list.size() + 1);
-  for (const auto& text : list) result.push_back(const_cast<char*>(text.c_str()));
-  result.push_back(nullptr);
-  return result;
-}
-
 void default_handlers() {
   struct sigaction standard = {};
   standard.sa_handler = SIG_DFL;
@@ -76,9 +68,9 @@ Error search_and_exec(const ExecOptions& options) {
   // Static: where this memory is the parent's, too, nobody would free what an exec leaves behind.
   static std::vector<std::string> files;
   static std::vector<char*> names, arguments, environment;
-  arguments = pointers(options.arguments), environment = pointers(options.environment);
+  arguments = pointers_to(options.arguments), environment = pointers_to(options.environment);
   files = command_files(options.arguments[0], options.environment);
-  names = pointers(files);
+  names = pointers_to(files);
   if (options.filter != nullptr) options.filter->load({options.log_refused});
   return why_not_executed(options.arguments[0], options.environment,
                           exec_one_of(names.data(), arguments.data(), environment.data()));
@@ -210,7 +202,7 @@ void* put(char*& next, const void* data, size_t size) {
 }
 
 char** put_list(char*& next, const std::vector<std::string>& list) {
-  auto texts = pointers(list);
+  auto texts = pointers_to(list);
   for (size_t i = 0; i < list.size(); ++i)
     texts[i] = static_cast<char*>(put(next, list[i].c_str(), list[i].size() + 1));
   return static_cast<char**>(put(next, texts.data(), texts.size() * sizeof(char*)));
@@ -343,6 +335,14 @@ void remember_command_line(int argc, char** argv) {
   // (fs/binfmt_elf.c).
   const auto begin = reinterpret_cast<uintptr_t>(command_line_at), name = ::getauxval(AT_EXECFN);
   if (name > begin + command_line_size) command_line_size = name - begin;
+}
+
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  result.reserve(texts.size() + 1);
+  for (const auto& text : texts) result.push_back(const_cast<char*>(text.c_str()));
+  result.push_back(nullptr);
+  return result;
 }
 
 std::vector<std::string> command_line() {

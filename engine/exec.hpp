@@ -55,7 +55,10 @@ struct ExecOptions {
 /// once, first thing in main.
 void remember_command_line(int argc, char** argv);
 
-/// The arguments that it holds.
+/// A list that execve(2) takes, of `texts`, which stay where they are.
+std::vector<char*> pointers_to(const std::vector<std::string>& texts);
+
+/// The arguments that the command line holds.
 std::vector<std::string> command_line();
 
 /// What an init that shared its parent's memory had cleared there, so that its container does not see it,

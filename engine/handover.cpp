@@ -39,12 +39,4 @@ std::vector<std::string> environment_with(std::string_view kind, std::string_vie
 
 void forget_handover() { accepted().clear(); }
 
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  result.reserve(texts.size() + 1);
-  for (auto& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
 }  // namespace luabox

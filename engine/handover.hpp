@@ -26,7 +26,4 @@ std::vector<std::string> environment_with(std::string_view kind, std::string_vie
 /// Nothing was handed over, from here on.
 void forget_handover();
 
-/// A list that execve(2) takes, of `texts`, which stay where they are.
-std::vector<char*> pointers_to(std::vector<std::string>& texts);
-
 }  // namespace luabox

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/exec.hpp"
 #include "tests/engine/sandbox.hpp"
 
 using namespace luabox;
