@@ -35,15 +35,20 @@ Interrupts::Interrupts(void (*on_signal)(int)) {
     const bool kept = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;  // nohup(1)
     if (!kept) ::sigaction(kSignals[i], &action, nullptr);
   }
+  sigset_t caught;
+  ::sigemptyset(&caught);
+  for (const int signal : kSignals) ::sigaddset(&caught, signal);
+  ::sigprocmask(SIG_UNBLOCK, &caught, &mask_);
 }
 
-Interrupts::Interrupts(Interrupts&& other) noexcept : owner_(other.owner_) {
+Interrupts::Interrupts(Interrupts&& other) noexcept : mask_(other.mask_), owner_(other.owner_) {
   for (size_t i = 0; i < 3; ++i) before_[i] = other.before_[i];
   other.owner_ = false;
 }
 
 Interrupts::~Interrupts() {
   if (!owner_) return;
+  ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
   for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
   told = nullptr;
 }

@@ -1,7 +1,8 @@
 // Ctrl-C as an answer instead of an end: for a prompt that must survive what is typed at it.
 //
 // While an Interrupts lives, SIGINT, SIGTERM and SIGHUP do not end the process; they are remembered, and
-// waits of the engine (a process, a pipe, a lock, a sleep) fail with EINTR. No system call is restarted, so
+// waits of the engine (a process, a pipe, a lock, a sleep) fail with EINTR. One that was held back until then
+// (sigprocmask(2)) comes at once. No system call is restarted, so
 // that what reads a terminal or a pipe for a script ends too: whoever makes a call that may wait goes on
 // after EINTR itself, past check_interrupt() if giving up leaves nothing half done. See sigaction(2),
 // signal(7). A SIGHUP that is ignored (nohup(1)) stays so.
@@ -27,6 +28,7 @@ class Interrupts {
 
  private:
   struct sigaction before_[3] = {};
+  sigset_t mask_ = {};
   bool owner_ = true;
 };
 

@@ -144,9 +144,12 @@ end
 
 --- A signal waits for the command that it is for. One that means to end it ends a start that goes on and on.
 local function start_all(containers, signals)
+  local lifecycle = require "luabox.lifecycle"
   for _, each in ipairs(containers) do
     each.config.terminal = #containers == 1 and each.config.terminal or (#containers > 1 and false or nil)
+    lifecycle.signals_wait = true
     local ok, problem = errors.try(each.start, each)
+    lifecycle.signals_wait = false
     local signal = not ok and errors.signal_of(problem)
     if signal then
       signals:pending()

@@ -155,6 +155,16 @@ function confinement.step.copied(this)
   return this.config.apparmor ~= nil
 end
 
+--- What SIGSEGV may have been for: a program for which there is no room is ended so (execve(2)). nil where nothing limits that.
+function confinement.no_room(config)
+  local rlimits = config.rlimits or {}
+  for _, name in ipairs(OF_MEMORY) do
+    local limit = rlimits[name]
+    local soft = type(limit) == "table" and limit.soft or limit
+    if type(soft) == "number" then return ("SIGSEGV, perhaps because rlimits = { %s = %.0f } is too little memory for it"):format(name, soft) end
+  end
+end
+
 function confinement.step.enter(this)
   confinement.label(this)
   confinement.narrow(this)

@@ -358,6 +358,7 @@ function Container:wait(timeout)
   if not status then return nil end
   program.step.undo(this)  -- what it wrote stands before what is said of its end
   if status == 159 and this.config.seccomp ~= "unconfined" then return status, require("luabox.refusals").verdict(this.began) end
+  if status == 139 then return status, require("luabox.confinement").no_room(this.config) end
   return status, status == 137 and limits.verdict(this) or nil
 end
 

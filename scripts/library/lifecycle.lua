@@ -22,20 +22,35 @@ local alive = {}
 -- Counts the starts.
 local starts = 0
 
+--- Whether signals are held back while containers start, for their commands. Who starts them so sets it.
+lifecycle.signals_wait = false
+
+--- What a script does in a step of its own may take any time: a signal that means to end luabox ends it.
+local function interruptibly(f, ...)
+  local interrupts = sys.terminal.interrupts(1)
+  local ok, result = errors.try(f, ...)
+  local signal = interrupts:clear()
+  interrupts:release()
+  if signal then error(errors.new { op = "start", path = "SIG" .. signal, code = "EINTR" }, 0) end
+  if not ok then error(result, 0) end
+  return result
+end
+
 --- Calls a step's hook; `key` is the field of the container that the step stands for, false for none: the library's own steps say so.
-local function call(this, step, hook, ...)
+local function call(this, step, hook)
   local site = errors.site
-  local start = site.start
+  local start, own = site.start, step.key == nil
   site.where, site.key = this.where, step.key
-  if step.key == nil then site.start = nil end
-  local result = step[hook](this, ...)
+  if own then site.start = nil end
+  local result
+  if own and lifecycle.signals_wait and hook ~= "enter" then result = interruptibly(step[hook], this) else result = step[hook](this) end
   site.start = start
   return result
 end
 
-local function each(this, hook, ...)
+local function each(this, hook)
   for _, step in ipairs(this.steps) do
-    if step[hook] then call(this, step, hook, ...) end
+    if step[hook] then call(this, step, hook) end
   end
 end
 

@@ -141,11 +141,13 @@ end
 
 --- Calls `f` with each of the targets that are in the folder itself, and with what follows; an error is told at the line that wants the target.
 local function each_target(this, f, ...)
+  local before = {}
   for _, target in ipairs(this.targets) do
-    local below_another = false  -- then it is made in that mount
+    local below_another = false  -- that is mounted before it: then it is made in that mount
     for folder in target.path:gmatch "()/" do
-      below_another = below_another or this.mounted[target.path:sub(1, folder - 1)]
+      below_another = below_another or before[target.path:sub(1, folder - 1)]
     end
+    before[target.path] = true
     if not below_another then
       local ok, problem = errors.try(f, target, ...)
       if not ok then

@@ -166,6 +166,10 @@ output=$( (ulimit -f 0; run --log-file lost box.lua 2>&1; echo "status $?") < /d
 equal "a log that can't be written is told" "luabox: the log is not whole: Failed flush to file lost: File too large status 125" "$(xargs <<< "$output")"
 equal "a command has the limit, and the signal at its default" "SigIgn: 0000000000000000 40" "$( (ulimit -f 20; run box.lua) < /dev/null | xargs)"
 
+script "name = '$mark'" "rlimits = { as = 1000 }" "command = { 'true' }"
+equal "a limit that leaves a program no room is named" \
+  "139 luabox: killed: SIGSEGV, perhaps because rlimits = { as = 1000 } is too little memory for it" "$(run box.lua > out 2>&1; echo "$? $(cat out)")"
+
 # Killed at each of the five names that it makes in the folder: what it made is noted before, and taken away; what another put there is not.
 script "name = '$mark'" "mounts = { tmpfs '/deep/in/here', bind { '$work/random', '/one/file' } }" "default_mounts = false" "command = { 'true' }" "etc = false"
 for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
@@ -176,6 +180,10 @@ for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
   equal "killed at $kill of a mount target: only the user's own file stays" "rootfs/deep/own" "$(find rootfs/deep rootfs/one -not -type d 2> /dev/null)$(ls rootfs/deep | grep -v own)"
   rm -rf rootfs/deep
 done
+
+# What is mounted last hides what was mounted before, whose target was made in the folder.
+script "name = '$mark'" "mounts = { tmpfs '/x/y', tmpfs '/x' }" "command = { 'ls', '/x' }"
+equal "a mount that a later one hides leaves no target" "0 " "$(run box.lua > out 2>&1; echo "$? $(cat out; ls -d rootfs/x 2> /dev/null)")"
 
 # Interrupted at each of its locks: one that it had just taken, or the record that it had just made, is in nobody's way.
 script "name = '$mark'" "command = { 'true' }"
@@ -238,6 +246,16 @@ starting() { "$LUABOX" list | grep -q starting; }; within 5 starting
 kill -TERM $driver; wait $driver
 equal "a start that goes on and on ends of TERM" "143 luabox: box.lua:1: interrupted by SIGTERM while it was being started" "$? $(cat err)"
 equal "and leaves nothing" "" "$(leftovers)"
+for hook in prepare attach; do
+  script "name = '$mark'" "{ $hook = function() while true do pcall(require('luabox.sys').sleep, 0.1) end end }" "command = { 'true' }"
+  "$LUABOX" run box.lua < /dev/null 2> err & driver=$!
+  within 5 starting
+  kill -TERM $driver; wait $driver
+  equal "so does one whose $hook waits for ever" "143 luabox: box.lua:1: interrupted by SIGTERM while it was being started" "$? $(cat err)"
+  equal "and leaves nothing" "" "$(leftovers)"
+done
+script "name = '$mark'" "{ prepare = function() os.execute 'kill -TERM \$PPID; sleep 0.2' end }" "command = { 'true' }"
+equal "a signal that comes meanwhile is not lost" 143 "$(run box.lua > /dev/null 2>&1; echo $?)"
 script "name = '$mark'" "command = { 'sh', '-c', 'echo started; sleep 1; exit 6' }"
 (trap '' HUP; exec "$LUABOX" run box.lua < /dev/null > out) & driver=$!
 within 5 grep -q started out; kill -HUP $driver; wait $driver
