@@ -194,6 +194,8 @@ struct ExecRequest {
   std::vector<std::string> environment;
   bool session = false, terminal = false, joined = false, small = false, log_refused = false;
   std::optional<int> until;
+  Fd* carried_from = nullptr;
+  Fd* carried_to = nullptr;
   Filter* filter = nullptr;
 };
 template <>
@@ -201,7 +203,8 @@ struct lua::Options<ExecRequest> {
   static constexpr auto fields =
       std::tuple(field("environment", &ExecRequest::environment), field("session", &ExecRequest::session),
                  field("terminal", &ExecRequest::terminal), field("joined", &ExecRequest::joined),
-                 field("until_end", &ExecRequest::until), field("small", &ExecRequest::small),
+                 field("until_end", &ExecRequest::until), field("carried_from", &ExecRequest::carried_from),
+                 field("carried_to", &ExecRequest::carried_to), field("small", &ExecRequest::small),
                  field("filter", &ExecRequest::filter), field("log_refused", &ExecRequest::log_refused));
 };
 struct SetnsRequest {
@@ -255,6 +258,8 @@ constexpr bool kStatic = false;
 constexpr bool kStatic = true;  // CMakeLists.txt
 #endif
 
+int number_of(const Fd* descriptor) { return descriptor != nullptr ? descriptor->get() : -1; }
+
 /// Static: where the parent's memory is shared, nobody would free what an exec leaves behind.
 const ExecOptions& leaving(std::vector<std::string> arguments, ExecRequest request) {
   static ExecOptions options;
@@ -264,6 +269,7 @@ const ExecOptions& leaving(std::vector<std::string> arguments, ExecRequest reque
              request.terminal,
              request.joined,
              request.until.value_or(-1),
+             {number_of(request.carried_from), number_of(request.carried_to)},
              request.small,
              request.filter,
              request.log_refused,

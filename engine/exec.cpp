@@ -10,12 +10,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/rseq.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -30,6 +30,7 @@
 #include "engine/init_loop.hpp"
 #include "engine/process.hpp"
 #include "engine/seccomp.hpp"
+#include "engine/stand_in.hpp"
 
 extern "C" char data_start;  // of what the program may write to, by the C library (crt1.o)
 
@@ -37,6 +38,7 @@ namespace luabox {
 namespace {
 
 constexpr int kCannotStart = 125;
+constexpr int kNone = -1;  // no descriptor
 
 char* command_line_at = nullptr;  // the environment's strings follow
 size_t command_line_size = 0;     // with them
@@ -82,6 +84,10 @@ void flush_streams() { std::fflush(nullptr); }
 void check(const ExecOptions& options) {
   if (options.arguments.empty() || options.arguments[0].empty())
     throw Error::invalid("exec", "", "expected a command");
+  const auto& [from, to] = options.carried;
+  if ((from >= 0 || to >= 0) && (from < 0 || to < 0 || options.until < 0))
+    throw Error::invalid("exec", "",
+                         "what a program writes is carried from a pipe to a file, by an init that stays");
 }
 
 void tell(const Error& error) {
@@ -135,11 +141,10 @@ int channel_number() {
   return parent != nullptr ? parent->get() : -1;
 }
 
-/// All from `next` on but the two: what an init holds must lead nowhere, and the program's process can be
-/// seen by the container before its exec.
-void close_others(unsigned next, int one, int another) {
-  int kept[] = {one, another};
-  std::sort(std::begin(kept), std::end(kept));
+/// All from `next` on but those that are `kept`: what an init holds must lead nowhere, and the program's
+/// process can be seen by the container before its exec.
+void close_others(unsigned next, std::array<int, 4> kept) {
+  std::sort(kept.begin(), kept.end());
   for (const int fd : kept) {
     if (fd < static_cast<int>(next)) continue;
     if (static_cast<unsigned>(fd) > next && ::close_range(next, static_cast<unsigned>(fd) - 1, 0) < 0)
@@ -160,6 +165,7 @@ struct Apart {
   unsigned filter_flags;
   int init;  ///< a pidfd
   int until, channel;
+  Carried carried;
   bool new_session, controlling_terminal;
   Attempt failed;  ///< code 0: it has not
 };
@@ -180,6 +186,8 @@ constexpr size_t kApartStack = 32768;
     bare::call(SYS_exit_group, kCannotStart);
   bare::call(SYS_close, apart.init);
   bare::call(SYS_close, apart.until);
+  bare::call(SYS_close, apart.carried.from);
+  bare::call(SYS_close, apart.carried.to);
   if (result >= 0 && apart.new_session) result = bare::call(SYS_setsid);
   if (result >= 0 && apart.controlling_terminal) result = bare::call(SYS_ioctl, 0, TIOCSCTTY, 0);
   bare::call(SYS_rt_sigprocmask, SIG_SETMASK, bare::address(&no_signal), 0, sizeof no_signal);
@@ -259,6 +267,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
                          init,
                          options.until,
                          channel_number(),
+                         options.carried,
                          options.new_session,
                          options.new_session && options.controlling_terminal,
                          {0, 0}};
@@ -276,24 +285,15 @@ pid_t start_joined(const ExecOptions& options, int init) {
   ::_exit(kCannotStart);
 }
 
-/// As serve_as_init, and ends `program` when the process of the pidfd `first` has ended: in a pid namespace
-/// that is the host's the kernel doesn't.
-[[noreturn]] void serve_until(pid_t program, int first) {
-  sigset_t all;
-  ::sigfillset(&all);
-  const Fd signals(::signalfd(-1, &all, SFD_CLOEXEC));
-  if (!signals) ::kill(program, SIGKILL);  // nothing outlives the container
-  pollfd ready[] = {{signals.get(), POLLIN, 0}, {first, POLLIN, 0}};
-  while (signals) {
-    if (::poll(ready, 2, -1) < 0) continue;
-    signalfd_siginfo info;
-    if (ready[0].revents != 0 && ::read(signals.get(), &info, sizeof info) == sizeof info)
-      serve(program, info.ssi_signo);
-    if (ready[1].revents == 0) continue;
-    ::kill(program, SIGKILL);
-    ready[1].fd = -1;
+/// Leaves the stand-in what it serves by: `until`, and as 0 and 1 what it carries.
+void keep_for_stand_in(const ExecOptions& options) {
+  const auto& [from, to] = options.carried;
+  unsigned next = 0;
+  if (from >= 0) {
+    if (::dup2(from, 0) < 0 || ::dup2(to, 1) < 0) ::_exit(kCannotStart);
+    next = 2;
   }
-  serve_as_init(program);
+  close_others(next, {options.until, kNone, kNone, kNone});
 }
 
 /// As serve_as_init, without anything of luabox's but its code: an init stays as long as its container, and
@@ -317,7 +317,7 @@ pid_t start_joined(const ExecOptions& options, int init) {
 /// The program is on its way, and this memory the parent's: an init has no place in it. Where it can't leave,
 /// the container ends. The file and the channel are closed by the exec, which is what the parent waits for.
 [[noreturn]] void leave_shared_memory(const Fd& init_file, pid_t program, bool held) {
-  close_others(0, init_file.get(), channel_number());
+  close_others(0, {init_file.get(), channel_number(), kNone, kNone});
   enter_small_init(init_file, program, held);
   tell(Error("execveat", "the container's init"));
   ::kill(program, SIGKILL);
@@ -378,7 +378,7 @@ void exec_below_init(const ExecOptions& options) {
     throw Error("prctl", "PR_SET_PDEATHSIG");
   // The terminal's own signals are for who sits at it: they come by who passes them on, once.
   if (options.new_session && ::setsid() < 0) throw Error("setsid");
-  close_others(3, channel_number(), options.until);
+  close_others(3, {channel_number(), options.until, options.carried.from, options.carried.to});
   // A change of ids made it as dumpable as fs.suid_dumpable says, which may be 1.
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) throw Error("prctl", "PR_SET_DUMPABLE");
   const Fd init_file = shares_memory() ? small_init_file() : Fd();
@@ -413,15 +413,13 @@ void exec_below_init(const ExecOptions& options) {
   if (shares_memory()) leave_shared_memory(init_file, program, held);
   // Also the channel: the parent sees end of file now. And 0 to 2, so that a reader of the program's output
   // sees its end.
-  if (options.until >= 0) {
-    if (options.until > 0) ::close_range(0, static_cast<unsigned>(options.until) - 1, 0);
-    ::close_range(static_cast<unsigned>(options.until) + 1, ~0U, 0);
-  } else {
+  if (options.until >= 0)
+    keep_for_stand_in(options);
+  else
     ::close_range(0, ~0U, 0);
-  }
   ::sched_yield();  // who waits for the end of file has more to do than this process
   if (options.once_running != nullptr) options.once_running();
-  if (options.until >= 0) serve_until(program, options.until);
+  if (options.until >= 0) stand_in(program, options.until, options.carried.from >= 0);
   if (options.small_init) enter_small_init(small_init_file(), program, held);
   const bool filtered = options.filter != nullptr;
   if (options.give_memory_back) serve_without_memory(program, filtered, held);

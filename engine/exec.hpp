@@ -8,6 +8,12 @@ namespace luabox {
 
 class Filter;
 
+/// Two descriptors; -1 where nothing is carried. Borrowed.
+struct Carried {
+  int from = -1;  ///< a pipe's reading end
+  int to = -1;    ///< a regular file
+};
+
 struct ExecOptions {
   /// At least one; the first is looked for in the PATH of `environment` unless it holds a '/'.
   std::vector<std::string> arguments;
@@ -23,6 +29,8 @@ struct ExecOptions {
   /// With joined: this process stays when its parent ends, and the program ends when the process of this
   /// pidfd does, the container's first. -1: it ends with its parent. Borrowed.
   int until = -1;
+  /// With until: what comes out of the one goes into the other (engine/stand_in.hpp).
+  Carried carried = {};
   /// exec_below_init only: once the program runs the init becomes a small program (engine/init.hpp), so that
   /// the ordinary user who made the user namespace can join it. One that shares its parent's memory does so
   /// anyway, and fails where it can't.

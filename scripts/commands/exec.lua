@@ -7,7 +7,8 @@ Runs COMMAND in the container NAME: in all its namespaces and its cgroup, confin
 ends with luabox exec, and with the container.
 
 With --detach it goes on in the background when luabox exec has started it, up to the container's end, and a number is printed: the pid of the
-process that stands for it on the host. A signal to that process ("kill NUMBER") reaches the command, and it ends when the command ends.]]
+process that stands for it on the host. A signal to that process ("kill NUMBER") reaches the command, and it ends when the command ends;
+with --output not before all that the command has left behind has ended or closed that, too.]]
 
 local ENV = { "env" }
 local VALUED = { ["-u"] = "user", ["--user"] = "user", ["-e"] = ENV, ["--env"] = ENV, ["-w"] = "cwd", ["--cwd"] = "cwd", ["-o"] = "output",

@@ -148,10 +148,25 @@ local function inside(this, parent)
   program.enter_folder(this)
   if this.relay then this.relay:enter() end
   sys.init(this.config.command, { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
-    joined = true, until_end = this.detach and this.process:pidfd() or nil })
+    joined = true, until_end = this.detach and this.process:pidfd() or nil, carried_from = this.carried_from, carried_to = this.carried_to })
 end
 
 -- ---- on the host
+
+local OUTPUTS = { 1, 2 }
+
+--- What both of its outputs go to. A regular file is not for what is in the container: it has a pipe, and what comes out is carried by luabox, or by
+--- what stands in for the command where luabox goes.
+local function open_output(this, path)
+  this.writer, this.capture = sys.output_file(path), "all"
+  if sys.file.kind(path) ~= "file" then return end
+  if not this.detach then
+    this.file, this.relay = this.writer, sys.relay(OUTPUTS, this.writer)
+    return
+  end
+  this.carried_to = this.writer
+  this.carried_from, this.writer = sys.pipe()
+end
 
 local function prepare(container, options, where)
   local config = configuration(container, options)
@@ -165,12 +180,21 @@ local function prepare(container, options, where)
   if options.detach and not options.stdin then this.stdin = sys.text_file "" end
   if options.capture then this.reader, this.writer = sys.pipe() end
   if options.output or options.detach then
-    this.writer, this.capture = sys.output_file(options.output and require("luabox.mounts").resolve(options.output, where) or "/dev/null"), "all"
+    open_output(this, options.output and require("luabox.mounts").resolve(options.output, where) or "/dev/null")
   end
   if not this.terminal and not options.detach and not options.output and options.capture ~= "all" then
-    this.relay = sys.relay(options.capture and { 2 } or { 1, 2 })
+    this.relay = sys.relay(options.capture and { 2 } or OUTPUTS)
   end
   return this
+end
+
+--- The descriptors that it has by these names, but the file that a relay leads to.
+local function close(this, ...)
+  for _, name in ipairs { ... } do
+    local descriptor = this[name]
+    this[name] = nil
+    if descriptor and descriptor ~= this.file then descriptor:close() end
+  end
 end
 
 local function bring_up(this)
@@ -178,8 +202,7 @@ local function bring_up(this)
   -- What is born there stands still before it can tell of itself.
   if cgroup and cgroup:frozen() then errors.raise_at(this.where, "the container '%s' is frozen: nothing can join it", this.container.name) end
   this.child = sys.clone({ cgroup = cgroup, released = true }, function(parent) inside(this, parent) end)
-  if this.writer then this.writer:close() end
-  this.writer = nil
+  close(this, "writer", "carried_from", "carried_to")
   this.child:settle()
   if this.detach then this.child:detach() end
   local message, master = this.child:message()
@@ -190,7 +213,10 @@ end
 local function settled(this, status)
   local relay = this.relay
   this.relay = status and nil or relay
-  if status and relay then relay:finish() end
+  if status and relay then
+    this.file = nil
+    relay:finish()
+  end
   return status
 end
 

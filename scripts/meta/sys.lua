@@ -39,6 +39,8 @@ function sys.clone(options, body) end
 ---@field filter? luabox.sys.Filter  for system calls of the program alone
 ---@field joined? boolean  of init, for a process that has joined a pid namespace: the program ends with it
 ---@field until_end? integer  of init with joined: a pidfd; it stays when its parent ends, and ends the program when that process ends
+---@field carried_from? luabox.sys.Descriptor  of init with until_end: a pipe's reading end; what comes out goes into `carried_to`
+---@field carried_to? luabox.sys.Descriptor  a regular file
 ---@field log_refused? boolean  the kernel logs what `filter` refuses
 ---@field small? boolean  of init, in a user namespace: once the program runs a program of a few pages takes the init's place, and the ordinary user who made the namespace can join it
 

@@ -91,6 +91,16 @@ for command in "run stay.lua -- sh -c" "exec $mark sh -c"; do
   holds "${command%% *}: a folder as input is refused" "use standard input: Is a directory (a container would have all of the host's files beneath it)" \
     "$(timeout -s KILL 20 "$LUABOX" $command 'ls /proc/self/fd/0/' < / 2>&1)"
 done
+# The files that exec itself opens, which its command has no name for.
+turn='echo new; chmod 4777 /proc/self/fd/1; chown 1 /proc/self/fd/2; : > /proc/self/fd/1; ls -l /proc/self/fd/1 >&2; ls -l /proc/self/fd | wc -l'
+into_script="require('luabox.running').find('$mark'):exec { 'sh', '-c', [[$turn]], output = 'log' }:wait()"
+for way in detached script; do
+  (umask 077; echo old > log)
+  if [ $way = detached ]; then "$LUABOX" exec --detach --output "$work/log" "$mark" sh -c "$turn" > /dev/null; else "$LUABOX" -e "$into_script"; fi
+  within 5 grep -qx '[0-9]*' log
+  equal "exec, $way: its file is added to, and neither cut off nor set-uid" "old new 600 0" "$(head -2 log | xargs) $(stat -c '%a %u' log)"
+  holds "exec, $way: it is a pipe" "pipe:" "$(cat log)"
+done
 equal "what the shell had read of it is not read again" "second" "$({ read -r first; timeout -s KILL 20 "$LUABOX" run stay.lua -- cat; } <<< $'first\nsecond')"
 rm -f input log stay.lua
 kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null

@@ -161,6 +161,19 @@ succeeds "exec/detach: it goes on when luabox exec has ended, and what it writes
 kill -TERM "$id"; within 3 grep -q 'got TERM' detached.out
 detached_over() { ! kill -0 "$id" 2> /dev/null; }
 succeeds "exec/detach: a signal to the number reaches the command, and it ends with it" within 3 detached_over
+id=$("$LUABOX" exec -d -o detached.out "$mark" sh -c 'head -c 3000000 /dev/zero; (sleep 1; echo left behind; sleep 7273.'$$') & exit 4')
+succeeds "exec/detach: what it left behind has the file, too" within 5 grep -qa 'left behind' detached.out
+equal "exec/detach: and all that came before" 3000012 "$(tail -c +$(($(grep -abo -m1 -P '\x00' detached.out | head -1 | cut -d: -f1) + 1)) detached.out | wc -c)"
+kill -TERM "$id"
+succeeds "exec/detach: a signal to the number ends that" within 3 detached_over
+mkdir full; mount -t tmpfs -o size=64k tmpfs full 2> /dev/null && {
+  id=$("$LUABOX" exec -d -o full/out "$mark" sh -c 'trap "" PIPE; head -c 1000000 /dev/zero; echo "status $?" > /tmp/told')
+  succeeds "exec/detach: a full disk is the writer's error" within 3 "$LUABOX" exec "$mark" grep -q 'status 1' /tmp/told
+  umount full
+}
+id=$("$LUABOX" exec -d -o flood.out "$mark" sh -c 'echo $$ > /tmp/flood; while :; do echo flood; done')
+within 3 grep -qs flood flood.out; "$LUABOX" exec "$mark" sh -c 'kill -9 $(cat /tmp/flood)'
+succeeds "exec/detach: one that floods its file ends as any other" within 3 detached_over
 equal "exec/detach: a command that can't be started is told" 127 "$(status_of -d "$mark" nosuch)"
 holds "exec/detach: with a terminal it is refused" "can't both be meant" "$(status_of -d -t "$mark" true; cat out)"
 id=$("$LUABOX" exec -d "$mark" sleep 7272.$$)
