@@ -6,20 +6,22 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <optional>
 
 #include "bindings/lock.hpp"
 #include "bindings/state.hpp"
+#include "engine/no_umask.hpp"
 #include "engine/policy_files.hpp"
 
 namespace luabox {
 namespace {
 
 struct Mode {
-  unsigned mode = 0755;
+  std::optional<unsigned> mode;  // by default 0755, less the umask
 };
 struct WriteOptions {
-  unsigned mode = 0644;
-  bool create = false;  // the file must not exist yet
+  std::optional<unsigned> mode;  // by default 0644, less the umask
+  bool create = false;           // the file must not exist yet
 };
 struct RenameOptions {
   Replace replace = Replace::no;
@@ -28,15 +30,29 @@ struct ListOptions {
   unsigned limit = 0;
 };
 
-void make_directories_with(const std::string& path, Mode options) { make_directories(path, options.mode); }
-void make_directory_with(const std::string& path, Mode options) { make_directory(path, options.mode); }
+/// Calls `make` with the mode that is asked for, or the usual one, which leaves the caller's umask its say.
+template <typename F>
+void with_mode(std::optional<unsigned> asked, unsigned usual, F make) {
+  std::optional<NoUmask> exactly;
+  if (asked) exactly.emplace();
+  make(asked.value_or(usual));
+}
+
+void make_directories_with(const std::string& path, Mode options) {
+  with_mode(options.mode, 0755, [&](unsigned mode) { make_directories(path, mode); });
+}
+void make_directory_with(const std::string& path, Mode options) {
+  with_mode(options.mode, 0755, [&](unsigned mode) { make_directory(path, mode); });
+}
 std::vector<std::string> list(const std::string& path, ListOptions options) {
   return list_directory(path, options.limit);
 }
 lua::Bytes read(const std::string& path) { return {read_file(path)}; }
 void write(const std::string& path, const lua::Bytes& text, WriteOptions options) {
-  if (options.create) return create_file(path, text.data, options.mode);
-  replace_file(path, text.data, options.mode);
+  with_mode(options.mode, 0644, [&](unsigned mode) {
+    if (options.create) return create_file(path, text.data, mode);
+    replace_file(path, text.data, mode);
+  });
 }
 void append(const std::string& path, const lua::Bytes& text) { append_to_file(path, text.data); }
 void set(const std::string& path, const lua::Bytes& text) { write_file(path, text.data); }

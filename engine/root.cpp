@@ -11,6 +11,7 @@
 #include <climits>
 
 #include "engine/error.hpp"
+#include "engine/no_umask.hpp"
 #include "engine/tree.hpp"
 
 namespace luabox {
@@ -21,18 +22,6 @@ constexpr int kMostSymlinks = 40;
 /// openat2 answers EAGAIN to a ".." while anything on the machine is renamed or mounted; each try is a new
 /// race.
 constexpr int kMostTries = 256;
-
-/// Modes are meant as they are written. The umask belongs to the process, which has one thread.
-class NoUmask {
- public:
-  NoUmask() : before_(::umask(0)) {}
-  NoUmask(const NoUmask&) = delete;
-  NoUmask& operator=(const NoUmask&) = delete;
-  ~NoUmask() { ::umask(before_); }
-
- private:
-  const mode_t before_;
-};
 
 FileKind kind_of_mode(mode_t mode) {
   switch (mode & S_IFMT) {

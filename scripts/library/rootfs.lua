@@ -113,7 +113,11 @@ local function prepare_layer(this)
   end
   local folder = this.layer.kept and mounts.held(this, this.layer.path) or this.layer.path
   if this.layer.kept then this.layer.lock = lock_kept(this, folder) end
-  for _, name in ipairs { "upper", "work" } do sys.file.make_directories(folder .. "/" .. name) end
+  -- The mode of the upper folder is that of "/", whatever umask luabox was started with.
+  local topmost = this.config.rootfs.layers and this.config.rootfs.layers[1] or this.rootfs_path
+  local root = sys.file.status(mounts.held(this, topmost) .. "/.")
+  sys.file.make_directories(folder .. "/upper", { mode = tonumber(root.mode, 8) })
+  sys.file.make_directories(folder .. "/work")
 end
 
 -- ---- the targets in a user's own folder
