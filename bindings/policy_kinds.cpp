@@ -19,6 +19,8 @@ constexpr KindOf kKinds[] = {{"clone", "clone"},
                              {"network_ahead", nullptr},  // nobody is in it before a clone
                              {"take_network", nullptr},
                              {"seal_streams", nullptr},  // protects the host
+                             {"open_up_pipes", nullptr},
+                             {"refuse_foreign_sockets", nullptr},
                              {"relay", nullptr},
                              {"relay:", nullptr},
                              {"exit", nullptr},

@@ -375,11 +375,13 @@ bool readable(Fd& fd, std::optional<double> timeout) {
   return count > 0;
 }
 
-/// fd:read([limit]) -> everything up to its end; more than `limit` bytes (16 MiB) is EFBIG
-lua::Bytes read_descriptor(Fd& fd, std::optional<double> limit) {
+/// fd:read([limit [, process]]) -> everything up to its end, or the process's; more than `limit` bytes
+/// (16 MiB) is EFBIG
+lua::Bytes read_descriptor(Fd& fd, std::optional<double> limit, Process* process) {
   constexpr double kMost = 1U << 30U;
-  return {read_all(fd.get(), "descriptor",
-                   static_cast<size_t>(std::clamp(limit.value_or(16U << 20U), 0.0, kMost)))};
+  const auto most = static_cast<size_t>(std::clamp(limit.value_or(16U << 20U), 0.0, kMost));
+  if (process != nullptr) return {read_until_end_of(process->pidfd(), fd.get(), "descriptor", most)};
+  return {read_all(fd.get(), "descriptor", most)};
 }
 
 /// sys.pipe() -> reader, writer
@@ -533,6 +535,8 @@ int open_process(lua_State* L) {
       {"redirect", lua::fn<&redirect>},        // sys.redirect(descriptor, 0 | 1 | 2)
       {"relay", lua::fn<&relay>},              // sys.relay({ 1, 2 }, file) -> relay, nil where none is a file
       {"seal_streams", lua::fn<&seal_streams>},  // sys.seal_streams(root): before leaving "/" for it
+      {"open_up_pipes", lua::fn<&open_up_pipes>},
+      {"refuse_foreign_sockets", lua::fn<&refuse_foreign_sockets>},
       {"exit", lua::fn<&exit_now>},
       {"in_child", lua::fn<&in_child>, false},  // sys.in_child(): in the function of a clone
       {"sleep", lua::fn<&sleep_for>, false},

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -89,7 +90,9 @@ Fd Fd::open_at(int directory, const std::string& path, int flags, unsigned mode)
 std::pair<Fd, Fd> open_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) throw Error("pipe");
-  return {Fd(ends[0]), Fd(ends[1])};
+  std::pair<Fd, Fd> pipe{ends[0], ends[1]};
+  if (::fchmod(ends[0], 0666) < 0) throw Error("fchmod", "pipe");
+  return pipe;
 }
 
 Fd sealed_text(std::string_view text) {
@@ -125,6 +128,34 @@ std::string read_all(int fd, const std::string& name, size_t limit) {
     if (length > limit) throw Error("read", name, EFBIG);
   }
   text.resize(length);
+  return text;
+}
+
+std::string read_until_end_of(int writer, int fd, const std::string& name, size_t limit) {
+  constexpr size_t kMostInPipe = 1 << 20, kChunk = 16384;  // pipe-max-size
+  std::string text;
+  bool ended = false;
+  // What poll(2) has promised may be gone: who writes may read, too.
+  if (::fcntl(fd, F_SETFL, O_NONBLOCK) < 0) throw Error("fcntl", name);
+  for (size_t most = SIZE_MAX; most > 0;) {
+    pollfd ready[] = {{fd, POLLIN, 0}, {ended ? -1 : writer, POLLIN, 0}};
+    if (::poll(ready, 2, ended ? 0 : -1) < 0) {
+      if (errno != EINTR) throw Error("poll", name);
+      check_interrupt("read");
+      continue;
+    }
+    if (ready[1].revents != 0) ended = true, most = kMostInPipe;
+    if (ready[0].revents == 0 && ready[1].revents != 0) continue;
+    if (ready[0].revents == 0) break;
+    const size_t length = text.size(), wanted = std::min(kChunk, most);
+    text.resize(length + wanted);
+    const ssize_t count = ::read(fd, text.data() + length, wanted);
+    if (count < 0 && errno != EINTR && errno != EAGAIN) throw Error("read", name);
+    text.resize(length + static_cast<size_t>(std::max<ssize_t>(count, 0)));
+    if (count == 0) break;
+    if (text.size() > limit) throw Error("read", name, EFBIG);
+    if (ended && count > 0) most -= static_cast<size_t>(count);
+  }
   return text;
 }
 

@@ -60,7 +60,8 @@ void leave_what_is_aside();
 /// before set_aside() had to raise it.
 void restore_descriptor_limit();
 
-/// pipe(2): what is written to the second is read from the first.
+/// pipe(2): what is written to the second is read from the first. Everybody may open it (proc(5),
+/// /proc/pid/fd), who gets there.
 std::pair<Fd, Fd> open_pipe();
 /// A file in memory that holds `text`, at its start, and can't be changed (memfd_create(2), sealed): for a
 /// reader that is not trusted.
@@ -71,6 +72,9 @@ std::string fd_path(int fd);
 
 /// Everything up to end of file; at most `limit` bytes, more is EFBIG. `name` is for the error only.
 std::string read_all(int fd, const std::string& name, size_t limit = 16U << 20U);
+/// The same of a pipe, up to the end of the process of the pidfd `writer`, and what is there by then: others
+/// may keep the other end open for as long as they like.
+std::string read_until_end_of(int writer, int fd, const std::string& name, size_t limit);
 std::string read_file(const std::string& path, size_t limit = 16U << 20U);
 
 /// Writes all of `text`. Throws Error("write", name).

@@ -20,7 +20,8 @@ using luabox::bare::call;
 
 constexpr int kFailed = 125;
 constexpr int kTries = 30;
-constexpr long kMostCarried = 16384;  // bytes at a time
+constexpr long kMostCarried = 16384;   // bytes at a time
+constexpr long kMostInPipe = 1 << 20;  // pipe-max-size
 
 /// A pipe that a container writes to, and the caller's file behind it.
 struct Output {
@@ -157,8 +158,9 @@ extern "C" [[noreturn, gnu::used]] void luabox_program(long* stack) {
   if (char* const text = handed_over(environment)) {
     Watch watch(text);
     while (watch.runs()) watch.serve(nullptr);
+    // What is there; who has an end elsewhere may write on and on.
     const timespec now = {0, 0};
-    while (watch.serve(&now)) {
+    for (long left = kMostInPipe / kMostCarried; left > 0 && watch.serve(&now); --left) {
     }
     if (is_unchanged(watch)) become_luabox(watch.self(), arguments, environment);
     if (!is_unchanged(watch)) say("luabox: its own file was written to meanwhile\n");

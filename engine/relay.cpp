@@ -38,6 +38,7 @@ struct Relay::Carrier {
 namespace {
 
 constexpr size_t kMapped = 65536;
+constexpr int kMostInPipe = 1 << 20;  // bytes: pipe-max-size
 
 const char* name_of(int output) {
   if (output == STDOUT_FILENO) return "standard output";
@@ -77,7 +78,8 @@ bool is_output_file(int fd, struct stat& status) {
 
 [[LUABOX_BARE]] int carry(void* argument) {
   auto& carrier = *static_cast<Relay::Carrier*>(argument);
-  for (;;) {
+  // Once it is to stop, what is there; who has an end elsewhere may write on and on.
+  for (int left = kMostInPipe / sizeof carrier.buffer; left > 0;) {
     pollfd ready[3] = {{carrier.from[0], POLLIN, 0}, {carrier.from[1], POLLIN, 0}, {carrier.stop, POLLIN, 0}};
     if (bare::call(SYS_ppoll, bare::address(ready), 3) < 0) continue;
     bool quiet = true;
@@ -86,7 +88,7 @@ bool is_output_file(int fd, struct stat& status) {
       quiet = false;
       carry_some(carrier, which);
     }
-    if (quiet && ready[2].revents != 0) break;
+    if (ready[2].revents != 0) left = quiet ? 0 : left - 1;
   }
   bare::call(SYS_exit, 0);
   return 0;

@@ -15,11 +15,21 @@ void hold_closed_streams();
 /// `root` has none that opens, it stays the host's, by a read-only mount that no path leads to. Throws where
 /// neither can be and this process's user owns the host's.
 ///
-/// A file that was opened to be read, at the place that was reached, a disk, a terminal and memory
-/// (/dev/zero) are opened anew by such a mount too: root of a container could open what is to be read for
-/// writing by /proc/self/fd, and change the mode and owner of all. They stay as they are where they have no
-/// path here, or this process may not mount. A directory is refused: all of the host's files would be beneath
-/// it.
+/// A file that was opened to be read, at the place that was reached, or is the input, a fifo that has a name,
+/// a disk, a terminal and memory (/dev/zero) are opened anew by such a mount too: root of a container could
+/// open what is to be read for writing by /proc/self/fd, and change the mode and owner of all. Throws where
+/// that can't be: a file or fifo that has a name, but none here (an ordinary user's fifo only where it is
+/// his). A disk or device stays then. A directory is refused: all of the host's files would be beneath it.
 void seal_streams(const Root& root);
+
+/// Lets everybody open the pipes among the streams by what is their name inside (/dev/stdout), whoever the
+/// container's user is: only who has them gets there (proc(5), /proc/pid/fd). Before the container's ids are
+/// taken on; another user's stay as they are.
+void open_up_pipes();
+
+/// For a process that is in its network namespace: throws where a stream is a socket by which it would have
+/// another one. Who has a socket of IP can connect it to something else (connect(2), AF_UNSPEC), and one of
+/// unix(7) that is not connected to any abstract name there.
+void refuse_foreign_sockets();
 
 }  // namespace luabox

@@ -147,6 +147,7 @@ local function inside(this, parent)
   confinement.narrow(this)
   program.enter_folder(this)
   if this.relay then this.relay:enter() end
+  sys.refuse_foreign_sockets()
   sys.init(this.config.command, { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
     joined = true, until_end = this.detach and this.process:pidfd() or nil, carried_from = this.carried_from, carried_to = this.carried_to })
 end
@@ -182,6 +183,7 @@ local function prepare(container, options, where)
   if options.output or options.detach then
     open_output(this, options.output and require("luabox.mounts").resolve(options.output, where) or "/dev/null")
   end
+  if not this.terminal and not options.detach then sys.open_up_pipes() end
   if not this.terminal and not options.detach and not options.output and options.capture ~= "all" then
     this.relay = sys.relay(options.capture and { 2 } or OUTPUTS)
   end
@@ -292,7 +294,7 @@ function Execution:output()
   if not this.reader then errors.raise "there is no output to read: exec { ..., capture = true }, and once" end
   local reader = this.reader
   this.reader = nil
-  local text = reader:read()
+  local text = reader:read(nil, this.child)  -- another process in there may keep the pipe open
   reader:close()
   return text, settled(this, this.child:wait())
 end

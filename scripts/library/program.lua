@@ -76,6 +76,7 @@ local OUTPUTS = { 1, 2 }
 
 function program.step.prepare(this)
   if this.terminal then return end
+  if not detached then sys.open_up_pipes() end
   this.streams = detached and open_streams(detached.output)
   local is_file = detached and detached.output and sys.file.kind(detached.output) == "file"
   this.relay = not detached and sys.relay(OUTPUTS) or is_file and sys.relay(OUTPUTS, this.streams.output) or nil
@@ -102,6 +103,7 @@ function program.step.enter(this)
   local options = { environment = program.environment(this), session = true, terminal = this.terminal, filter = this.own_filter,
     log_refused = this.log_refused, small = this.rootless }
   if this.relay then this.relay:enter() end
+  sys.refuse_foreign_sockets()
   if this.config.init == false then
     sys.exec(this.config.command, options)
   else

@@ -92,10 +92,16 @@ function sys.relay(descriptors, file) end
 
 ---In a child, before it joins the mount namespace of a container with "/" at `root` (pivot_root and chroot do it themselves): what is the host's
 ---/dev/null among descriptors 0 to 2 becomes the one of `root`, whose root could change the owner and mode of the host's. Where `root` has none that
----opens it stays the host's, by a mount that is read-only. So do a file that was opened to be read, a disk, a terminal and memory (/dev/zero);
----a directory is refused.
+---opens it stays the host's, by a mount that is read-only. So do a file that is to be read, a fifo, a disk, a terminal and memory (/dev/zero);
+---a directory is refused, and a file or fifo that can't be opened so.
 ---@param root luabox.sys.Root
 function sys.seal_streams(root) end
+
+---Lets everybody open the pipes among descriptors 0 to 2, as /dev/stdout of a container is opened by whatever user is its own.
+function sys.open_up_pipes() end
+
+---In a child that is in its network namespace: raises where one of descriptors 0 to 2 is a socket by which it would have another one.
+function sys.refuse_foreign_sockets() end
 
 ---@param namespaces luabox.sys.Namespaces
 function sys.unshare(namespaces) end
@@ -275,8 +281,9 @@ function Descriptor:number() end
 function Descriptor:readable(seconds) end
 
 ---@param limit? integer  bytes
+---@param process? luabox.sys.Process  of a pipe: what is there at that one's end is the end, whoever may write on
 ---@return string
-function Descriptor:read(limit) end
+function Descriptor:read(limit, process) end
 
 ---Uses it up.
 function Descriptor:close() end

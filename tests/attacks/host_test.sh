@@ -102,7 +102,19 @@ for way in detached script; do
   holds "exec, $way: it is a pipe" "pipe:" "$(cat log)"
 done
 equal "what the shell had read of it is not read again" "second" "$({ read -r first; timeout -s KILL 20 "$LUABOX" run stay.lua -- cat; } <<< $'first\nsecond')"
-rm -f input log stay.lua
+# What has another name, and none by which it was given.
+echo precious > input; ln input second; exec 8< input; rm input
+holds "an input by a name that is gone is refused while it has another" "use standard input" "$(timeout -s KILL 20 "$LUABOX" run stay.lua -- cat <&8 2>&1)"
+exec 8<&-; rm second
+echo precious > input; chmod 600 input
+turn='cat; echo evil > /proc/self/fd/0; chmod 777 /proc/self/fd/0'
+for command in "run stay.lua -- sh -c" "exec $mark sh -c"; do
+  holds "${command%% *}: an input that is open for both is read" precious "$(timeout -s KILL 20 "$LUABOX" $command "$turn" 0<> input 2>&1)"
+  equal "${command%% *}: and not written either" "precious 600" "$(cat input) $(stat -c %a input)"
+done
+mkfifo -m 600 pipe; timeout -s KILL 20 "$LUABOX" exec "$mark" sh -c 'chmod 666 /proc/self/fd/0; cat' < pipe > out 2>&1 & echo through > pipe; wait $!
+equal "a fifo is read, and its mode stays" "through 600" "$(tail -1 out) $(stat -c %a pipe)"
+rm -f input log stay.lua pipe
 kill "${jobs[-1]}"; wait "${jobs[-1]}" 2>/dev/null
 
 # ---- the wrong folder as the state

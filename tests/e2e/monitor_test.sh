@@ -219,6 +219,19 @@ within 20 grep -qs done errors; kill -TERM $child
 within 5 eval '! kill -0 $child 2> /dev/null' && ok "nor luabox itself" || { failed "nor luabox itself"; kill -KILL $child; }
 wait $child 2> /dev/null; "$LUABOX" gc > /dev/null
 
+# somebody else who has an end of its output, and writes on and on
+script "name = '$mark'" "command = { 'sleep', '60' }"
+for who in monitor luabox; do
+  if [ $who = monitor ]; then start; else "$LUABOX" run --trace trace.json box.lua > out 2> errors & child=$!; within 5 eval '"$LUABOX" list | grep -q "^$mark .*running"'; fi
+  pid=$("$LUABOX" list | awk -v name="$mark" '$1 == name { print $3 }')
+  # Its file lies on a slow disk.
+  strace -f -qq -o /dev/null -e trace=write -e inject=write:delay_enter=20000 -p $child & slowly=$!
+  yes 2> /dev/null > "/proc/$(pgrep -P "$pid")/fd/1" & flood=$!
+  within 5 test -s out; kill -KILL "$pid"
+  within 8 eval '! kill -0 $child 2> /dev/null' && ok "holds nobody up: $who" || failed "holds nobody up: $who"
+  kill $flood 2> /dev/null; wait $child $flood $slowly 2> /dev/null; "$LUABOX" gc > /dev/null
+done
+
 # what may be said
 script "name = '$mark'" "command = { 'sleep', '1' }"
 for text in "monitor" "monitor " "monitor 5" "monitor 3 4 1 1 1 000 0 0 {}" "monitor 0 0 0 0 000 0 0 {}" "monitor 3 0 0 0 4 0 99999999999 000 0 0 {}" "monitor 3 0 0 0 4 -1 0 000 0 0 {}" "monitor 3 0 0 0 4 0 0 005 7 0 {}" "monitor 3 0 0 0 4 0 0 000 0 0 {}" "background 9" "background 1" "else"; do

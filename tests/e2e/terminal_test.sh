@@ -17,6 +17,7 @@ appears "a shell in the container prompts" '^in>'
 type 'test -t 0 && test -t 1 && test -t 2 && echo "on $(hostname) tty=$(tty) all three"'
 appears "standard input, output and error are one terminal" 'on web tty=/dev/(pts/0|console) all three'
 lacks "job control is not refused" "can't access tty" "$(screen)"
+type 'echo "it is $(readlink /proc/self/fd/0)."'; appears "which has its name by its descriptor, too" '^it is /dev/(pts/0|console)\.'
 type 'stty size'; appears "the window has the pane's size" '^30 90$'
 fresh; pane resize-window -x 71 -y 23; sleep 0.3; type 'stty size'
 appears "a new size arrives" '^23 71$'

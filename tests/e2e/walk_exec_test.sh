@@ -153,6 +153,16 @@ kill -STOP "$id"; kill -KILL "$("$LUABOX" list | awk -v name="$mark" '$1 == name
 holds "exec: a container that is just ending" "the container '$mark' has ended" "$(status_of "$mark" true; cat out)"
 kill -CONT "$id"; wait $runtime 2>/dev/null
 
+# ---- what is captured
+cat > capture.lua <<L
+local process = require("luabox.running").find("$mark"):exec { "sh", "-c", "head -c 300000 /dev/zero; sleep 100 & echo end", capture = true }
+local text, status = process:output()
+print(#text, text:sub(-4, -2), status)
+L
+start
+equal "exec/capture: what the command leaves behind holds nobody up" "300004 end 0" "$(timeout 10 "$LUABOX" run capture.lua 2>&1 | xargs)"
+stop
+
 # ---- one that goes on in the background
 start
 id=$("$LUABOX" exec --detach --output "$work/detached.out" "$mark" sh -c 'trap "echo got TERM; exit 3" TERM; echo ready; cat; while :; do sleep 0.05; done')

@@ -1,7 +1,9 @@
 #include "engine/streams.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -12,6 +14,17 @@ using namespace luabox;
 using namespace luabox::test;
 
 namespace {
+
+/// The errno that `f` throws; 0 where it throws none.
+template <typename F>
+int thrown_by(F f) {
+  try {
+    f();
+    return 0;
+  } catch (const Error& error) {
+    return error.code();
+  }
+}
 
 /// The errno of reading (0) or writing (1, 2) one byte.
 int error_of(int fd) {
@@ -170,4 +183,109 @@ TEST_CASE("a directory as a stream is refused") {
       }
       expect(refused, "refused");
     });
+}
+
+TEST_CASE("a file or fifo that can be changed by its name, but has none here, is refused") {
+  const Sandbox box;
+  const std::string first = box.file("first", "text"), second = (box.path() / "second").string();
+  box.dir("root");
+  const auto seal = [&] { seal_streams(Root::open((box.path() / "root").string())); };
+  REQUIRE(::link(first.c_str(), second.c_str()) == 0);
+  in_child(0, [&] {
+    ::dup2(::open(first.c_str(), O_RDONLY | O_CLOEXEC), 0);
+    ::unlink(first.c_str());
+    expect(thrown_by(seal) == EPERM, "it has another name");
+  });
+  in_child(0, [&] {
+    ::dup2(::open(second.c_str(), O_WRONLY | O_CLOEXEC), 0);
+    expect(thrown_by(seal) == EBADF, "an input that can't be read");
+  });
+  const std::string fifo = (box.path() / "fifo").string();
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  in_child(0, [&] {
+    ::dup2(::open(fifo.c_str(), O_RDWR | O_CLOEXEC), 0);
+    ::unlink(fifo.c_str());
+    expect(thrown_by(seal) == 0, "one without any name is nobody else's");
+  });
+}
+
+TEST_CASE("an input that is open for writing, too, is one to be read, for an ordinary user as well") {
+  const Sandbox box;
+  const std::string path = box.file("input", "text");
+  box.dir("root");
+  REQUIRE(::chmod(box.path().c_str(), 0711) == 0);
+  REQUIRE(::chmod(path.c_str(), 0666) == 0);
+  for (const bool ordinary : {false, true})
+    in_child(0, [&] {
+      if (ordinary && is_root() && ::setuid(65534) < 0) throw Error("setuid");
+      ::dup2(::open(path.c_str(), O_RDWR | O_CLOEXEC), 0);
+      seal_streams(Root::open((box.path() / "root").string()));
+      char text[16] = {};
+      expect(::read(0, text, sizeof text) == 4, "it is read");
+      expect(::write(0, "x", 1) < 0 && ::open("/proc/self/fd/0", O_WRONLY | O_CLOEXEC) < 0,
+             "it is not written");
+      expect(::fchmod(0, 0777) < 0 && errno != 0, "its mode can't be changed");
+    });
+  CHECK(slurp(path) == "text");
+}
+
+TEST_CASE("a fifo that has a name works as before, and its mode can't be changed") {
+  const Sandbox box;
+  const std::string path = (box.path() / "fifo").string();
+  box.dir("root");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const int both = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(both >= 0);
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNS, [&] {
+    ::dup2(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC), 0);
+    ::fcntl(0, F_SETFL, 0);
+    ::dup2(::open(path.c_str(), O_WRONLY | O_CLOEXEC), 1);
+    seal_streams(Root::open((box.path() / "root").string()));
+    char text[16] = {};
+    expect(::write(1, "text", 4) == 4 && ::read(0, text, sizeof text) == 4, "through it");
+    expect((::fcntl(0, F_GETFL) & O_NONBLOCK) == 0, "and a reader waits as before");
+    for (const int fd : {0, 1}) expect(::fchmod(fd, 0666) < 0 && errno == EROFS, "its mode stays");
+  });
+}
+
+TEST_CASE("a terminal of the container's own keeps its name") {
+  if (!is_root()) SKIP_TEST("needs root");
+  const Sandbox box;
+  const std::string terminals = box.dir("root/dev/pts");
+  in_child(CLONE_NEWNS, [&] {
+    if (::mount("devpts", terminals.c_str(), "devpts", 0, "newinstance,ptmxmode=666") < 0)
+      throw Error("mount");
+    const int master = ::open((terminals + "/ptmx").c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0 || ::unlockpt(master) < 0) throw Error("open", "ptmx");
+    ::dup2(::open((terminals + "/0").c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC), 0);
+    seal_streams(Root::open((box.path() / "root").string()));
+    char name[256] = {};
+    expect(::readlink("/proc/self/fd/0", name, sizeof name - 1) > 0 && name == terminals + "/0", name);
+  });
+}
+
+TEST_CASE("a socket that leads into another network is refused") {
+  if (!is_root()) SKIP_TEST("needs root");
+  const int outside = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int any_name = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int datagrams = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int pair[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+  in_child(CLONE_NEWNET, [&] {
+    for (const int stream : {0, 1, 2}) {
+      for (const int fd : {outside, any_name, datagrams}) {
+        ::dup2(fd, stream);
+        expect(thrown_by(refuse_foreign_sockets) == EPERM, "it is refused");
+      }
+      ::dup2(pair[0], stream);
+      expect(thrown_by(refuse_foreign_sockets) == 0, "one that leads to its other end is not");
+      ::dup2(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), stream);
+      expect(thrown_by(refuse_foreign_sockets) == 0, "nor one of this network");
+    }
+  });
+  in_child(0, [&] {
+    ::dup2(outside, 0);
+    expect(thrown_by(refuse_foreign_sockets) == 0, "where the network is shared it is its own");
+  });
 }
