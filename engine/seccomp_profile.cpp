@@ -75,8 +75,9 @@ constexpr std::array<std::string_view, 19> kAllowed = {
     // Signals
     "rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait "
     "rt_sigtimedwait_time64 rt_tgsigqueueinfo sigaltstack sigprocmask sigreturn",
-    // Time: to read it and to wait
-    "alarm clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep "
+    // Time: to read it and to wait. Who may not set it, the kernel keeps from that itself (adjtimex(2)).
+    "adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime "
+    "clock_gettime64 clock_nanosleep "
     "clock_nanosleep_time64 getitimer "
     "gettimeofday nanosleep setitimer time timer_create timer_delete timer_getoverrun timer_gettime "
     "timer_gettime64 "
@@ -116,8 +117,7 @@ constexpr std::array kGrants = {
     Grant{CAP_SYS_CHROOT, "chroot"},
     Grant{CAP_SYS_PTRACE, "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev"},
     Grant{CAP_SYS_NICE, "get_mempolicy mbind migrate_pages move_pages set_mempolicy set_mempolicy_home_node"},
-    Grant{CAP_SYS_TIME,
-          "adjtimex clock_adjtime clock_adjtime64 clock_settime clock_settime64 settimeofday stime"},
+    Grant{CAP_SYS_TIME, "clock_settime clock_settime64 settimeofday stime"},
     Grant{CAP_SYS_MODULE, "delete_module finit_module init_module"},
     Grant{CAP_SYS_BOOT, "reboot"},
     Grant{CAP_SYS_PACCT, "acct"},

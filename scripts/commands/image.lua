@@ -14,7 +14,10 @@ local image = { summary = "Import, list and remove images.", words = { import = 
 local QUIET_SECONDS = 15  -- between plain lines, where standard error is no terminal
 local DRAW_SECONDS = 0.1
 
-local function megabytes(bytes) return ("%.1f MB"):format(bytes / 1e6) end
+local function megabytes(bytes)
+  if bytes > 0 and bytes < 1e5 then return ("%.0f kB"):format(bytes / 1e3) end
+  return ("%.1f MB"):format(bytes / 1e6)
+end
 
 local function bar(width, share)
   local full = math.floor(width * share)

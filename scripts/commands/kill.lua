@@ -17,6 +17,19 @@ function kill.parser()
   return parser
 end
 
+local PATIENCE = 2  -- seconds
+
+--- Who ends it may start another by its name next: its own luabox needs a moment to take away what it had.
+local function await_end(name)
+  local sys, state = require "luabox.sys", require "luabox.state"
+  local last = sys.monotonic() + PATIENCE
+  local function is_there()
+    local ok, found = require("luabox.errors").try(state.find, name)
+    return ok and found and found.alive
+  end
+  while is_there() and sys.monotonic() < last do sys.sleep(0.005) end
+end
+
 function kill.run(arguments)
   local options = cli.parse(kill.parser(), arguments)
   if options.signal and options.signal_argument then cli.refuse("kill", "--signal and SIGNAL can't both be meant") end
@@ -25,6 +38,7 @@ function kill.run(arguments)
   if not found:kill(tonumber(signal) or signal) then
     require("luabox.errors").raise("the container '%s' has ended", options.name)
   end
+  if signal:upper():gsub("^SIG", "") == "KILL" or signal == "9" then await_end(options.name) end
 end
 
 return kill

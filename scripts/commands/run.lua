@@ -142,6 +142,16 @@ local function containers_of(script, result, second)
   errors.raise_at(script, "the script returned %s; expected a container, a list of containers, or nothing", type(result))
 end
 
+--- A script that forgets its `return` does nothing.
+local function warn_of_unused()
+  local container = package.loaded["luabox.container"]
+  local where = container and container.unused()
+  if where then
+    require("luabox.sys").log.warning(where .. ": this container was made, and nothing started it: return container { ... } has it run")
+  end
+  return 0
+end
+
 --- A signal waits for the command that it is for. One that means to end it ends a start that goes on and on.
 local function start_all(containers, signals)
   local lifecycle = require "luabox.lifecycle"
@@ -270,7 +280,7 @@ function run.run(arguments, last)
   if (command or chosen.name) and #containers ~= 1 then cli.refuse("run", "a command or a name needs a script that returns one container") end
   if command then containers[1].config.command = command end
   if chosen.name then require("luabox.container").rename(containers[1], chosen.name) end
-  if #containers == 0 then return 0 end
+  if #containers == 0 then return warn_of_unused() end
   if chosen.seccomp then return run_observed(containers) end
   return run_all(containers, last and (chosen.detach and 0 or SHORT_LIFE), chosen.detach)
 end

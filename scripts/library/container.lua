@@ -316,6 +316,8 @@ end
 -- Under a site's policies: what the script has -> what was started for it.
 local admitted = setmetatable({}, { __mode = "k" })
 
+local made_at  -- where the script made its first container; false once one was started
+
 local function started(self) return admitted[self] or self end
 
 local function running_of(this) return require("luabox.running").of(this.described) end
@@ -332,6 +334,7 @@ local start_governed
 --- Starts it; its command runs when this returns. Raises what any step raised, and leaves nothing then.
 ---@return luabox.Container
 function Container:start()
+  made_at = false
   if started(self).process then errors.raise("the container %s was started already", self.name) end
   if sys.policy.active() then return start_governed(self) end
   begin(self)
@@ -498,6 +501,9 @@ container.started = started
 ---@return luabox.Container
 function container.of(this) return setmetatable(this, Container) end
 
+--- Where the script made its first container, while it has started none; nil or false else.
+function container.unused() return made_at end
+
 --- Whether `value` was made by container { ... }.
 function container.is(value) return getmetatable(value) == Container end
 
@@ -510,6 +516,7 @@ function container.new(options, ...)
   local config = schema.check(options, FIELDS, { what = "container", where = where })
   local steps = {}
   for i, step in ipairs(options) do steps[i] = own_step(step, where, i) end
+  if made_at == nil then made_at = where end
   local self = made_of(config, where, steps)
   -- Under policies it is started as a copy, which is completed then.
   return sys.policy.active() and self or settled(self)

@@ -36,6 +36,19 @@ function etc.hosts(this)
   return table.concat(lines, "\n") .. "\n"
 end
 
+local RESOLVED, OF_RESOLVED = "127%.0%.0%.53", "/run/systemd/resolve/resolv.conf"
+
+--- The host's own, or where that names systemd-resolved alone (systemd-resolved(8)), the servers behind it. nil where there is none.
+local function of_host()
+  local ok, text = pcall(sys.file.read, "/etc/resolv.conf")
+  if not ok then return nil end
+  for server in ("\n" .. text):gmatch "\n%s*nameserver%s+(%S+)" do
+    if not server:match("^" .. RESOLVED .. "$") then return text end
+  end
+  local found, behind = pcall(sys.file.read, OF_RESOLVED)
+  return text:find(RESOLVED) and found and behind or text
+end
+
 --- The host's own servers, without those on the host's loopback: inside, that address is the container itself.
 local function resolv_conf(this)
   if this.config.dns then
@@ -43,16 +56,16 @@ local function resolv_conf(this)
     for i, server in ipairs(this.config.dns) do lines[i] = "nameserver " .. server end
     return table.concat(lines, "\n") .. "\n"
   end
-  local ok, text = pcall(sys.file.read, "/etc/resolv.conf")
+  local text = of_host()
   if this.pasta_file then
     local lines = { "nameserver " .. require("luabox.pasta").SERVER }
-    for line in (ok and text or ""):gmatch "[^\n]+" do
+    for line in (text or ""):gmatch "[^\n]+" do
       if not line:match "^%s*nameserver%s" then lines[#lines + 1] = line end
     end
     return table.concat(lines, "\n") .. "\n"
   end
-  if not ok then return "" end
-  if this.namespaces.net == "host" then return text end
+  if not text then return "" end
+  if this.namespaces.net == "host" then return sys.file.read "/etc/resolv.conf" end
   local lines = {}
   for line in text:gmatch "[^\n]+" do
     if not line:match "^%s*nameserver%s+127%." and not line:match "^%s*nameserver%s+::1%s*$" then lines[#lines + 1] = line end
@@ -77,6 +90,19 @@ function etc.targets(config, mounted)
 end
 
 etc.step = { namespaces = "uts mount", key = "hostname" }
+
+--- Who has a way out finds nobody by name there without a server, and is told before.
+function etc.step.prepare(this)
+  local net = this.config.network
+  if type(net) ~= "table" or net.kind == "pasta" or this.config.dns then return end
+  for _, target in ipairs(this.etc_targets) do
+    local servers = target == "/etc/resolv.conf" and (of_host() or ""):find "nameserver"
+    if servers and not resolv_conf(this):find "nameserver" then
+      sys.log.warning(("%s: the host's name servers are on its loopback, which the container can't reach: name others with dns = { ... }")
+        :format(net.where))
+    end
+  end
+end
 
 function etc.step.enter(this)
   if this.namespaces.uts == "new" then

@@ -61,6 +61,17 @@ equal "the default route is the host's end" "172.16.99.1" "$(run nat.lua -- ip r
 holds "/etc/hosts has the container's address" "172.16.99.100" "$(run nat.lua -- grep "$mark-nat" /etc/hosts)"
 servers=$(grep ^nameserver /etc/resolv.conf | grep -v ' 127\.' | xargs)
 equal "/etc/resolv.conf has the host's servers" "$servers" "$(run nat.lua -- grep ^nameserver /etc/resolv.conf | xargs)"
+# on_host TEXT: what a container has where the host's resolv.conf says TEXT, and the files in ./run are those in its /run.
+on_host() {
+  printf '%b' "$1" > resolv.host
+  unshare --mount --propagation private sh -c 'mount --bind resolv.host /etc/resolv.conf && mount --bind run /run && exec timeout 20 "$@"' - "$LUABOX" run nat.lua -- grep ^nameserver /etc/resolv.conf < /dev/null 2>&1 | xargs
+}
+mkdir -p run/systemd/resolve; echo 'nameserver 192.0.2.53' > run/systemd/resolve/resolv.conf
+equal "those behind systemd-resolved, where that is the host's" "nameserver 192.0.2.53" "$(on_host 'nameserver 127.0.0.53\noptions edns0\n')"
+equal "and not where it is one of them" "nameserver 192.0.2.1" "$(on_host 'nameserver 127.0.0.53\nnameserver 192.0.2.1\n')"
+rm -rf run; mkdir run
+holds "that none is left is told" "name others with dns = { ... }" "$(on_host 'nameserver 127.0.0.53\n')"
+rmdir run
 box plain "host = '172.16.99.1/24', guest = '172.16.99.100/24', route = false"
 equal "route = false: no default route" "" "$(run plain.lua -- ip route | grep default)"
 holds "and the outside is out of reach" "no answer" "$(ask plain.lua tcp 10.77.0.2 80)"

@@ -170,6 +170,28 @@ script "name = '$mark'" "rlimits = { as = 1000 }" "command = { 'true' }"
 equal "a limit that leaves a program no room is named" \
   "139 luabox: killed: SIGSEGV, perhaps because rlimits = { as = 1000 } is too little memory for it" "$(run box.lua > out 2>&1; echo "$? $(cat out)")"
 
+# What logs to /dev/stdout is seldom root.
+script "name = '$mark'" "user = '1000:1000'" "command = { 'sh', '-c', 'echo out > /dev/stdout; echo err > /dev/stderr; cat /dev/stdin' }"
+equal "/dev/stdin, stdout and stderr are pipes that the container's user may open" "in out err" "$(echo in | "$LUABOX" run box.lua 2>&1 | sort -r | xargs | sed 's/out in err/in out err/')"
+echo in | "$LUABOX" run box.lua > file.out 2>&1
+equal "where they lead to files, too" "out err in" "$(xargs < file.out)"
+script "name = '$mark'" "users = 'auto'" "command = { 'sh', '-c', 'echo out > /dev/stdout; echo err > /dev/stderr; cat /dev/stdin' }"
+equal "and root of a user namespace" "out err in" "$(echo in | "$LUABOX" run box.lua 2>&1 | xargs)"
+
+script "command = { 'true' }"; sed -i 's/^return //' box.lua
+equal "a script that forgets to return its container is told" "0 luabox: box.lua:1: this container was made, and nothing started it: return container { ... } has it run" \
+  "$(run box.lua > out 2>&1; echo "$? $(cat out)")"
+printf 'local unused = %s\ncontainer { rootfs = "rootfs", command = { "true" } }:run()\n' "$(tr '\n' ' ' < box.lua)" > box.lua
+equal "but not one that has started another" "0 " "$(run box.lua > out 2>&1; echo "$? $(cat out)")"
+
+# The mode of "/" is the image's, and not the caller's umask.
+mkdir -m 755 layer
+for rootfs in "directory { '$work/rootfs', overlay = true }" "directory { '$work/rootfs', persist = '$work/kept' }" "directory { '$work/rootfs', layers = { '$work/layer' } }"; do
+  printf 'return container { name = "%s", rootfs = %s, user = "1000:1000", command = { "stat", "-c", "%%a", "/" } }\n' "$mark" "$rootfs" > box.lua
+  equal "under umask 077: ${rootfs%%,*}, ${rootfs##*, }" 755 "$(umask 077; run box.lua 2>&1)"
+done
+rm -rf kept layer
+
 # Killed at each of the five names that it makes in the folder: what it made is noted before, and taken away; what another put there is not.
 script "name = '$mark'" "mounts = { tmpfs '/deep/in/here', bind { '$work/random', '/one/file' } }" "default_mounts = false" "command = { 'true' }" "etc = false"
 for kill in mkdirat:1 mkdirat:2 mkdirat:3 mkdirat:4 mknodat:1; do
@@ -214,6 +236,16 @@ if [ "$(id -u)" = 0 ]; then
   equal "once it has ended the record goes" "$mark" "$("$LUABOX" gc 2>&1)"
   equal "and nothing is left" "" "$(cgroups; leftovers)"
 fi
+
+# ---- a name that was somebody's a moment ago
+script "name = '$mark'" "command = { 'sleep', '100' }"
+for i in 1 2 3 4 5; do
+  "$LUABOX" run box.lua < /dev/null > out 2>&1 & driver=$!
+  runs() { "$LUABOX" list | grep -q "^$mark .*running"; }; within 5 runs
+  "$LUABOX" kill "$mark" KILL; taken=$("$LUABOX" run box.lua -- true < /dev/null 2>&1; echo $?); wait $driver
+  [ "$taken" = 0 ] || break
+done
+equal "who has killed a container may start another by its name" 0 "$taken"
 
 # ---- a script that drives, and signals
 script "name = '$mark'" "command = { 'sleep', '100' }"

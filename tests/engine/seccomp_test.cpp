@@ -237,9 +237,6 @@ constexpr const char* kDockerAllows =
 const std::map<std::string, std::string> kExceptions = {
     {"process_vm_readv", "reads another process's memory: with sys_ptrace only"},
     {"process_vm_writev", "writes another process's memory: with sys_ptrace only"},
-    {"adjtimex", "the host's clock, with sys_time only"},
-    {"clock_adjtime", "the host's clock, with sys_time only"},
-    {"clock_adjtime64", "the host's clock, with sys_time only"},
     {"listmount", "ENOSYS: the mount table is the business of who may mount"},
     {"statmount", "ENOSYS: the mount table is the business of who may mount"},
     {"riscv_hwprobe", "no ABI here has it"},
@@ -365,8 +362,8 @@ TEST_CASE("what reaches the host's kernel is refused in each ABI") {
       "userfaultfd init_module "
       "finit_module delete_module create_module kexec_load kexec_file_load open_by_handle_at "
       "process_vm_readv process_vm_writev "
-      "kcmp pidfd_getfd process_madvise acct quotactl quotactl_fd settimeofday clock_settime clock_adjtime "
-      "adjtimex iopl ioperm "
+      "kcmp pidfd_getfd process_madvise acct quotactl quotactl_fd settimeofday clock_settime "
+      "iopl ioperm "
       "syslog vhangup reboot nfsservctl lookup_dcookie uselib ustat sysfs vm86 vm86old set_mempolicy mbind "
       "move_pages "
       "get_mempolicy migrate_pages fanotify_init sethostname setdomainname _sysctl");
