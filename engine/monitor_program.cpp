@@ -88,12 +88,16 @@ class Watch {
       written = call(SYS_write, to_[which], address(buffer + done), count - done);
       if (written > 0) continue;
       lose(written < 0 ? -written : EIO, which);
+      if (may_pass(to_[which], -written)) return;
       break;
     }
     if (count > 0 && written > 0) return;
     call(SYS_close, from);  // who goes on to write gets EPIPE
     from = -1;
   }
+
+  /// As in engine/relay.cpp.
+  static bool may_pass(int to, long code) { return to > 2 && (code == ENOSPC || code == EDQUOT); }
 
   /// Writes down why which output could not take what was written, in digits that are there for it.
   void lose(long error, int which) {

@@ -59,6 +59,12 @@ bool is_output_file(int fd, struct stat& status) {
   carrier.from[which] = -1;
 }
 
+/// Whether who writes goes on all the same: a file that is luabox's own, of a container that nobody stands
+/// by, may have room again.
+[[LUABOX_BARE]] bool may_pass(int to, int code) {
+  return to > STDERR_FILENO && (code == ENOSPC || code == EDQUOT);
+}
+
 [[LUABOX_BARE]] void carry_some(Relay::Carrier& carrier, int which) {
   const long count =
       bare::call(SYS_read, carrier.from[which], bare::address(carrier.buffer), sizeof carrier.buffer);
@@ -70,7 +76,8 @@ bool is_output_file(int fd, struct stat& status) {
     if (written <= 0) {
       carrier.failed = written < 0 ? static_cast<int>(-written) : EIO;
       carrier.failed_at = carrier.to[which];
-      return drop(carrier, which);
+      if (!may_pass(carrier.failed_at, carrier.failed)) drop(carrier, which);
+      return;
     }
     done += written;
   }

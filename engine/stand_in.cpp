@@ -31,12 +31,13 @@ constexpr size_t kChunk = 16384;
 constexpr size_t kMostInPipe = 1 << 20;  // pipe-max-size
 
 /// Carries some of what is there. False when nothing more will come, or the file can't take it: then who
-/// writes is told by EPIPE.
+/// writes is told by EPIPE. What a disk that is full has no room for is lost: it may have some for the next.
 bool carry() {
   std::array<char, kChunk> buffer;
   const ssize_t count = ::read(0, buffer.data(), buffer.size());
   if (count < 0) return errno == EINTR || errno == EAGAIN;
-  return count > 0 && write_all(buffer.data(), static_cast<size_t>(count));
+  if (count == 0) return false;
+  return write_all(buffer.data(), static_cast<size_t>(count)) || errno == ENOSPC || errno == EDQUOT;
 }
 
 bool means_to_end(uint32_t signal) {

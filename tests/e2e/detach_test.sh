@@ -61,6 +61,21 @@ within 10 gone
 printf 'return nil\n' > none.lua
 equal "a script that returns none" "0 " "$(run -d none.lua > got; echo $?) $(cat got)"
 
+# A disk that is full is no end of a service.
+mkdir full; mount -t tmpfs -o size=64k tmpfs full 2> /dev/null && {
+  script "name = '$mark'" "command = { 'sh', '-c', 'head -c 1000000 /dev/zero; while :; do echo again; sleep 0.1; done' }"
+  for moment in first later; do
+    run -d -o full/log box.lua > /dev/null
+    filled() { [ "$(stat -c %s full/log)" = 65536 ]; }; within 5 filled; : > full/log
+    within 5 grep -qs again full/log && ok "a disk that is full ends nothing, and what comes later is there when it has room ($moment)" || failed "a disk that is full ends nothing" "$("$LUABOX" list)"
+    sed -i 's/head -c 1000000/sleep 1; head -c 1000000/' box.lua  # once the monitor is there
+    "$LUABOX" kill "$mark" KILL; within 10 gone
+    holds "that something was lost is told" "No space left on device" "$("$LUABOX" why 2>&1)"
+    rm full/log
+  done
+  umount full
+}
+
 # what can't be started is told to the caller
 refuses() { run "${@:2}" > got 2>&1; got=$?; equal "$1" "125 luabox: ${wanted}" "$got $(cat got)"; }
 wanted="open nosuch.lua: No such file or directory" refuses "a script that is missing" -d nosuch.lua
