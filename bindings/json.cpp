@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "bindings/lua.hpp"
@@ -16,8 +17,12 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr size_t kDeepest = 100;
 
+/// Blanks. The library's row of 512 is doubled at most once for a level: those of a wide one it would read
+/// from behind that.
+constexpr int kWidest = 16;
+
 struct EncodeOptions {
-  int indent = -1;
+  std::optional<int> indent;  // nothing: one line
 };
 
 // ---- Lua to text: written as it is walked, since a request to the policies is encoded at each start
@@ -42,6 +47,8 @@ std::string by_library(const Json& value) {
 }
 
 void write_number(double number, std::string& text) {
+  if (!std::isfinite(number))
+    throw lua::BadArgument("expected a value that JSON can hold, got the number " + std::to_string(number));
   if (number == std::floor(number) && std::fabs(number) < 9.007199254740992e15)
     text += std::to_string(static_cast<int64_t>(number));
   else
@@ -188,7 +195,8 @@ void push_json(lua_State* L, std::string_view text) {
   const int top = lua_gettop(L);
   luaL_checkstack(L, 4, "json.decode");
   Pusher pusher(L);
-  if (Json::sax_parse(text, &pusher)) return;
+  // To the library's reader a NUL is the end of the text, whatever stands behind it.
+  if (text.find('\0') == std::string_view::npos && Json::sax_parse(text, &pusher)) return;
   lua_settop(L, top);
   throw Error::invalid("json.decode", "",
                        pusher.too_deep ? "the text is nested too deeply" : "this is no JSON");
@@ -203,9 +211,12 @@ namespace {
 
 int encode(lua_State* L) {
   lua::no_more_arguments(L, 2);
-  const int indent = lua::argument<EncodeOptions>(L, 2).indent;
+  const auto indent = lua::argument<EncodeOptions>(L, 2).indent;
+  if (indent && (*indent < 0 || *indent > kWidest))
+    throw lua::BadArgument("argument 2: option 'indent': expected 0 to 16 blanks, got " +
+                           std::to_string(*indent));
   const std::string text = json_of(L, 1);
-  lua::push(L, indent < 0 ? text : Json::parse(text).dump(indent));
+  lua::push(L, indent ? Json::parse(text).dump(*indent) : text);
   return 1;
 }
 

@@ -1552,7 +1552,7 @@ function Lock:release() end
 sys.json = {}
 
 ---@class luabox.sys.EncodeOptions
----@field indent? integer
+---@field indent? integer  blanks of a level, 0 to 16; without it all is one line
 
 ---@param value any  an empty table is a list
 ---@param options? luabox.sys.EncodeOptions

@@ -37,7 +37,7 @@ test("what was decoded is Lua's own: arrays, objects, nothing for null", functio
 end)
 
 test("text that is no JSON is an error", function()
-  for _, text in ipairs { "", "{", "[1,]", "nul", "{'a': 1}", "1 2", '"\255"', "[" } do
+  for _, text in ipairs { "", "{", "[1,]", "nul", "{'a': 1}", "1 2", '"\255"', "[", "1\0", "[1]\0 this", "\0" } do
     check.equal(check.raises("this is no JSON", json.decode, text).code, "EINVAL")
   end
 end)
@@ -47,7 +47,20 @@ test("what JSON can't hold is an error that names it", function()
   check.raises("got function", json.encode { 1 } and json.encode, { a = print })
   check.raises("an object's keys must be strings", json.encode, { 1, nil, 3, 4, x = 1 })
   check.raises("an object's keys must be strings", json.encode, { [true] = 1 })
+  for text, number in pairs { inf = 1 / 0, ["-inf"] = -1 / 0, nan = 0 / 0 } do
+    check.contains(check.raises("expected a value that JSON can hold, got the number ", json.encode, { { number } }).message, text)
+  end
+end)
+
+test("an indent is 0 to 16 blanks, and any other an error that says so", function()
   check.raises("indent", json.encode, {}, { indent = "two" })
+  for _, indent in ipairs { -1, 17, 600, 100000, 2 ^ 31 - 1 } do
+    check.raises("encode: argument 2: option 'indent': expected 0 to 16 blanks, got " .. indent, json.encode, { 1 }, { indent = indent })
+  end
+  check.equal(json.encode({ 1 }, { indent = 0 }), "[\n1\n]")
+  local deep = 1
+  for _ = 1, 90 do deep = { deep } end
+  check.contains(json.encode(deep, { indent = 16 }), "\n" .. (" "):rep(90 * 16) .. "1\n")
 end)
 
 test("a table that holds itself, or is nested without end, is an error and no crash", function()
