@@ -151,9 +151,13 @@ int open_on_demand(lua_State* L) {
   });
 }
 
+constexpr const char* kMainThread = "luabox.main_thread";
+
 lua_State* empty_state() {
   lua_State* L = luaL_newstate();
   if (L == nullptr) throw Error("luaL_newstate", "", ENOMEM);
+  lua_pushthread(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, kMainThread);
   open_libraries(L);
   install_loader(L);
   return L;
@@ -194,6 +198,13 @@ int open_sys(lua_State* L) {
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
   return 1;
+}
+
+lua_State* main_thread(lua_State* L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, kMainThread);
+  lua_State* const thread = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return thread;
 }
 
 lua_State* new_state() {

@@ -30,6 +30,9 @@ lua_State* new_state();
 /// loaded.
 lua_State* state_to_prepare();
 
+/// The thread that the state of `L` began with.
+lua_State* main_thread(lua_State* L);
+
 /// The module that this binary was built with, or nullptr.
 const EmbeddedScript* find_embedded(std::string_view name);
 

@@ -50,13 +50,13 @@ namespace {
 
 // ---- interrupts
 
-lua_State* interrupted_state = nullptr;
+lua_State* interrupted_state =
+    nullptr;  // the main thread, which no collector takes; a hook is for all of them
 volatile sig_atomic_t hook_reached = 0;
 volatile sig_atomic_t editing = 0;
 constexpr int kPatience = 3;
-constexpr int kInterrupted = 130;
-volatile sig_atomic_t deadline = 0;  // seconds for the Lua code to answer in; 0: as many as it takes
-volatile sig_atomic_t rounds = 0;    // of as many, since it did
+constexpr int kSignalled = 128;
+volatile sig_atomic_t rounds = 0;  // of the seconds for the Lua code to answer in, since it did
 constexpr int kRounds = 3;
 
 /// The first interrupt is raised once, so that what it interrupts can clean up; from the second on it is
@@ -80,17 +80,17 @@ void raise_interrupt(lua_State* L, lua_Debug* at) {
 }
 
 /// In the signal handler. Where Lua code is not reached (in string.rep, say), the third one ends luabox.
-void on_interrupt(int) {
+void on_interrupt(int signal) {
   if (editing != 0) return;
   if (interrupts() >= kPatience && hook_reached == 0) {
     constexpr char text[] =
         "luabox: what runs can't be interrupted: ended; 'luabox gc' removes what is left\n";
-    if (::write(STDERR_FILENO, text, sizeof text - 1) < 0) ::_exit(kInterrupted);
-    ::_exit(kInterrupted);
+    if (::write(STDERR_FILENO, text, sizeof text - 1) < 0) ::_exit(kSignalled + signal);
+    ::_exit(kSignalled + signal);
   }
   lua_sethook(interrupted_state, raise_interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
   patterns::give_up();
-  if (deadline != 0) ::alarm(static_cast<unsigned>(deadline));
+  await_answer();
 }
 
 /// A compiled loop, or a read that waits, is ended as without a handler. What answered and goes on is asked
@@ -105,7 +105,7 @@ void on_deadline(int) {
   if (rounds >= kRounds)
     lua_sethook(interrupted_state, raise_interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
   else
-    ::alarm(static_cast<unsigned>(deadline));
+    await_answer();
 }
 
 /// terminal.interrupts(seconds) -> interrupts. Compiled loops don't see them: jit.off() first, or `seconds`
@@ -114,10 +114,8 @@ int catch_interrupts(lua_State* L) {
   lua::no_more_arguments(L, 1);
   const int seconds = lua::argument<std::optional<int>>(L, 1).value_or(0);
   if (seconds < 0) throw lua::BadArgument("argument 1: expected a number of seconds");
-  interrupted_state = L;
-  deadline = seconds;
-  if (seconds > 0) ::signal(SIGALRM, on_deadline);
-  lua::push(L, Interrupts(&on_interrupt));
+  interrupted_state = main_thread(L);
+  lua::push(L, Interrupts({&on_interrupt, &on_deadline, static_cast<unsigned>(seconds)}));
   return 1;
 }
 
@@ -138,11 +136,8 @@ void ignore(Interrupts& interrupts) {
   lua_sethook(interrupted_state, nullptr, 0, 0);
 }
 
-/// interrupts:release(): signals end luabox again
+/// interrupts:release(): signals do again what they did before
 int release_interrupts(lua_State* L) {
-  ::alarm(0);
-  if (deadline != 0) ::signal(SIGALRM, SIG_DFL);
-  deadline = 0;
   lua::Value<Interrupts>::use_up(L, 1, "release");
   return 0;
 }

@@ -1,7 +1,11 @@
 #include "engine/interrupt.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "engine/error.hpp"
 
@@ -14,52 +18,115 @@ volatile sig_atomic_t last = 0;
 volatile sig_atomic_t count = 0;
 constexpr int kPatience = 3;
 bool thrown = false, held = false;
-void (*told)(int) = nullptr;
+// What the handler looks at: the newest one's.
+void (*volatile told)(int) = nullptr;
+volatile sig_atomic_t patience = 0;
+
+/// An Interrupts, with what it found: whoever goes leaves that to the next newer one.
+struct Living {
+  unsigned number;
+  OnInterrupt what;
+  struct sigaction signals[3], alarm;
+  bool has_alarm;
+  sigset_t mask;
+};
+
+std::vector<Living>& living() {
+  static std::vector<Living> list;
+  return list;
+}
 
 void note(int signal) {
   const int saved = errno;
   last = signal;
   count = count + 1;
-  if (told != nullptr) told(signal);
+  if (void (*const tell)(int) = told) tell(signal);
   errno = saved;
+}
+
+void tell_newest() {
+  const OnInterrupt what = living().empty() ? OnInterrupt() : living().back().what;
+  told = what.signal;
+  patience = static_cast<sig_atomic_t>(what.seconds);
+}
+
+void catch_alarm(Living& made) {
+  struct sigaction action = {};
+  action.sa_handler = made.what.deadline;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGALRM, &action, &made.alarm);
+  made.has_alarm = true;
+}
+
+void catch_signals(Living& made) {
+  struct sigaction action = {};
+  action.sa_handler = note;
+  sigset_t caught;
+  ::sigemptyset(&caught);
+  for (size_t i = 0; i < 3; ++i) {
+    ::sigaddset(&caught, kSignals[i]);
+    ::sigaction(kSignals[i], nullptr, &made.signals[i]);
+    const bool kept = kSignals[i] == SIGHUP && made.signals[i].sa_handler == SIG_IGN;  // nohup(1)
+    if (!kept) ::sigaction(kSignals[i], &action, nullptr);
+  }
+  ::sigprocmask(SIG_UNBLOCK, &caught, &made.mask);
+}
+
+void restore(const Living& going) {
+  if (going.what.seconds > 0) ::alarm(0);
+  ::sigprocmask(SIG_SETMASK, &going.mask, nullptr);
+  for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &going.signals[i], nullptr);
+  if (going.has_alarm) ::sigaction(SIGALRM, &going.alarm, nullptr);
+}
+
+void leave_to(Living& newer, const Living& going) {
+  std::copy(going.signals, going.signals + 3, newer.signals);
+  newer.mask = going.mask;
+  if (!going.has_alarm) return;
+  newer.alarm = going.alarm;
+  newer.has_alarm = true;
 }
 
 }  // namespace
 
-Interrupts::Interrupts(void (*on_signal)(int)) {
-  told = on_signal;
-  struct sigaction action = {};
-  action.sa_handler = note;
-  for (size_t i = 0; i < 3; ++i) {
-    ::sigaction(kSignals[i], nullptr, &before_[i]);
-    const bool kept = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;  // nohup(1)
-    if (!kept) ::sigaction(kSignals[i], &action, nullptr);
-  }
-  sigset_t caught;
-  ::sigemptyset(&caught);
-  for (const int signal : kSignals) ::sigaddset(&caught, signal);
-  ::sigprocmask(SIG_UNBLOCK, &caught, &mask_);
+Interrupts::Interrupts(OnInterrupt what) {
+  static unsigned latest = 0;
+  number_ = ++latest;
+  living().push_back({number_, what, {}, {}, false, {}});
+  tell_newest();
+  if (what.seconds > 0) catch_alarm(living().back());
+  catch_signals(living().back());
 }
 
-Interrupts::Interrupts(Interrupts&& other) noexcept : mask_(other.mask_), owner_(other.owner_) {
-  for (size_t i = 0; i < 3; ++i) before_[i] = other.before_[i];
-  other.owner_ = false;
-}
+Interrupts::Interrupts(Interrupts&& other) noexcept : number_(std::exchange(other.number_, 0)) {}
 
 Interrupts::~Interrupts() {
-  if (!owner_) return;
-  ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
-  for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
-  told = nullptr;
+  auto& list = living();
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const Living& each) { return each.number == number_; });
+  if (found == list.end()) return;
+  const Living going = *found;
+  const auto newer = list.erase(found);
+  if (newer != list.end()) {
+    leave_to(*newer, going);
+    return;
+  }
+  restore(going);
+  tell_newest();
+  if (last != 0) await_answer();
 }
 
 void Interrupts::ignore() {
   struct sigaction action = {};
   action.sa_handler = SIG_IGN;
   for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
-  owner_ = false;
-  told = nullptr;
+  living().clear();
+  tell_newest();
   forget_interrupts();
+}
+
+void await_answer() {
+  if (patience > 0) ::alarm(static_cast<unsigned>(patience));
 }
 
 int interrupted() { return last; }

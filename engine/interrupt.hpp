@@ -6,31 +6,42 @@
 // that what reads a terminal or a pipe for a script ends too: whoever makes a call that may wait goes on
 // after EINTR itself, past check_interrupt() if giving up leaves nothing half done. See sigaction(2),
 // signal(7). A SIGHUP that is ignored (nohup(1)) stays so.
+//
+// The newest that lives is the one that is told. When it goes the one before it is told again, in whatever
+// order they go.
 #pragma once
 
 #include <csignal>
 
 namespace luabox {
 
+/// Both are called in the signal handler, and may do what signal-safety(7) allows.
+struct OnInterrupt {
+  void (*signal)(int signal) = nullptr;
+  /// SIGALRM's handler: `seconds` after await_answer().
+  void (*deadline)(int) = nullptr;
+  unsigned seconds = 0;  ///< 0: no deadline
+};
+
 class Interrupts {
  public:
-  /// `on_signal` is called in the signal handler, and may do what signal-safety(7) allows.
-  explicit Interrupts(void (*on_signal)(int signal));
+  explicit Interrupts(OnInterrupt what);
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
   Interrupts(Interrupts&& other) noexcept;
   Interrupts& operator=(Interrupts&&) = delete;
   ~Interrupts();
 
-  /// From now on nothing comes of them, also when this is gone: what remains is the undoing, which is not to
-  /// be cut short.
+  /// From now on nothing comes of them, also when this and the others are gone: what remains is the undoing,
+  /// which is not to be cut short.
   void ignore();
 
  private:
-  struct sigaction before_[3] = {};
-  sigset_t mask_ = {};
-  bool owner_ = true;
+  unsigned number_;  // 0: moved from
 };
+
+/// Gives the Lua code, or whatever else has to answer, its seconds anew. Does nothing without a deadline.
+void await_answer();
 
 /// The signal that came since forget_interrupts(), 0 when none did.
 int interrupted();

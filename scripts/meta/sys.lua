@@ -1328,6 +1328,7 @@ function sys.terminal.forward_signals() end
 function sys.terminal.supervise(processes, signals, master, seconds) end
 
 ---From now on an interrupt is an error in the Lua code that runs, not the end. Compiled loops don't see it: jit.off() first.
+---The newest is told; when it goes (interrupts:release()) the one before it is told again.
 ---@param seconds? integer  in which the Lua code has to answer, or the signal ends luabox all the same
 ---@return luabox.sys.Interrupts
 function sys.terminal.interrupts(seconds) end

@@ -70,6 +70,82 @@ test("many processes can be supervised at once", function()
   for i = 1, 60 do check.equal(processes[i]:wait(0), 0) end
 end)
 
+--- What a luabox that runs `text` says and exits with.
+local function luabox(text)
+  if not os.getenv "LUABOX" then harness.skip "LUABOX does not name the binary" end
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  local pipe = io.popen(("timeout -k 1 20 %s run %s 2>&1; echo \" $?\""):format(os.getenv "LUABOX", path))
+  local said = pipe:read "*a":gsub(path:gsub("%p", "%%%0"), "box"):gsub("%s+$", "")
+  pipe:close()
+  os.remove(path)
+  return said
+end
+
+local RAISE = [[
+local sys = require "luabox.sys"
+local pid = sys.pid()
+local function raise(signal) io.popen("kill -" .. signal .. " " .. pid):close() end  -- os.execute would ignore SIGINT
+local function heard(signal)
+  local ok, problem = pcall(function()
+    raise(signal)
+    for _ = 1, 1000 do sys.sleep(0.001) end
+  end)
+  return not ok and problem.code == "EINTR"
+end
+]]
+
+test("interrupts within others leave these what they were", function()
+  check.equal(luabox(RAISE .. [[
+    local outer = sys.terminal.interrupts(1)
+    local inner = sys.terminal.interrupts()
+    assert(heard "TERM" and inner:clear() == "TERM")
+    inner:release()
+    assert(heard "HUP" and outer:clear() == "HUP")
+    sys.terminal.interrupts(5):release()
+    assert(heard "INT" and outer:clear() == "INT")
+    outer:release()
+    raise "TERM"  -- for those of luabox's own around this
+  ]]):gsub("box:%d+: ", ""), "luabox: interrupted by SIGTERM\n 143")
+end)
+
+test("the script's own interrupts leave luabox's what they were", function()
+  check.equal(luabox(RAISE .. [[
+    local own = sys.terminal.interrupts()
+    own:release()
+    raise "TERM"
+    while true do sys.sleep(0.01) end
+  ]]):gsub("box:%d+: ", ""), "luabox: interrupted by SIGTERM\n 143")
+end)
+
+test("interrupts of a coroutine that is gone are heard as any others", function()
+  check.equal(luabox(RAISE .. [[
+    local interrupts = coroutine.wrap(function() return sys.terminal.interrupts() end)()
+    for _ = 1, 20 do
+      collectgarbage()
+      local other = {}
+      for i = 1, 1000 do other[i] = coroutine.create(function() end) end
+      assert(heard "TERM" and interrupts:clear() == "TERM")
+    end
+    print "heard"
+  ]]), "heard\n 0")
+end)
+
+test("what can't be interrupted is ended by the third signal, with its own status", function()
+  for signal, status in pairs { TERM = 143, HUP = 129, INT = 130 } do
+    check.contains(luabox(RAISE .. ([[
+      local interrupts = sys.terminal.interrupts()
+      local held = sys.clone({}, function() sys.exec { "/bin/sh", "-c",
+        "for i in 1 2 3; do sleep 0.1; kill -%s " .. pid .. "; done" } end)
+      held:release()
+      local text = ("x"):rep(2 ^ 20)
+      while true do (text .. "y"):find(("x*"):rep(30) .. "z") end
+    ]]):format(signal)), "\n " .. status)
+  end
+end)
+
 test("wrong arguments are told by number", function()
   local signals = terminal.forward_signals()
   check.raises("expected a list, got nothing", terminal.supervise)
