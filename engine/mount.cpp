@@ -442,6 +442,14 @@ void verify_procfs(const Root& root, const std::string& path) {
 
 namespace {
 
+/// What is at `path`, to be mounted over.
+Fd find_covered(const Root& root, const std::string& path, const char* op) {
+  Fd target = root.find(path);
+  if (target && root.is_itself(target))
+    throw Error::invalid(op, root.label(path), "is the root itself, which nothing can be mounted over");
+  return target;
+}
+
 /// What is put over masked paths, made once for a list.
 class Covers {
  public:
@@ -495,7 +503,7 @@ void mask(const Root& root, const std::vector<std::string>& paths) {
   Covers covers;
   const auto cover = [&](const Root& view) {
     for (const auto& path : paths)
-      if (const Fd target = view.find(path)) covers.put_on(target, view.label(path));
+      if (const Fd target = find_covered(view, path, "mask")) covers.put_on(target, view.label(path));
   };
   cover(root);
   if (const auto seen = root.seen_otherwise()) cover(*seen);
@@ -507,7 +515,7 @@ void read_only_in(const Root& root, const std::vector<std::string>& paths) {
   mount_attr attr = {};
   attr.attr_set = MOUNT_ATTR_RDONLY;
   for (const auto& path : paths) {
-    const Fd target = root.find(path);
+    const Fd target = find_covered(root, path, "make_read_only");
     if (!target) continue;
     const Fd copy = clone_tree(target.get(), "", {.recursive = true}, root.label(path));
     set_attributes(copy.get(), "", true, attr, root.label(path));

@@ -186,7 +186,8 @@ bool is_procfs(const Root& root, const std::string& path);
 void verify_procfs(const Root& root, const std::string& path);
 
 /// Hides what is at `paths`: a directory behind an empty read-only one, anything else behind /dev/null. A
-/// path that doesn't exist is passed over (ENOENT only). After a failure the first ones are hidden.
+/// path that doesn't exist is passed over (ENOENT only); one that leads to the root itself is EINVAL. After a
+/// failure the first ones are hidden.
 void mask(const Root& root, const std::vector<std::string>& paths);
 /// Makes what is at `paths`, and everything mounted below, read-only; all other flags stay. Missing paths and
 /// failures as above.

@@ -188,6 +188,12 @@ Fd Root::resolve(const std::string& path, const Resolution& how) const {
   return found;
 }
 
+bool Root::is_itself(const Fd& found) const {
+  const struct stat own = status_of(fd(), name_), other = status_of(found.get(), name_);
+  return own.st_dev == other.st_dev && own.st_ino == other.st_ino &&
+         mount_of(fd(), name_) == mount_of(found.get(), name_);
+}
+
 // ---- creation
 
 struct Root::Creation {

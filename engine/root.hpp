@@ -123,6 +123,9 @@ class Root {
   /// The same, but no descriptor where nothing is there (ENOENT only).
   Fd find(const std::string& path, const Resolution& how) const;
   Fd find(const std::string& path) const { return find(path, {}); }
+  /// Whether `found` is this directory itself, by the mount that it is held by: what is mounted on it is
+  /// passed over by every path that begins here.
+  bool is_itself(const Fd& found) const;
   /// ensure_target, returning the target; adds to `made`.
   Fd open_target(const std::string& path, const TargetOptions& options, std::vector<std::string>& made) const;
 

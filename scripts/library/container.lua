@@ -107,7 +107,7 @@ local FIELDS = {
   domainname = name_like("^[%w][%w.-]*$", "letters, digits, '.' and '-', at most 64"),
   rootfs = rootfs.check,
   mounts = schema.list(mounts.is_mount), default_mounts = schema.boolean,
-  masked = schema.list(schema.absolute), readonly_paths = schema.list(schema.absolute),
+  masked = rootfs.check_covered "masked", readonly_paths = rootfs.check_covered "readonly_paths",
   etc = schema.boolean, hosts = schema.list(etc.host), dns = schema.list(etc.address),
   cgroup = schema.map(limit),
   cgroup_parent = name_like("^[%w][%w_./-]*$", "the name of a cgroup that sys.cgroup.create made"),

@@ -301,9 +301,38 @@ rootfs.closing = { namespaces = "mount", key = false }
 
 rootfs.masking = { namespaces = "mount", key = false }
 
+-- What would do it.
+local INSTEAD = { masked = "", readonly_paths = " (write readonly = true of the rootfs, as in directory { \"./root\", readonly = true })" }
+
+--- The check for the lists of such paths. What leads to "/" in the image is refused at the start.
+function rootfs.check_covered(field)
+  local list = schema.list(schema.absolute)
+  return function(value, path)
+    local checked, expected, complete = list(value, path)
+    for _, each in ipairs(checked or {}) do
+      if not each:find "[^/.]" and not each:find "%.%.%." then
+        return nil, ("paths below '/'; '%s' is the root file system itself%s"):format(each, INSTEAD[field]), true
+      end
+    end
+    return checked, expected, complete
+  end
+end
+
+--- An error about the script's own paths carries their line.
+local function cover(this, field, cover_paths, default)
+  local own = this.config[field]
+  if not own then return cover_paths(this.root, mounts.everywhere(this, default)) end
+  local ok, problem = errors.try(cover_paths, this.root, own)
+  if ok then return end
+  problem.where = schema.line_of_key(this.where, field)
+  local itself = problem.message:find("is the root itself", 1, true)
+  problem.message = ("container.%s: %s%s"):format(field, problem.message, itself and INSTEAD[field] or "")
+  error(problem, 0)
+end
+
 function rootfs.masking.enter(this)
-  sys.mount.mask(this.root, this.config.masked or mounts.everywhere(this, mounts.MASKED))
-  sys.mount.make_read_only(this.root, this.config.readonly_paths or mounts.everywhere(this, mounts.READ_ONLY))
+  cover(this, "masked", sys.mount.mask, mounts.MASKED)
+  cover(this, "readonly_paths", sys.mount.make_read_only, mounts.READ_ONLY)
 end
 
 function rootfs.closing.enter(this)

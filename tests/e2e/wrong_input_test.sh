@@ -138,6 +138,21 @@ ln -s / everything
 for root in / /proc/self/root /proc/self/root/. "$work/everything" /proc/self/cwd/../../../../../.. /tmp/../; do
   wrong "the host's own \"/\" can't be a container's; bind what it needs of it below a folder" "rootfs = '$root'"
 done
+for path in / // /. /..; do
+  wrong "container.masked: expected paths below '/'; '$path' is the root file system itself" "masked = { '/proc/kcore', '$path' }"
+  wrong "container.readonly_paths: expected paths below '/'; '$path' is the root file system itself (write readonly = true of the rootfs, as in directory { \"./root\", readonly = true })" "readonly_paths = { '$path' }"
+done
+ln -s / rootfs/all
+for path in /tmp/.. /all; do
+  for field in masked readonly_paths; do
+    printf 'return container { rootfs = "%s/rootfs", command = { "/bin/echo", "hi" },\n  %s = { "%s" } }\n' "$work" $field $path > wrong.lua
+    output=$("$LUABOX" run wrong.lua 2>&1)
+    holds "$field = { '$path' } is told at its line" "luabox: wrong.lua:2: container.$field: " "$output"
+    holds "and why" "is the root itself, which nothing can be mounted over" "$output"
+    [ $field = masked ] || holds "and what would do it" "(write readonly = true of the rootfs, as in directory { \"./root\", readonly = true })" "$output"
+  done
+done
+rm rootfs/all
 [ "$(id -u)" != 0 ] || wrong "namespaces.net: open /no/such: No such file or directory" 'namespaces = { net = "/no/such" }'
 wrong "{ code = 1 }" 'function() error { code = 1 } end'
 printf 'return container { rootfs = ".", command = { "/bin/echo", "hi" } }\n' > rootfs/here.lua

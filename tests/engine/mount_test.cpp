@@ -416,6 +416,27 @@ TEST_CASE("a path made read-only is so below too and keeps its other flags") {
   });
 }
 
+TEST_CASE("the root itself is neither masked nor made read-only, by whatever name") {
+  NEEDS_ROOT();
+  Sandbox box;
+  in_child(CLONE_NEWNS, [&] {
+    const auto tree = tmpfs_at(box.dir("root"));
+    box.dir("root/tmp");
+    fs::create_symlink("/", tree + "/link");
+    const Root root = Root::open(tree);
+    const std::string before = mount_table();
+    for (const char* path : {"/", "//", "/.", "/tmp/..", "/..", "/link", "/link/tmp/../."}) {
+      expect_text(message_of([&] { mask(root, {path}); }), "is the root itself");
+      expect_text(message_of([&] { make_read_only(root, {path}); }), "is the root itself");
+    }
+    expect(mount_table() == before, "no mount");
+    bind_mount(tree, box.dir("root/again"), {});
+    make_read_only(root, {"/again"});
+    expect(write_code(tree + "/again/file") == EROFS && write_code(tree + "/file") == 0,
+           "what is bound elsewhere");
+  });
+}
+
 TEST_CASE("only the root of a procfs is one") {
   NEEDS_ROOT();
   Sandbox box;

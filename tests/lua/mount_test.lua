@@ -237,6 +237,8 @@ test("masks hide, read-only paths refuse, and missing ones are passed over", fun
     check.contains(write_problem(path .. "/proc/sys/value"), "Read-only")
     check.equal(read(path .. "/proc/sys/value"), "1")
     check.raises("argument 2: item 1: expected a string", mount.mask, root, { 1 })
+    check.raises("is the root itself, which nothing can be mounted over", mount.mask, root, { "/" })
+    check.raises("is the root itself, which nothing can be mounted over", mount.make_read_only, root, { "/proc/.." })
   end)
 end)
 
