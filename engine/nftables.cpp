@@ -50,6 +50,18 @@ void check_port(const Firewall& firewall, const Publish& port) {
     refuse(port.guest_address->text() + " is none of the container's addresses");
 }
 
+void check_egress(const Firewall& firewall, const Egress& allowed) {
+  const auto refuse = [&](const std::string& reason) {
+    throw Error::invalid("firewall", firewall.name, "egress: " + reason);
+  };
+  if (allowed.last_port && !allowed.first_port) refuse("expected first_port beside last_port");
+  if (allowed.first_port == 0 || (allowed.last_port && allowed.last_port < allowed.first_port))
+    refuse("expected ports from 1 to 65535, the first before the last");
+  if (allowed.to && *allowed.to != allowed.to->network())
+    refuse(allowed.to->text() + " has bits set beyond its length; the network is " +
+           allowed.to->network().text());
+}
+
 void check(const Firewall& firewall) {
   check_table_name(firewall.name);
   link::check_name(firewall.interface);
@@ -66,10 +78,7 @@ void check(const Firewall& firewall) {
     throw Error::invalid("firewall", firewall.name, "port and mac go together, and with shared");
   if (firewall.egress && firewall.shared && !firewall.mac)
     throw Error::invalid("firewall", firewall.name, "egress of a shared interface needs port and mac");
-  for (const auto& allowed : firewall.egress.value_or(std::vector<Egress>()))
-    if (allowed.first_port == 0 || allowed.last_port < allowed.first_port)
-      throw Error::invalid("firewall", firewall.name,
-                           "egress: expected ports from 1 to 65535, the first before the last");
+  for (const auto& allowed : firewall.egress.value_or(std::vector<Egress>())) check_egress(firewall, allowed);
 }
 
 /// Which network namespace this thread is in: a number that is never used again, 0 where the kernel doesn't

@@ -55,9 +55,10 @@ enum class Inbound : uint8_t {
 
 /// What a container may begin connections to.
 struct Egress {
-  std::optional<Prefix> to = {};                            ///< by default any address
-  std::optional<Transport> protocol = {};                   ///< by default whatever there is; both with ports
-  std::optional<uint16_t> first_port = {}, last_port = {};  ///< by default all
+  std::optional<Prefix> to = {};           ///< by default any address; without host bits
+  std::optional<Transport> protocol = {};  ///< by default whatever there is; both with ports
+  std::optional<uint16_t> first_port = {},
+                          last_port = {};  ///< by default all; the first one alone is one port
 };
 
 struct Firewall {

@@ -1011,8 +1011,8 @@ function sys.net.set_forwarding(on, options) end
 ---@class luabox.sys.EgressOptions
 ---@field to? string  "10.0.0.0/8"; any address unless said otherwise
 ---@field protocol? "tcp"|"udp"
----@field first_port? integer
----@field last_port? integer
+---@field first_port? integer  any port unless said otherwise
+---@field last_port? integer  with first_port, which it is unless said otherwise
 
 ---@class luabox.sys.FirewallOptions
 ---@field name string  "luabox-..."

@@ -364,6 +364,25 @@ TEST_CASE("a firewall that can't be meant is refused in words") {
             "needs loopback"));
   CHECK(has(refusal([](Firewall& f) { f.publish[0].guest_address = Address::parse("10.0.0.1"); }),
             "10.0.0.1 is none of the container's"));
+  const auto refused_egress = [&](const Egress& allowed, const char* reason) {
+    CHECK(has(refusal([&](Firewall& f) { f.egress = {allowed}; }), reason));
+  };
+  refused_egress({.last_port = 443}, "expected first_port beside last_port");
+  refused_egress({.first_port = 0}, "expected ports from 1 to 65535");
+  refused_egress({.first_port = 2, .last_port = 1}, "the first before the last");
+  refused_egress({.to = Prefix::parse("10.0.0.1/8")},
+                 "10.0.0.1/8 has bits set beyond its length; the network is 10.0.0.0/8");
+}
+
+TEST_CASE("a first port without a last one is one port of an egress") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    Firewall firewall = first_firewall();
+    firewall.egress = {{.to = Prefix::parse("10.0.0.0/8"), .protocol = Transport::tcp, .first_port = 443}};
+    create_firewall(firewall);
+    const std::string table = output_of("nft list table inet luabox-first");
+    expect(has(table, "ip daddr 10.0.0.0/8 tcp dport 443 accept"), table);
+  });
 }
 
 TEST_CASE("who may not ask for a firewall is told at once") {

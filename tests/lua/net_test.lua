@@ -172,6 +172,10 @@ test("a wrong value is told by the option that holds it", function()
     { links = { { name = "lo", adresses = {} } } })
   check.raises("option 'publish': item 1: option 'host_port': expected a whole number in range", net.firewall,
     { name = "luabox-x", interface = "lo", publish = { { host_port = 65536 } } })
+  for reason, egress in pairs { ["egress: expected first_port beside last_port"] = { last_port = 443 },
+    ["egress: 10.0.0.1/8 has bits set beyond its length; the network is 10.0.0.0/8"] = { to = "10.0.0.1/8", first_port = 443 } } do
+    check.raises(reason, net.firewall, { name = "luabox-x", interface = "lo", egress = { egress } })
+  end
   check.raises("unknown word 'tpc' (did you mean 'tcp'?)", net.firewall, { publish = { { protocol = "tpc" } } })
   check.raises("option 'family'", net.forwarding, { family = "ipv4" })
   check.raises("argument 1: expected true or false", net.set_forwarding, "yes")
