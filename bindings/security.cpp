@@ -42,9 +42,10 @@ struct Word64 {
 };
 
 struct TestOptions {
-  unsigned index = 0;
+  std::optional<unsigned> index;
   Comparison op = Comparison::equal;
-  Word64 value, mask = {~uint64_t{0}};
+  std::optional<Word64> value;
+  Word64 mask = {~uint64_t{0}};
 };
 
 struct RuleOptions {
@@ -116,7 +117,13 @@ struct lua::Value<FilterSpec> {
                        .allow = options.extend.allow,
                        .architectures = options.architectures,
                        .ignore_unknown = options.ignore_unknown};
-    for (const auto& rule : options.rules) spec.rules.push_back(rule_of(rule));
+    for (size_t i = 0; i < options.rules.size(); ++i) {
+      try {
+        spec.rules.push_back(rule_of(options.rules[i]));
+      } catch (const BadArgument& error) {
+        throw error.inside("option 'rules': item " + std::to_string(i + 1));
+      }
+    }
     return spec;
   }
 
@@ -125,9 +132,17 @@ struct lua::Value<FilterSpec> {
     Rule rule = {.names = options.names, .action = options.action};
     if (options.name) rule.names.push_back(*options.name);
     if (rule.names.empty()) throw BadArgument("a rule names at least one system call");
-    for (const auto& test : options.args)
-      rule.args.push_back({test.index, test.op, test.value.bits, test.mask.bits});
+    for (size_t i = 0; i < options.args.size(); ++i) rule.args.push_back(test_of(options.args[i], i + 1));
     return rule;
+  }
+  /// Neither is 0 by itself: a rule would hold for other calls than were meant.
+  static ArgumentTest test_of(const TestOptions& options, size_t number) {
+    const auto lacks = [&](const char* what) {
+      return BadArgument("option 'args': item " + std::to_string(number) + ": expected the option " + what);
+    };
+    if (!options.index) throw lacks("'index', which of a call's arguments is meant: 0 to 5");
+    if (!options.value) throw lacks("'value', what the argument is compared with");
+    return {*options.index, options.op, options.value->bits, options.mask.bits};
   }
 };
 

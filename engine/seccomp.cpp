@@ -47,6 +47,9 @@ constexpr std::array kAbis = {Abi{"aarch64", SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH
 #error "the seccomp tables know x86_64 and aarch64"
 #endif
 
+// What there is on one machine or another.
+constexpr std::string_view kArchitectures[] = {"x86_64", "x86", "x32", "aarch64", "arm"};
+
 // Calls that libseccomp 2.5 (Debian 12) is too old for. Since Linux 5.1 a new call has one number in every
 // ABI.
 struct NewCall {
@@ -106,6 +109,12 @@ const Table& calls_of(const Abi& abi) {
   return table;
 }
 
+std::string listed(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
 std::vector<const Abi*> abis_of(const Ruleset& ruleset) {
   std::vector<const Abi*> list;
   for (const auto& abi : kAbis)
@@ -115,9 +124,13 @@ std::vector<const Abi*> abis_of(const Ruleset& ruleset) {
       list.push_back(&abi);
   std::vector<std::string_view> known(kAbis.size());
   std::transform(kAbis.begin(), kAbis.end(), known.begin(), [](const Abi& abi) { return abi.name; });
-  for (const auto& wanted : ruleset.architectures)
-    if (std::count(known.begin(), known.end(), wanted) == 0)
-      throw Error::invalid("seccomp", wanted, unknown_name("architecture", wanted, known));
+  for (const auto& wanted : ruleset.architectures) {
+    if (std::count(known.begin(), known.end(), wanted) != 0) continue;
+    const bool elsewhere = std::count(std::begin(kArchitectures), std::end(kArchitectures), wanted) != 0;
+    throw Error::invalid("seccomp", wanted,
+                         elsewhere ? "the architecture is another machine's; this one has " + listed(known)
+                                   : unknown_name("architecture", wanted, known));
+  }
   return list;
 }
 
@@ -338,16 +351,29 @@ Assembler::Label add_program(Assembler& program, uint32_t audit, const Ruleset& 
   return program.put(load_word(offsetof(seccomp_data, nr)));
 }
 
+std::string hex(uint64_t value) {
+  char buffer[16];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, 16).ptr;
+  return "0x" + std::string(buffer, end);
+}
+
+void validate(const ArgumentTest& test) {
+  const std::string argument = "argument " + std::to_string(test.index);
+  if (test.index > 5) throw Error::invalid("seccomp", argument, "a system call's arguments are 0 to 5");
+  const bool equality = test.op == Comparison::equal || test.op == Comparison::not_equal;
+  if (equality && (test.value & ~test.mask) != 0)
+    throw Error::invalid("seccomp", argument,
+                         "the value " + hex(test.value) + " has bits that the mask " + hex(test.mask) +
+                             " leaves out, and is never equal");
+}
+
 void validate(const Ruleset& ruleset) {
   for (const auto& rule : ruleset.rules) {
     if (!ruleset.ignore_unknown)
       for (const auto& name : rule.names) require_known(name);
     if (rule.args.size() > 16)
       throw Error::invalid("seccomp", rule.names.empty() ? "" : rule.names[0], "a rule has at most 16 tests");
-    for (const auto& test : rule.args)
-      if (test.index > 5)
-        throw Error::invalid("seccomp", "argument " + std::to_string(test.index),
-                             "a system call's arguments are 0 to 5");
+    for (const auto& test : rule.args) validate(test);
   }
 }
 
@@ -392,12 +418,6 @@ const char* symbol(Comparison op) {
       return ">=";
   }
   return "?";
-}
-
-std::string hex(uint64_t value) {
-  char buffer[16];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, 16).ptr;
-  return "0x" + std::string(buffer, end);
 }
 
 std::string describe_test(const ArgumentTest& test) {

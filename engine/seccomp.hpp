@@ -51,7 +51,7 @@ enum class Comparison { equal, not_equal, less, less_or_equal, greater, greater_
 struct ArgumentTest {
   unsigned index = 0;  ///< 0 to 5
   Comparison op = Comparison::equal;
-  uint64_t value = 0;
+  uint64_t value = 0;  ///< for equality without bits that the mask leaves out
   uint64_t mask = ~uint64_t{0};
 };
 inline constexpr uint64_t kInt = 0xffffffff;

@@ -111,15 +111,15 @@
 
 ---@class luabox.SeccompArgument
 ---@field index integer  0 to 5
----@field op? string  "==", "!=", "<", "<=", ">", ">=", "masked"
----@field value integer|string
----@field mask? integer|string
+---@field op? string  "==" unless said otherwise, "!=", "<", "<=", ">", ">="; unsigned
+---@field value integer|string  a string for what a number can't hold: "0xffffffffffffffff"
+---@field mask? integer|string  the bits that are compared; all unless said otherwise
 
 ---Limits. A key is the v1 name, the v2 name or one of these short names, on any host.
 ---@class luabox.CgroupLimits
 ---@field memory? luabox.Size
 ---@field swap? luabox.Size  beside the memory
----@field swappiness? integer  0 to 100; on v2 only 0
+---@field swappiness? integer  0 to 200 (to 100 before Linux 5.8); on v2 only 0
 ---@field memory_low? luabox.Size  protected
 ---@field memory_reservation? luabox.Size  the same
 ---@field memory_high? luabox.Size  v2 only

@@ -517,9 +517,9 @@ function sys.mount.cgroup(target, options) end
 ---@field work? string
 ---@field userxattr? boolean
 ---@field volatile? boolean
----@field metacopy? string
----@field index? string
----@field redirect_dir? string
+---@field metacopy? boolean  the kernel's own setting unless said otherwise, as for index
+---@field index? boolean
+---@field redirect_dir? "on"|"off"|"follow"|"nofollow"
 ---@field options? table<string, string>
 
 ---@param options luabox.sys.OverlayOptions

@@ -21,6 +21,12 @@ for key in deny allow; do
   holds "a filter's '$key' names where it goes" "box.lua:4: container.seccomp: unknown option '$key'" "$("$LUABOX" run box.lua 2>&1)"
   holds "and how" "(write extend = { $key = { ... } })" "$("$LUABOX" run box.lua 2>&1)"
 done
+test="container.seccomp: option 'rules': item 1: option 'args': item 1: expected the option"
+for argument in "{ index = 1 }|'value', what the argument is compared with" "{ value = 9 }|'index', which of a call's arguments is meant: 0 to 5"; do
+  script "command = { 'true' }" "seccomp = { rules = { { name = 'kill', action = 'errno:EPERM', args = { ${argument%|*} } } } }"
+  equal "a filter's test ${argument%|*} is refused" "luabox: box.lua:4: $test ${argument#*|}" "$("$LUABOX" run box.lua 2>&1)"
+  holds "and by check" ": $test" "$("$LUABOX" check box.lua 2>&1)"
+done
 if [ "$(id -u)" = 0 ]; then
   without() { unshare --mount sh -c 'umount -R /sys/fs/cgroup; "$0" run box.lua; "$0" run free.lua' "$LUABOX" 2>&1; }
   script "command = { 'echo', 'free' }" "cgroup = { pids = 'max' }"; mv box.lua free.lua

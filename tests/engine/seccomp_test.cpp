@@ -134,8 +134,10 @@ class Random {
   }
   ArgumentTest test() {
     static constexpr uint64_t kMasks[] = {~uint64_t{0}, kInt, 0xff, 0x7e020000, 0xffffffff00000000};
-    return {static_cast<unsigned>(below(6)), static_cast<Comparison>(below(6)), value(),
-            kMasks[below(std::size(kMasks))]};
+    ArgumentTest made{static_cast<unsigned>(below(6)), static_cast<Comparison>(below(6)), value(),
+                      kMasks[below(std::size(kMasks))]};
+    if (made.op == Comparison::equal || made.op == Comparison::not_equal) made.value &= made.mask;
+    return made;
   }
 
  private:

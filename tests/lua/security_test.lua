@@ -116,7 +116,22 @@ test("a wrong filter is refused with the reason", function()
   check.raises("unknown word '='", security.filter, { rules = { { name = "read", args = { { index = 0, op = "=", value = 1 } } } } })
   check.raises("at most 64 bits", security.filter, { rules = { { name = "read", args = { { index = 0, value = "0x1ffffffffffffffff" } } } } })
   check.raises("whole number", security.filter, { rules = { { name = "read", args = { { index = 0, value = 1.5 } } } } })
-  check.raises("a system call's arguments are 0 to 5", security.filter, { rules = { { name = "read", args = { { index = 6 } } } } })
+  check.raises("a system call's arguments are 0 to 5", security.filter, { rules = { { name = "read", args = { { index = 6, value = 0 } } } } })
+  local function refused(reason, argument)
+    check.raises(reason, security.filter, { default = "allow", rules = { { name = "read" }, { name = "kill", action = "errno", args = { argument } } } })
+  end
+  refused("filter: argument 1: option 'rules': item 2: option 'args': item 1: expected the option 'index', which", { value = 9 })
+  refused("option 'args': item 1: expected the option 'value', what the argument is compared with", { index = 1 })
+  refused("argument 1: the value 0x100000009 has bits that the mask 0xffffffff leaves out, and is never equal",
+    { index = 1, value = "0x100000009", mask = 0xffffffff })
+  refused("is never equal", { index = 1, op = "!=", value = 2, mask = 1 })
+  refused("unknown word 'masked'", { index = 1, op = "masked", value = 1, mask = 1 })
+  check.truthy(security.filter { default = "allow", rules = { { name = "kill", args = { { index = 1, op = ">", value = 9, mask = 7 } } } } })
+  for _, pair in ipairs { { "aarch64", "x86_64" }, { "arm", "x86_64" }, { "x86_64", "aarch64" } } do
+    if not pcall(security.filter, { architectures = { pair[1] } }) then
+      check.raises(pair[1] .. ": the architecture is another machine's; this one has " .. pair[2], security.filter, { architectures = { pair[1] } })
+    end
+  end
   check.raises("unknown architecture 'x86-64'", security.filter, { architectures = { "x86-64" } })
   check.raises("expected one of 'default', 'strict', 'none', got nothing", security.filter)
   check.raises("expected a filter", security.profile_for({}).load, 5)
