@@ -69,6 +69,7 @@ std::optional<Amount> parse_amount(std::string_view text, Unit unit) {
   if (read.ec != std::errc() || !std::isfinite(number) || number < 0) return std::nullopt;
   const auto factor = unit_of(trimmed(std::string_view(read.ptr, static_cast<size_t>(end - read.ptr))));
   if (!factor || number * *factor >= 0x1p63) return std::nullopt;
+  if (*factor == 1 && number != std::floor(number)) return std::nullopt;
   return amount_of(static_cast<uint64_t>(number * *factor));
 }
 

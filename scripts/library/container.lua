@@ -60,7 +60,7 @@ end
 
 --- Sysctls that belong to a namespace of the container's own; any other would change the host.
 local function sysctl(value)
-  local checked, expected, complete = schema.map(schema.either(schema.string, schema.is "number"))(value, "sysctl")
+  local checked, expected, complete = schema.map(schema.either(schema.string, schema.integer))(value, "sysctl")
   if expected then return nil, expected, complete end
   for name in pairs(checked) do
     if not (name:match "^net%.[%w_.-]+$" or name:match "^kernel%.msg[%w_]+$" or name:match "^kernel%.shm[%w_]*$" or name == "kernel.sem"
@@ -86,6 +86,12 @@ local function device(value)
     if checked.path then return checked end
   end
   return nil, "a device of the host such as \"/dev/fuse\""
+end
+
+local function umask(value)
+  local mode = type(value) == "string" and value:match "^[0-7]+$" and tonumber(value, 8)
+  if mode and mode <= 511 then return value end
+  return nil, "an octal mode up to \"777\", such as \"022\""
 end
 
 --- What a cgroup's key may hold; what the key makes of it is the engine's affair.
@@ -121,7 +127,7 @@ local FIELDS = {
   capabilities = confinement.check_capabilities, seccomp = schema.either(schema.word("default", "unconfined"), schema.table),
   no_new_privs = schema.boolean, apparmor = schema.string, keyring = schema.boolean,
   devices = schema.list(device), rlimits = schema.fields(RLIMITS), sysctl = sysctl,
-  umask = name_like("^[0-7]+$", "an octal mode such as \"022\""), nice = schema.between(-20, 19),
+  umask = umask, nice = schema.between(-20, 19),
   oom_score_adj = schema.between(-1000, 1000), personality = confinement.check_personality,
   labels = schema.map(schema.string),
 }
@@ -251,6 +257,7 @@ local function check_together(config, where)
     errors.raise_at(config.command and schema.line_of_key(where, "command") or where,
       "container: expected the field 'command', such as { \"/bin/sh\" }")
   end
+  if config.command[1] == "" then refuse(where, "command", "container.command: expected a program as item 1, not ''") end
   local namespaces = config.namespaces or {}
   if type(config.network) == "table" and namespaces.net and namespaces.net ~= "new" then
     refuse(where, "network", "a %s needs a network namespace of the container's own, but namespaces.net is '%s'",

@@ -17,7 +17,7 @@ local function size(value)
   if type(value) == "string" and value:match "^0*[1-9]%d*%%$" then return value end
   local bytes, expected = schema.size(value)
   if bytes == 0 then return nil, "a size above 0" end
-  return bytes and tostring(bytes), expected
+  return bytes and ("%.0f"):format(bytes), expected
 end
 
 local function inodes(value)

@@ -28,7 +28,7 @@ function program.environment(this)
   if this.terminal then values.TERM = os.getenv "TERM" or "xterm" end
   for name, value in pairs(this.config.env or {}) do values[name] = value end
   local list = {}
-  for name, value in pairs(values) do list[#list + 1] = name .. "=" .. tostring(value) end
+  for name, value in pairs(values) do list[#list + 1] = name .. "=" .. (type(value) == "number" and schema.digits(value) or value) end
   table.sort(list)
   return list
 end

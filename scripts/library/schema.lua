@@ -39,8 +39,18 @@ function schema.string(value)
 end
 
 function schema.integer(value)
-  if type(value) == "number" and value == math.floor(value) then return value end
+  if type(value) == "number" and value % 1 == 0 then return value end
   return nil, "a whole number"
+end
+
+local MOST_EXACT = 2 ^ 53
+
+--- A number as a text of all its digits, which tostring cuts to 14; nil for one that has more than a number can hold, or is none.
+function schema.digits(number)
+  if number % 1 == 0 then return math.abs(number) <= MOST_EXACT and ("%.0f"):format(number) or nil end
+  if number ~= number or math.abs(number) == math.huge then return nil end
+  local short = tostring(number)
+  return tonumber(short) == number and short or ("%.17g"):format(number)
 end
 
 --- Bytes: a number, or a string with a unit.
@@ -151,6 +161,8 @@ function schema.environment(value)
       return nil, ("names without '='; '%s' can't be one"):format(schema.printable(name)), true
     elseif type(text) ~= "string" and type(text) ~= "number" then
       return nil, ("a string or number as the value of %s, got %s"):format(schema.printable(name), schema.show(text)), true
+    elseif type(text) == "number" and not schema.digits(text) then
+      return nil, ("a string as the value of %s: the number %s is not exact"):format(schema.printable(name), tostring(text)), true
     elseif tostring(text):find "%z" then
       return nil, ("values without NUL bytes; that of %s has one"):format(schema.printable(name)), true
     end

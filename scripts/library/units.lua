@@ -9,6 +9,7 @@ local SIZES = {
   K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30, T = 2 ^ 40, k = 2 ^ 10, m = 2 ^ 20, g = 2 ^ 30, t = 2 ^ 40,
   KiB = 2 ^ 10, MiB = 2 ^ 20, GiB = 2 ^ 30, TiB = 2 ^ 40,
 }
+local SIZE_EXAMPLES = "100MB, 64MiB or a number of bytes"
 local TIMES = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60, min = 60, h = 3600, d = 86400 }
 
 local RATES = { [""] = 1, bit = 1, kbit = 1e3, mbit = 1e6, gbit = 1e9 }
@@ -25,7 +26,11 @@ end
 --- Bytes: 100000000, "100MB" (10^6), "64MiB" (2^20), "64M" and "64m" as the kernel means them (2^20); the units of engine/cgroup_values.cpp.
 ---@return integer
 function units.size(value)
-  return math.floor(quantity(value, SIZES, "size", "100MB, 64MiB or a number of bytes"))
+  local bytes = quantity(value, SIZES, "size", SIZE_EXAMPLES)
+  if bytes % 1 ~= 0 and (type(value) == "number" or value:find "^[%s%d.]+B?%s*$") then
+    errors.raise("%s is no size, which is whole bytes; write %s", type(value) == "string" and "'" .. value .. "'" or tostring(value), SIZE_EXAMPLES)
+  end
+  return math.floor(bytes)
 end
 
 --- Seconds: 1.5, "1.5s", "200ms", "5m".

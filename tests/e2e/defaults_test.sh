@@ -277,6 +277,10 @@ for node in /dev/fuse /dev/net/tun /dev/kmsg; do
 done
 equal "umask = '077'" 0077 "$(with "umask = '077'" umask)"
 equal "nice and oom_score_adj" "5 500" "$(with "nice = 5" "oom_score_adj = 500" 'cut -d" " -f19 /proc/self/stat; cat /proc/self/oom_score_adj' | xargs)"
+equal "a number in env has all its digits" "123456789012345 9007199254740992 -5 0.1 0.12345678901234566 1e-300" \
+  "$(with "env = { A = 123456789012345, B = 2^53, C = -5, D = 0.1, E = 0.12345678901234566, F = 1e-300 }" 'echo $A $B $C $D $E $F')"
+equal "so has a tmpfs's size" "size=120563270524k" \
+  "$(with "mounts = { tmpfs { '/tmp', size = 123456789016576 } }" "sed -n 's,.* /tmp .*\\(size=[0-9]*k\\).*,\\1,p' /proc/mounts")"
 equal "env adds and replaces" "/x y" "$(with "env = { PATH = '/x:/bin', FOO = 'y' }" 'echo ${PATH%%:*} $FOO')"
 equal "hosts and dns" "10.1.2.3 9.9.9.9" "$(with "hosts = { '10.1.2.3 db' }" "dns = { '9.9.9.9' }" "awk '\$2 == \"db\" { print \$1 }' /etc/hosts; cut -d' ' -f2 /etc/resolv.conf" | xargs)"
 holds "etc = false leaves the image's files alone" "No such file" "$(with "etc = false" 'cat /etc/hostname')"

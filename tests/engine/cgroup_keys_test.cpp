@@ -232,8 +232,8 @@ TEST_CASE("a malformed value says what would be right") {
   CHECK(problem(v1, {{"memory", "12 apples"s}}) ==
         "cgroup key memory: '12 apples' is no size; write 100MB, 64MiB or a number of bytes");
   for (const CgroupValue& bad :
-       std::vector<CgroupValue>{"", "MB"s, "-5"s, "1e9"s, "0x10"s, "nan"s, "99999999999TiB"s, true, -2.0, 1.5,
-                                1e19, std::vector{"1"s}})
+       std::vector<CgroupValue>{"", "MB"s, "-5"s, "1e9"s, "0x10"s, "nan"s, "99999999999TiB"s, "1.5"s, "1.5B"s,
+                                true, -2.0, 1.5, 1e19, std::vector{"1"s}})
     CHECK(has(problem(v2, {{"memory", bad}}), "is no size"));
   CHECK(has(problem(v2, {{"pids", "10MB"s}}), "is no number; write a whole number, or 'max'"));
   CHECK(has(problem(v2, {{"cpuset", "0-1; reboot"s}}), "is no list"));

@@ -13,7 +13,10 @@ test("a size is bytes, decimal or binary by its unit", function()
     check.equal(units.size(text), bytes, text)
   end
   check.equal(units.size(4096), 4096)
-  check.equal(units.size(1.9), 1)
+  for _, value in ipairs { 1.9, 0.5, "1.5", "1.5B", "1.5 B" } do
+    check.raises(" is no size, which is whole bytes; write 100MB, 64MiB or a number of bytes", units.size, value)
+  end
+  check.equal(units.size "2.0B", 2)
 end)
 
 test("a duration is seconds", function()
