@@ -152,11 +152,22 @@ local function warn_of_unused()
   return 0
 end
 
+--- There is one terminal, and nobody to say whose it is.
+local function refuse_terminals(containers)
+  for _, each in ipairs(#containers > 1 and containers or {}) do
+    if each.config.terminal then
+      errors.raise_at(require("luabox.schema").line_of_key(each.where, "terminal"),
+        "container.terminal: of a list of several containers none has a terminal; one that is returned alone may")
+    end
+  end
+end
+
 --- A signal waits for the command that it is for. One that means to end it ends a start that goes on and on.
 local function start_all(containers, signals)
   local lifecycle = require "luabox.lifecycle"
+  refuse_terminals(containers)
   for _, each in ipairs(containers) do
-    each.config.terminal = #containers == 1 and each.config.terminal or (#containers > 1 and false or nil)
+    if #containers > 1 then each.config.terminal = false end
     lifecycle.signals_wait = true
     local ok, problem = errors.try(each.start, each)
     lifecycle.signals_wait = false

@@ -51,7 +51,9 @@ local FIELDS = {
 
 local function command_of(options, where)
   local command = {}
-  for i, word in ipairs(options) do
+  for i = 1, table.maxn(options) do
+    local word = options[i]
+    if word == nil then errors.raise_at(where, "exec: expected a list without holes; item %d is nil", i) end
     if type(word) ~= "string" or word:find "%z" then errors.raise_at(where, "exec: expected strings as the command, got %s", tostring(word)) end
     command[i] = word
   end
@@ -242,7 +244,7 @@ function execution.start(container, options)
   local where = errors.users_line(2, "exec") or "exec"
   if type(options) ~= "table" then errors.raise_at(where, "exec: expected a table, got %s", type(options)) end
   local checked = schema.check(options, FIELDS, { what = "exec", where = where })
-  for i, word in ipairs(options) do checked[i] = word end
+  for i, word in ipairs(command_of(options, where)) do checked[i] = word end
   check_together(checked, where)
   if sys.policy.active() then
     local policy = require "luabox.policy"

@@ -29,7 +29,7 @@
 ---@field env? table<string, string|number>  beside PATH, HOME, HOSTNAME, and TERM in a terminal
 ---@field cwd? string  an absolute path, found beneath the root; else "/"
 ---@field init? boolean  false: the command is process 1; else an init is, that reaps orphans
----@field terminal? boolean  whether it gets a terminal of its own; else where 0 and 1 are one
+---@field terminal? boolean  whether it gets a terminal of its own; else where 0 and 1 are one; true is for one that is returned alone
 ---@field capabilities? luabox.CapabilityOptions|"none"|"all"  else docker's but for audit_write, mknod, net_raw
 ---@field seccomp? luabox.SeccompOptions|"default"|"unconfined"  the filter for system calls; else "default"
 ---@field no_new_privs? boolean  false: setuid programs and file capabilities work

@@ -85,5 +85,8 @@ enter; within 5 shows '^in>'; type "sleep 4321.$$"; within 2 running
 pane kill-server; sleep 0.2
 succeeds "the terminal is closed: the container ends" within 5 gone
 "$LUABOX" gc > /dev/null
+# ---- without one
+script "name = '$mark'" "terminal = false" "command = { 'sh', '-c', 'test -e /dev/console && echo a console || echo no console' }"
+equal "terminal = false is heard at a terminal" "no console" "$(command script -qec "'$LUABOX' run box.lua" /dev/null < /dev/null | tr -d '\r\0' | grep -o '[an]o* console')"
 leaves_nothing "nothing is left behind"
 finish

@@ -140,6 +140,18 @@ wrong "container.masked: expected a list; it has the key '0'" 'masked = { [0] = 
 wrong "container.cgroup: expected a number, a string, true or false, or a list of these for 'memory', not a table" 'cgroup = { memory = { limit = 1 } }'
 wrong "container.hostname: expected letters, digits, '.' and '-', at most 64, got 'a\\0b\\10c'" 'hostname = "a\0b\nc"'
 wrong "container.rootfs: expected a folder, directory { ... } or image \"name\", got ''" 'rootfs = ""'
+wrong "container.command: expected a program as item 1, not ''" 'command = { "", "x" }'
+wrong "container.umask: expected an octal mode up to \"777\", such as \"022\", got '1777'" 'umask = "1777"'
+wrong "container.sysctl: expected a string or a whole number for 'kernel.shmmax', not 1.5" 'sysctl = { ["kernel.shmmax"] = 1.5 }'
+wrong "tmpfs.size: expected a size such as 64MiB, 100MB or a number of bytes, got 1.5" 'mounts = { tmpfs { "/x", size = 1.5 } }'
+printf 'local function box(options)\n  local made = container { rootfs = "%s/rootfs", command = { "/bin/echo", "hi" },\n    terminal = options.terminal }\n  return made\nend\nreturn { box {}, box { terminal = true } }\n' \
+  "$work" > several.lua
+tells "a terminal for one of several" 125 "luabox: several.lua:3: container.terminal: of a list of several containers none has a terminal; one that is returned alone may" \
+  "$LUABOX" run several.lua
+sed -i 's/terminal = true/terminal = false/' several.lua
+tells "none for any" 0 $'hi\nhi' "$LUABOX" run several.lua
+printf 'local c = container { rootfs = "%s/rootfs", command = { "sleep", "100" } }\nc:start()\nc:exec { "/bin/echo", "a", nil, "b" }\n' "$work" > hole.lua
+tells "a command with a hole" 125 "luabox: hole.lua:3: exec: expected a list without holes; item 3 is nil" "$LUABOX" run hole.lua
 ln -s / everything
 for root in / /proc/self/root /proc/self/root/. "$work/everything" /proc/self/cwd/../../../../../.. /tmp/../; do
   wrong "the host's own \"/\" can't be a container's; bind what it needs of it below a folder" "rootfs = '$root'"
