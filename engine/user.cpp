@@ -21,12 +21,18 @@ constexpr uint64_t kIds = 0xffffffff;  // 2^32-1 is "no change" to the kernel, n
 constexpr size_t kMaxGroups = 65536;   // NGROUPS_MAX
 constexpr size_t kMaxTable = 4U << 20U;
 
-/// A whole decimal number that is an id; nothing for anything else.
+/// A whole decimal number; nothing for anything else.
+std::optional<uint32_t> parse_number(std::string_view text) {
+  uint32_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// One that is an id.
 std::optional<uint32_t> parse_id(std::string_view text) {
-  uint32_t id = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (problem != std::errc() || end != text.data() + text.size() || id == kIds) return std::nullopt;
-  return id;
+  const auto number = parse_number(text);
+  return number == kIds ? std::nullopt : number;
 }
 
 /// Cuts the text before the next `separator` off `rest`.
@@ -170,7 +176,7 @@ IdMap IdMap::parse(const std::string& text) {
   std::string_view rest = text;
   const auto next = [&rest] {
     while (rest.starts_with(' ')) rest.remove_prefix(1);
-    return parse_id(take(rest, ' '));
+    return parse_number(take(rest, ' '));
   };
   const auto inside = next(), outside = next(), count = next();
   if (!inside || !outside || !count || rest.find_first_not_of(' ') != std::string_view::npos)
@@ -203,6 +209,9 @@ void write_id_maps(pid_t pid, const IdMaps& maps) {
 
 void set_ids(const Ids& ids) {
   if (ids.uid == kIds || ids.gid == kIds) throw Error::invalid("set_ids", "4294967295", "it is no id");
+  if (ids.keep_groups && !ids.groups.empty())
+    throw Error::invalid("set_ids", std::to_string(ids.groups.size()) + " groups",
+                         "groups and keep_groups can't both be meant");
   if (ids.keep_capabilities && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
     throw Error("prctl", "keep capabilities");
   if (!ids.keep_groups) set_groups(ids.groups);
@@ -218,7 +227,7 @@ void set_ids(const Ids& ids) {
 std::vector<IdRange> parse_subordinate(std::string_view text, const std::string& user) {
   std::vector<IdRange> list;
   for_each_entry<3>(text, [&](const auto& entry) {
-    const auto first = parse_id(entry[1]), count = parse_id(entry[2]);
+    const auto first = parse_id(entry[1]), count = parse_number(entry[2]);
     if (entry[0] == user && !user.empty() && first && count && *count > 0 &&
         uint64_t{*first} + *count <= kIds)
       list.push_back({*first, *count});

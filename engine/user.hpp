@@ -47,7 +47,7 @@ struct Ids {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups = {};  ///< supplementary; empty drops all
-  bool keep_groups = false;        ///< setgroups(2) is known to be denied: nothing is asked
+  bool keep_groups = false;        ///< setgroups(2) is known to be denied: nothing is asked; without groups
   bool keep_capabilities = false;  ///< the permitted set survives, see capabilities.hpp
 };
 

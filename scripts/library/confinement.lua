@@ -181,7 +181,8 @@ function confinement.narrow(this)
   local filter = { log = this.log_refused or false }
   if config.no_new_privs == false and this.filter then this.filter:load(filter) end
   if config.no_new_privs ~= false then sys.security.no_new_privs() end
-  sys.user.set_ids { uid = user.uid, gid = user.gid, groups = user.groups, keep_groups = users.keeps_groups(config), keep_capabilities = true }
+  local keep = users.keeps_groups(config)
+  sys.user.set_ids { uid = user.uid, gid = user.gid, groups = not keep and user.groups or {}, keep_groups = keep, keep_capabilities = true }
   local ambient = type(config.capabilities) == "table" and config.capabilities.ambient or {}
   sys.security.apply(user.uid, this.granted, ambient)
   if config.no_new_privs ~= false and this.filter then this.filter:load(filter) end

@@ -81,6 +81,9 @@ std::vector<IdMap> lines(size_t count) {
 TEST_CASE("a map is three numbers") {
   CHECK(IdMap::parse("0 100000 65536") == IdMap{0, 100000, 65536});
   CHECK(IdMap::parse("  5   6 7 ") == IdMap{5, 6, 7});
+  CHECK(IdMap::parse("0 0 4294967295") == IdMap{0, 0, 4294967295});
+  check_id_map({IdMap::parse("0 0 4294967295")});
+  CHECK(code_of([] { check_id_map({IdMap::parse("4294967295 0 1")}); }) == EINVAL);
   for (const std::string text : {"", "0 1", "0 1 2 3", "-1 0 1", "0 0 4294967296", "a b c", "0 1 2\n3 4 5"})
     CHECK(code_of([&] { IdMap::parse(text); }) == EINVAL);
 }
@@ -215,4 +218,6 @@ TEST_CASE("subordinate ids are those of the user's own lines that make sense") {
   CHECK(ranges[0].count == 65536);
   CHECK(ranges[1].first == 300000);
   CHECK(parse_subordinate(":1:1\n", "").empty());
+  REQUIRE(parse_subordinate("app:0:4294967295\n", "app").size() == 1);
+  CHECK(parse_subordinate("app:1:4294967295\n", "app").empty());
 }
