@@ -16,11 +16,15 @@
 namespace luabox {
 namespace {
 
+/// Of a file: a number up to 07777.
+struct ModeBits {
+  unsigned bits;
+};
 struct Mode {
-  std::optional<unsigned> mode;  // by default 0755, less the umask
+  std::optional<ModeBits> mode;  // by default 0755, less the umask
 };
 struct WriteOptions {
-  std::optional<unsigned> mode;  // by default 0644, less the umask
+  std::optional<ModeBits> mode;  // by default 0644, less the umask
   bool create = false;           // the file must not exist yet
 };
 struct RenameOptions {
@@ -32,10 +36,10 @@ struct ListOptions {
 
 /// Calls `make` with the mode that is asked for, or the usual one, which leaves the caller's umask its say.
 template <typename F>
-void with_mode(std::optional<unsigned> asked, unsigned usual, F make) {
+void with_mode(std::optional<ModeBits> asked, unsigned usual, F make) {
   std::optional<NoUmask> exactly;
   if (asked) exactly.emplace();
-  make(asked.value_or(usual));
+  make(asked ? asked->bits : usual);
 }
 
 void make_directories_with(const std::string& path, Mode options) {
@@ -120,6 +124,16 @@ std::string absolute(const std::string& path) {
 
 }  // namespace
 
+template <>
+struct lua::Value<ModeBits> {
+  static ModeBits check(lua_State* L, int index) {
+    constexpr unsigned kMost = 07777;
+    const auto bits = Value<unsigned>::check(L, index);
+    if (bits > kMost) throw expected(L, index, "a mode up to 4095 (07777)");
+    return {bits};
+  }
+  static void push(lua_State* L, ModeBits mode) { Value<unsigned>::push(L, mode.bits); }
+};
 template <>
 struct lua::Words<PolicyOwner> {
   static constexpr std::array<std::pair<std::string_view, PolicyOwner>, 2> all{

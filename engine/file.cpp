@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -90,8 +91,15 @@ void append_to_file(const std::string& path, std::string_view text) {
   write_all(file.get(), text, path);
 }
 
+/// Beside `path`; the longest names lose their end.
+static std::string unfinished(const std::string& path) {
+  const std::string suffix = ".new" + std::to_string(::getpid());
+  const size_t name = path.find_last_of('/') + 1;  // npos + 1 is 0
+  return path.substr(0, std::min(path.size(), name + NAME_MAX - suffix.size())) + suffix;
+}
+
 void replace_file(const std::string& path, std::string_view text, unsigned mode) {
-  const std::string temporary = path + ".new" + std::to_string(::getpid());
+  const std::string temporary = unfinished(path);
   ::unlink(temporary.c_str());  // of a process of this number that was killed
   try {
     create_file(temporary, text, mode);

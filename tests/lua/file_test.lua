@@ -32,6 +32,33 @@ test("any bytes are written and read back, with the mode that was asked for", fu
   end)
 end)
 
+test("a file may have the longest name that there is", function()
+  in_folder(function(folder)
+    for length = 245, 255 do
+      local path = folder .. "/" .. ("n"):rep(length)
+      file.write(path, "old")
+      file.write(path, "new")
+      check.equal(file.read(path), "new")
+      check.equal(file.remove(path), true)
+    end
+    check.equal(#file.list(folder), 0)
+    check.equal(check.raises("", file.write, folder .. "/" .. ("n"):rep(256), "x").code, "ENAMETOOLONG")
+    check.equal(#file.list(folder), 0)
+  end)
+end)
+
+test("a mode is a number up to 07777", function()
+  in_folder(function(folder)
+    for _, f in ipairs { file.make_directory, file.make_directories } do
+      check.raises("argument 2: option 'mode': expected a mode up to 4095 (07777), got the number 4096", f, folder .. "/d", { mode = 4096 })
+    end
+    check.raises("argument 3: option 'mode': expected a mode up to 4095 (07777), got the number 33188", file.write, folder .. "/f", "x", { mode = 33188 })
+    check.equal(#file.list(folder), 0)
+    file.write(folder .. "/f", "x", { mode = tonumber("4711", 8) })
+    check.equal(mode_of(folder .. "/f"), "4711")
+  end)
+end)
+
 test("a control file is written in place, never made", function()
   in_folder(function(folder)
     check.equal(check.raises("No such file", file.set, folder .. "/none", "1").code, "ENOENT")
