@@ -108,6 +108,13 @@ Fd sealed_text(std::string_view text) {
 
 std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
+static bool is_end(int fd, int code, size_t length) {
+  if (code == EAGAIN) return length > 0;
+  const bool terminal = code == EIO && ::isatty(fd) == 1;
+  errno = code;
+  return terminal;
+}
+
 std::string read_all(int fd, const std::string& name, size_t limit) {
   // One byte more than it has: the second read is its end. What the kernel makes has no size.
   struct stat found;
@@ -122,8 +129,8 @@ std::string read_all(int fd, const std::string& name, size_t limit) {
       check_interrupt("read");
       continue;
     }
-    if (count < 0) throw Error("read", name);
-    if (count == 0) break;
+    if (count < 0 && !is_end(fd, errno, length)) throw Error("read", name);
+    if (count <= 0) break;
     length += static_cast<size_t>(count);
     if (length > limit) throw Error("read", name, EFBIG);
   }

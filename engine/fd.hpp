@@ -70,7 +70,8 @@ Fd sealed_text(std::string_view text);
 /// "/proc/self/fd/N": names an open file where a call takes only a path.
 std::string fd_path(int fd);
 
-/// Everything up to end of file; at most `limit` bytes, more is EFBIG. `name` is for the error only.
+/// Everything up to end of file; at most `limit` bytes, more is EFBIG. `name` is for the error only. The end
+/// of a terminal's master is EIO, once no slave is open; of what does not wait, EAGAIN behind what was there.
 std::string read_all(int fd, const std::string& name, size_t limit = 16U << 20U);
 /// The same of a pipe, up to the end of the process of the pidfd `writer`, and what is there by then: others
 /// may keep the other end open for as long as they like.

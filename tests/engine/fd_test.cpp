@@ -1,5 +1,8 @@
 #include "engine/fd.hpp"
 
+#include <sys/eventfd.h>
+
+#include "engine/terminal.hpp"
 #include "tests/engine/sandbox.hpp"
 
 using namespace luabox;
@@ -48,4 +51,19 @@ TEST_CASE("a file is read to its end, whatever size it says, and no further than
   }
   CHECK(read_file("/proc/self/status").find("\nnonvoluntary_ctxt_switches:") != std::string::npos);
   CHECK(read_file("/proc/self/smaps").size() > 16384);
+}
+
+TEST_CASE("what a terminal's master has is read to its end, which is EIO") {
+  for (const std::string text : {"", "the last words"}) {
+    Pty pty = open_pty();
+    write_all(pty.slave.get(), text, "slave");
+    pty.slave.close();
+    CHECK(read_all(pty.master.get(), "master") == text);
+  }
+}
+
+TEST_CASE("what is there of what does not wait is read") {
+  const Fd event(::eventfd(3, EFD_CLOEXEC | EFD_NONBLOCK));
+  CHECK(read_all(event.get(), "event") == std::string("\3\0\0\0\0\0\0\0", 8));
+  CHECK(code_of([&] { read_all(event.get(), "event"); }) == EAGAIN);
 }

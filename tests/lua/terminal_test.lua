@@ -36,6 +36,18 @@ test("a terminal belongs to whom it was given", function()
   pipe:close()
 end)
 
+test("the master gives all that was written, also when the slave is closed", function()
+  local master, slave = terminal.open()
+  local child = sys.clone({}, function()
+    terminal.use(slave, { all = true })
+    sys.exec { "/bin/echo", "the last words" }
+  end)
+  child:release()
+  slave:close()
+  check.equal(child:wait(), 0)
+  check.equal(master:read(), "the last words\r\n")
+end)
+
 test("what is no terminal has no size", function()
   local file = sys.namespace(0, "uts")
   check.equal(terminal.size(file:number()), nil)
