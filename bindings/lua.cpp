@@ -270,6 +270,15 @@ void no_more_arguments(lua_State* L, int count) {
                     ", got " + std::to_string(lua_gettop(L)));
 }
 
+std::string name_at(lua_State* L, int index) {
+  size_t length = 0;
+  const char* text = lua_tolstring(L, index, &length);
+  std::string name(text, length);
+  if (name.find('\0') != std::string::npos)
+    throw BadArgument("expected names without NUL bytes, got " + quoted(text, length));
+  return name;
+}
+
 void no_other_keys(lua_State* L, int table, size_t length) {
   size_t count = 0;
   for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1), ++count)

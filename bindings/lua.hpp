@@ -219,6 +219,9 @@ struct Value<std::optional<T>> {
   }
 };
 
+/// The string at `index` as a name, which has no NUL in it: what stands behind one would be lost.
+std::string name_at(lua_State* L, int index);
+
 /// Throws BadArgument when the table has other keys than 1 to `length`.
 void no_other_keys(lua_State* L, int table, size_t length);
 
@@ -261,7 +264,7 @@ struct Value<std::map<std::string, T>> {
     while (lua_next(L, index) != 0) {
       const int top = lua_gettop(L);
       if (lua_type(L, top - 1) != LUA_TSTRING) throw BadArgument("expected only names as keys");
-      const std::string key = lua_tostring(L, top - 1);
+      const std::string key = name_at(L, top - 1);
       try {
         map.emplace(key, Value<T>::check(L, top));
       } catch (const BadArgument& error) {
@@ -285,13 +288,16 @@ struct Value<T> {
   static T check(lua_State* L, int index) {
     std::vector<std::string_view> known;
     std::string choices;
+    const bool is_text = lua_type(L, index) == LUA_TSTRING;
+    size_t length = 0;
+    const char* text = is_text ? lua_tolstring(L, index, &length) : "";
     for (const auto& [word, value] : Words<T>::all) {
-      if (lua_type(L, index) == LUA_TSTRING && word == lua_tostring(L, index)) return value;
+      if (is_text && word == std::string_view(text, length)) return value;
       known.push_back(word);
       choices += (choices.empty() ? "'" : ", '") + std::string(word) + "'";
     }
-    if (lua_type(L, index) != LUA_TSTRING) throw expected(L, index, "one of " + choices);
-    const std::string got = lua_tostring(L, index);
+    if (!is_text) throw expected(L, index, "one of " + choices);
+    const std::string got = name_at(L, index);
     throw BadArgument("unknown word '" + got + "'" + suggestion(got, known) + ", expected one of " + choices);
   }
   static void push(lua_State* L, T value) {
@@ -331,7 +337,7 @@ struct Value<T> {
  private:
   static void set(lua_State* L, int key, int value, T& options) {
     if (lua_type(L, key) != LUA_TSTRING) throw BadArgument("expected only named options");
-    const std::string name = lua_tostring(L, key);
+    const std::string name = name_at(L, key);
     bool found = false;
     std::vector<std::string_view> known;
     const auto one = [&](const auto& field) {
@@ -443,13 +449,25 @@ struct Value<T> {
   }
 
  private:
+  /// Whether the first argument is an object of this class. Asks no registry: a state that is closed has it
+  /// no more.
+  static bool is_own(lua_State* L) {
+    if (lua_touserdata(L, 1) == nullptr || !lua_getmetatable(L, 1)) return false;
+    lua_pushliteral(L, "__gc");
+    lua_rawget(L, -2);
+    const bool own = lua_tocfunction(L, -1) == collect;
+    lua_pop(L, 2);
+    return own;
+  }
   static bool is_listed() { return Undoes<T> || shares_memory(); }
   static void undo(void* memory) {
     auto& dying = *static_cast<Box<T>*>(memory);
     if (!dying.used_by && dying.made_in == generation) dying.value().~T();
     dying.used_by = "the garbage collector";
   }
+  /// __gc, which a script can reach by debug.getmetatable.
   static int collect(lua_State* L) {
+    if (!is_own(L)) return 0;
     if (is_listed()) forget_undoing(lua_touserdata(L, 1));
     undo(lua_touserdata(L, 1));
     return 0;

@@ -260,9 +260,17 @@ constexpr bool kStatic = true;  // CMakeLists.txt
 
 int number_of(const Fd* descriptor) { return descriptor != nullptr ? descriptor->get() : -1; }
 
+void check_environment(const std::vector<std::string>& environment) {
+  for (size_t i = 0; i < environment.size(); ++i)
+    if (const size_t end = environment[i].find('='); end == 0 || end == std::string::npos)
+      throw lua::BadArgument("argument 2: option 'environment': item " + std::to_string(i + 1) +
+                             ": expected 'NAME=value', got '" + environment[i] + "'");
+}
+
 /// Static: where the parent's memory is shared, nobody would free what an exec leaves behind.
 const ExecOptions& leaving(std::vector<std::string> arguments, ExecRequest request) {
   static ExecOptions options;
+  check_environment(request.environment);
   options = {std::move(arguments),
              std::move(request.environment),
              request.session,
@@ -315,7 +323,9 @@ void new_session() {
 }
 /// sys.random(bytes) -> that many, as lower case hexadecimal
 std::string random_hex(int bytes) {
-  std::string noise(static_cast<size_t>(std::clamp(bytes, 1, 256)), '\0'), text;
+  constexpr int kMost = 256;  // what getrandom(2) gives whole
+  if (bytes < 1 || bytes > kMost) throw lua::BadArgument("argument 1: expected 1 to 256 bytes");
+  std::string noise(static_cast<size_t>(bytes), '\0'), text;
   if (::getrandom(noise.data(), noise.size(), 0) != static_cast<ssize_t>(noise.size()))
     throw Error("getrandom");
   for (const char byte : noise) {

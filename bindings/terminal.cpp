@@ -229,8 +229,9 @@ int supervise_all(lua_State* L) {
   const auto processes = lua::objects<Process>(L, 1);
   const auto& signals = lua::argument<ForwardedSignals>(L, 2);
   const int master = lua::argument<std::optional<int>>(L, 3).value_or(-1);
-  const double seconds = lua::argument<std::optional<double>>(L, 4).value_or(-1);
-  lua::push(L, supervise(processes, signals, master, seconds));
+  const auto seconds = lua::argument<std::optional<double>>(L, 4);
+  if (seconds && *seconds < 0) throw lua::BadArgument("argument 4: expected seconds, 0 or more");
+  lua::push(L, supervise(processes, signals, master, seconds.value_or(-1)));
   return 1;
 }
 

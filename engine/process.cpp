@@ -292,6 +292,7 @@ void Process::go() {
 
 void Process::settle() {
   if (channel_.get() < 0) return;
+  if (!released_) throw Error::invalid("settle", std::to_string(pid_), "the process was not released");
   const auto next = [this] {
     while (!readable_within(channel_.get(), kSetupPatience)) refuse_to_wait_on();
     return channel_.receive();

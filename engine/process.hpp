@@ -86,7 +86,8 @@ class Process {
   /// when it died first (object: "signal 9"); the child is then reaped.
   void release();
   /// release() in two: let it go, and wait until it has exec'd; between them the parent can work beside the
-  /// child. settle() may be called again.
+  /// child. settle() may be called again; before go(), which it
+  /// would wait for, it throws EINVAL.
   void go();
   void settle();
   /// The next descriptor or text that the child sent by its channel before it exec'd. Nothing when there is

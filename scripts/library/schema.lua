@@ -101,6 +101,7 @@ function schema.map(check)
     local result = {}
     for key, item in pairs(value) do
       if type(key) ~= "string" then return nil, "names as keys, not " .. tostring(key), true end
+      if key:find "%z" then return nil, ("names without NUL bytes; '%s' has one"):format(schema.printable(key)), true end
       local checked, expected = check(item, path .. "." .. key)
       if expected then return nil, ("%s for '%s', not %s"):format(expected, key, schema.show(item)), true end
       result[key] = checked

@@ -166,7 +166,7 @@ function sys.monotonic() end
 ---@return string?
 function sys.nearest(name, names) end
 
----@param bytes integer
+---@param bytes integer  1 to 256
 ---@return string hexadecimal
 function sys.random(bytes) end
 
@@ -230,7 +230,7 @@ function Process:release() end
 ---The first half of release: lets it go.
 function Process:go() end
 
----The second half: waits until its exec succeeded. Raises what it raised.
+---The second half: waits until its exec succeeded. Raises what it raised, and where it was not let go.
 function Process:settle() end
 
 ---@param seconds? number  at most so long
@@ -280,6 +280,7 @@ function Descriptor:number() end
 ---@return boolean
 function Descriptor:readable(seconds) end
 
+---Up to its end; of what does not wait, such as an oom_event, all that is there.
 ---@param limit? integer  bytes
 ---@param process? luabox.sys.Process  of a pipe: what is there at that one's end is the end, whoever may write on
 ---@return string
@@ -1223,7 +1224,7 @@ function sys.user.write_id_maps(process, maps) end
 ---@field uid? integer
 ---@field gid? integer
 ---@field groups? integer[]
----@field keep_groups? boolean  setgroups is known to be denied: nothing is asked
+---@field keep_groups? boolean  setgroups is known to be denied: nothing is asked; without groups
 ---@field keep_capabilities? boolean
 
 ---    sys.user.set_ids { uid = 1000, gid = 1000 }
@@ -1434,7 +1435,7 @@ sys.file = {}
 function sys.file.read(path) end
 
 ---@class luabox.sys.WriteOptions
----@field mode? integer
+---@field mode? integer  up to 4095 (07777)
 ---@field create? boolean  the file must not exist yet
 
 ---Written whole: under another name, then renamed.
@@ -1499,7 +1500,7 @@ function sys.file.device(path) end
 function sys.file.is_terminal(fd) end
 
 ---@class luabox.sys.FileMode
----@field mode? integer
+---@field mode? integer  up to 4095 (07777)
 
 ---Raises EEXIST.
 ---@param path string

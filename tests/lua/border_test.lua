@@ -99,6 +99,23 @@ test("no method takes a wrong object, or wrong arguments, for a right one", func
   check.equal(table.concat(faults, "\n"), "")
 end)
 
+test("a name with a NUL is no other name that begins so", function()
+  check.raises("option 'options': expected names without NUL bytes, got 'size\\0x'", sys.mount.make, "tmpfs", { options = { ["size\0x"] = "1m" } })
+  check.raises("names without NUL bytes, got 'mode\\0'", sys.file.write, folder .. "/f", "x", { ["mode\0"] = 420 })
+  check.raises("names without NUL bytes, got 'no\\0'", sys.file.rename, folder .. "/f", folder .. "/g", { replace = "no\0" })
+  check.raises("names without NUL bytes, got 'memory\\0x'", sys.cgroup.plan, { ["memory\0x"] = "1MB" })
+end)
+
+test("a finalizer takes nothing but its own objects", function()
+  for _, object in ipairs { root, process, sys.file.lock(folder), sys.namespace(0, "uts") } do
+    local collect = debug.getmetatable(object).__gc
+    for _, wrong in pairs { 5, "text", {}, io.stdout, object == root and process or root } do collect(wrong) end
+    collect()
+  end
+  check.equal(root:kind "/", "directory")
+  check.equal(process:status(), nil)
+end)
+
 test("more arguments than a primitive takes are an error", function()
   local faults = {}
   each_primitive(function(name, f)

@@ -154,6 +154,7 @@ end)
 
 test("release is go and settle, and each happens once", function()
   local child = sys.clone({}, function() sys.exec { "true" } end)
+  check.raises("the process was not released", child.settle, child)
   child:go()
   child:settle()
   check.raises("released already", child.release, child)
@@ -233,6 +234,17 @@ test("clone's wrong arguments are told before there is a child", function()
   check.raises("option 'cgroup': expected a cgroup, got table", sys.clone, { cgroup = {} }, noop)
 end)
 
+test("an environment is of names with values", function()
+  local function failure(environment)
+    local child = sys.clone({}, function() sys.exec({ "/bin/true" }, { environment = environment }) end)
+    local ok, problem = pcall(child.release, child)
+    return ok and child:wait() or problem.message
+  end
+  check.equal(failure { "A=1", "B" }, "exec: argument 2: option 'environment': item 2: expected 'NAME=value', got 'B'")
+  check.contains(failure { "=1" }, "got '=1'")
+  check.equal(failure { "A=", "B==" }, 0)
+end)
+
 test("options in the list of arguments are not taken for a command", function()
   check.raises("expected a list, but it has the key 'environment'", sys.exec, { "true", environment = {} })
   check.raises("item 2: expected a string, got the number", sys.exec, { "true", 5 })
@@ -245,6 +257,8 @@ test("random names differ, and are as long as asked for", function()
   check.equal(#sys.random(4), 8)
   check.truthy(sys.random(8) ~= sys.random(8))
   check.truthy(sys.random(4):match "^%x+$")
+  check.equal(#sys.random(256), 512)
+  for _, bytes in ipairs { 0, -1, 257, 1000 } do check.raises("random: argument 1: expected 1 to 256 bytes", sys.random, bytes) end
 end)
 
 test("a primitive that is not there is named with the nearest", function()
