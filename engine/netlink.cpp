@@ -29,6 +29,18 @@ void for_messages(ByteView datagram, Each&& each) {
   }
 }
 
+/// The first of `attributes`, which is taken off them.
+std::optional<Attribute> take_attribute(ByteView& attributes) {
+  nlattr header{};
+  if (attributes.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, attributes.data(), sizeof header);
+  if (header.nla_len < sizeof header || header.nla_len > attributes.size()) return std::nullopt;
+  const Attribute first{static_cast<uint16_t>(header.nla_type & NLA_TYPE_MASK),
+                        attributes.subspan(sizeof header, header.nla_len - sizeof header)};
+  attributes = attributes.subspan(std::min<size_t>(NLA_ALIGN(header.nla_len), attributes.size()));
+  return first;
+}
+
 struct Outcome {
   int code = 0;  ///< errno value
   std::string hint;
@@ -71,15 +83,15 @@ uint32_t Attribute::u32() const {
 std::string Attribute::text() const { return {data.begin(), std::find(data.begin(), data.end(), '\0')}; }
 
 std::optional<Attribute> find_attribute(ByteView attributes, uint16_t type) {
-  while (attributes.size() >= sizeof(nlattr)) {
-    nlattr header;
-    std::memcpy(&header, attributes.data(), sizeof header);
-    if (header.nla_len < sizeof header || header.nla_len > attributes.size()) break;
-    if ((header.nla_type & NLA_TYPE_MASK) == type)
-      return Attribute{type, attributes.subspan(sizeof header, header.nla_len - sizeof header)};
-    attributes = attributes.subspan(std::min<size_t>(NLA_ALIGN(header.nla_len), attributes.size()));
-  }
+  while (const auto attribute = take_attribute(attributes))
+    if (attribute->type == type) return attribute;
   return std::nullopt;
+}
+
+std::vector<Attribute> attributes_of(ByteView attributes) {
+  std::vector<Attribute> all;
+  while (const auto attribute = take_attribute(attributes)) all.push_back(*attribute);
+  return all;
 }
 
 // ---- Batch

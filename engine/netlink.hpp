@@ -38,6 +38,9 @@ struct Attribute {
 /// The attribute `type` among `attributes`; stops at the first malformed one.
 std::optional<Attribute> find_attribute(ByteView attributes, uint16_t type);
 
+/// All of them, to the first malformed one.
+std::vector<Attribute> attributes_of(ByteView attributes);
+
 /// An answer of the kernel: its type and what follows the netlink header.
 struct Answer {
   uint16_t type;

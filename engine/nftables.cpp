@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 
+#include "engine/conntrack.hpp"
 #include "engine/error.hpp"
 #include "engine/fd.hpp"
 #include "engine/link.hpp"
@@ -118,16 +120,50 @@ void transact(const char* op, const std::string& name, Body&& body) {
   kept_socket().send(batch);
 }
 
+bool is_own(const Address& address) {
+  try {
+    return link::local_device(address).has_value();
+  } catch (const Error&) {
+    return true;  // its interface went while it was asked for: a flow to it leads nowhere
+  }
+}
+
+/// What was sent to a published port before: to nobody, or to who had it last.
+void forget_earlier(const Firewall& firewall) {
+  for (const Family family : {Family::ip, Family::ip6}) {
+    std::vector<Publish> ports = firewall.publish;
+    std::erase_if(ports, [&](const Publish& port) {
+      return port.protocol != Transport::udp || nftables::guest_of(firewall, port).family() != family;
+    });
+    if (ports.empty()) continue;
+    conntrack::Search search{.family = family};
+    if (ports.size() == 1) search.port = ports[0].host_port;
+    std::map<std::string, bool> own;
+    const auto leads_there = [&](const Publish& port, const conntrack::Flow& flow) {
+      if (port.host_port != flow.port) return false;
+      if (port.host_address && !port.host_address->is_any()) return *port.host_address == flow.destination;
+      const auto [known, added] = own.try_emplace(flow.destination.text());
+      if (added) known->second = is_own(flow.destination);
+      return known->second;
+    };
+    conntrack::forget(kept_socket(), search, [&](const conntrack::Flow& flow) {
+      return std::any_of(ports.begin(), ports.end(),
+                         [&](const Publish& port) { return leads_there(port, flow); });
+    });
+  }
+}
+
 }  // namespace
 
 void create_firewall(const Firewall& firewall) {
   check(firewall);
   transact("add firewall", firewall.name, [&](Batch& batch) { nftables::write_table(batch, firewall); });
-  if (!firewall.loopback) return;
   try {
     // From now on the interface would pass packets to and from 127.0.0.0/8; the table's guard drops those of
     // the container.
-    write_file("/proc/sys/net/ipv4/conf/" + firewall.interface + "/route_localnet", "1");
+    if (firewall.loopback)
+      write_file("/proc/sys/net/ipv4/conf/" + firewall.interface + "/route_localnet", "1");
+    forget_earlier(firewall);
   } catch (const Error&) {
     remove_firewall(firewall.name);
     throw;
@@ -181,6 +217,27 @@ std::vector<Table> tables_called(const std::string& name) {
   return found;
 }
 
+/// Where the table's rules have led flows of UDP to.
+std::vector<Address> led_to(const std::string& name) {
+  Batch batch;
+  std::vector<Address> found;
+  batch.begin(nftables::message_type(NFT_MSG_GETRULE), NLM_F_DUMP, nftables::message_header(NFPROTO_INET),
+              "list firewall rules", name);
+  batch.put_text(NFTA_RULE_TABLE, name);
+  batch.put_text(NFTA_RULE_CHAIN, nftables::kPublishChain);
+  kept_socket().dump(batch, [&](const Answer& answer) {
+    const auto address = nftables::has_led_to(answer);
+    if (address && std::find(found.begin(), found.end(), *address) == found.end()) found.push_back(*address);
+  });
+  return found;
+}
+
+/// Who has the address next is another.
+void forget_answered_by(const Address& address) {
+  conntrack::forget(kept_socket(), {.family = address.family(), .answerer = address},
+                    [&](const conntrack::Flow& flow) { return flow.answerer == address; });
+}
+
 }  // namespace
 
 void remove_firewall(const std::string& name, const RemoveFirewallOptions& options) {
@@ -191,6 +248,9 @@ void remove_firewall(const std::string& name, const RemoveFirewallOptions& optio
     return !options.interface.empty() && table.userdata != nftables::comment(options.interface);
   });
   if (all.empty()) throw Error("remove firewall", name, ENOENT);
+  const bool publishes =
+      std::any_of(all.begin(), all.end(), [](const Table& table) { return table.family == NFPROTO_INET; });
+  const std::vector<Address> reached = publishes ? led_to(name) : std::vector<Address>();
   transact("remove firewall", name, [&](Batch& batch) {
     for (const auto& table : all) {
       batch.begin(nftables::message_type(NFT_MSG_DELTABLE), 0, nftables::message_header(table.family),
@@ -198,6 +258,7 @@ void remove_firewall(const std::string& name, const RemoveFirewallOptions& optio
       batch.put_text(NFTA_TABLE_NAME, name);
     }
   });
+  for (const auto& address : reached) forget_answered_by(address);
 }
 
 std::vector<std::string> firewalls(const std::optional<std::string>& name) {

@@ -81,7 +81,8 @@ struct Firewall {
 };
 
 /// Makes the table, or both; its comment is the name of the container's own interface on the host, `port` or
-/// `interface`. EEXIST when there is one of that name. A failure leaves nothing behind.
+/// `interface`. EEXIST when there is one of that name. A failure leaves nothing behind. A flow of UDP that
+/// came to a published port before goes where that leads from now on (conntrack.hpp).
 void create_firewall(const Firewall& firewall);
 
 struct RemoveFirewallOptions {
@@ -89,7 +90,9 @@ struct RemoveFirewallOptions {
   std::string interface = {};
 };
 
-/// Removes the table, or both, whole. ENOENT when there is none; EINVAL for a name that couldn't be luabox's.
+/// Removes the table, or both, whole, and the flows of UDP that its published ports led to the container: who
+/// has its address next gets none of them. ENOENT when there is none; EINVAL for a name that couldn't be
+/// luabox's.
 void remove_firewall(const std::string& name, const RemoveFirewallOptions& options = {});
 
 /// The names of luabox's tables in this network namespace; with `name`, that one's where there is one, which

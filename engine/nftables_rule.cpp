@@ -123,6 +123,11 @@ Rule& Rule::known() { return tracked(NFT_CT_STATE, kKnown); }
 
 Rule& Rule::published() { return tracked(NFT_CT_STATUS, IPS_DST_NAT); }
 
+Rule& Rule::counted() {
+  expression("counter", [] {});
+  return *this;
+}
+
 void Rule::accept() { verdict(NF_ACCEPT); }
 
 void Rule::drop() { verdict(NF_DROP); }

@@ -61,6 +61,9 @@ class Rule {
   /// ct status dnat
   Rule& published();
 
+  /// counter: how many packets came as far as here.
+  Rule& counted();
+
   void accept();
   void drop();
   void jump(const char* chain);

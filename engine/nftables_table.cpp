@@ -219,35 +219,28 @@ class Writer {
 
   void publish() {
     static const Prefix local = Prefix::parse("127.0.0.0/8"), local6 = Prefix::parse("::1/128");
-    chain("publish", std::nullopt);
-    for (const auto& port : firewall_.publish) rule("publish", [&](Rule r) { publish(r, port); });
+    chain(kPublishChain, std::nullopt);
+    for (const auto& port : firewall_.publish) rule(kPublishChain, [&](Rule r) { publish(r, port); });
     chain("publish-forwarded", Hook{"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST});
-    rule("publish-forwarded", [&](Rule r) { r.jump("publish"); });
+    rule("publish-forwarded", [&](Rule r) { r.jump(kPublishChain); });
     chain("publish-local", Hook{"nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST});
     // What was sent on from a loopback address to an interface would be refused there, unless it is told
     // otherwise.
     if (!firewall_.loopback) rule("publish-local", [&](Rule r) { r.destination(local).accept(); });
     rule("publish-local", [&](Rule r) { r.destination(local6).accept(); });
-    rule("publish-local", [&](Rule r) { r.jump("publish"); });
+    rule("publish-local", [&](Rule r) { r.jump(kPublishChain); });
   }
 
   void publish(Rule& rule, const Publish& port) const {
-    const Address guest = guest_of(port);
+    const Address guest = guest_of(firewall_, port);
     if (port.host_address && !port.host_address->is_any())
       rule.destination(alone(*port.host_address));
     else
       rule.family(guest.family());
     rule.destination_port(port.protocol, port.host_port);
     if (!port.host_address || port.host_address->is_any()) rule.destination_is(RTN_LOCAL);
+    if (port.protocol == Transport::udp) rule.counted();  // for has_led_to()
     rule.redirect(guest, port.guest_port.value_or(port.host_port));
-  }
-
-  Address guest_of(const Publish& port) const {
-    if (port.guest_address) return *port.guest_address;
-    for (const auto& address : firewall_.addresses)
-      if (!port.host_address || port.host_address->family() == address.family()) return address;
-    throw Error::invalid("firewall", firewall_.name,
-                         "a published port needs a container's address of its family");
   }
 
   void translate() {
@@ -272,6 +265,36 @@ class Writer {
 std::string comment(const std::string& text) {
   constexpr char kComment = 0;
   return std::string{kComment, static_cast<char>(text.size() + 1)} + text + '\0';
+}
+
+Address guest_of(const Firewall& firewall, const Publish& port) {
+  if (port.guest_address) return *port.guest_address;
+  for (const auto& address : firewall.addresses)
+    if (!port.host_address || port.host_address->family() == address.family()) return address;
+  throw Error::invalid("firewall", firewall.name,
+                       "a published port needs a container's address of its family");
+}
+
+std::optional<Address> has_led_to(const Answer& rule) {
+  const auto expressions = find_attribute(rule.attributes(sizeof(nfgenmsg)), NFTA_RULE_EXPRESSIONS);
+  bool counted = false;
+  for (const auto& expression : attributes_of(expressions ? expressions->data : ByteView())) {
+    const auto name = find_attribute(expression.data, NFTA_EXPR_NAME);
+    const auto data = find_attribute(expression.data, NFTA_EXPR_DATA);
+    if (!name || !data) continue;
+    if (name->text() == "counter") {
+      const auto packets = find_attribute(data->data, NFTA_COUNTER_PACKETS);
+      counted =
+          packets && std::any_of(packets->data.begin(), packets->data.end(), [](char c) { return c != 0; });
+    }
+    if (!counted || name->text() != "immediate") continue;
+    // The first that is loaded then is the address: Rule::redirect().
+    const auto loaded = find_attribute(data->data, NFTA_IMMEDIATE_DATA);
+    const auto value = loaded ? find_attribute(loaded->data, NFTA_DATA_VALUE) : std::nullopt;
+    if (value && (value->data.size() == 4 || value->data.size() == 16))
+      return Address::from_bytes(value->data.data(), value->data.size());
+  }
+  return std::nullopt;
 }
 
 void write_table(Batch& batch, const Firewall& firewall) { Writer(batch, firewall).write(); }

@@ -234,6 +234,7 @@ local function publish(made, firewall)
     local nfproto = family == "ip6" and "ipv6" or "ipv4"
     local match = any and ("meta nfproto %s %s dport %d fib daddr type local"):format(nfproto, entry.protocol, entry.host_port)
       or ("%s daddr %s %s dport %d"):format(family, entry.host_address, entry.protocol, entry.host_port)
+    if entry.protocol == "udp" then match = match .. " counter" end
     made:rule("publish", "%s dnat %s to %s:%d", match, family, guest, entry.guest_port or entry.host_port)
   end
   made:chain("publish-forwarded", "type nat hook prerouting priority dstnat; policy accept;")
@@ -298,6 +299,18 @@ local function is_plain(firewall)
   return true
 end
 
+--- conntrack(8) is not installed everywhere, and does not tell the host's own addresses from others.
+local function forget_earlier(self, firewall)
+  local seen = {}
+  for _, entry in ipairs(firewall.publish or {}) do
+    if entry.protocol == "udp" and not seen[entry.host_port] then
+      seen[entry.host_port] = true
+      self:line("# luabox makes the kernel forget the flows to its port %d/udp, which lead where they led: conntrack -D -p udp --orig-port-dst %d",
+        entry.host_port, entry.host_port)
+    end
+  end
+end
+
 --- The same tables as engine/nftables.cpp makes.
 steps["net.firewall"] = function(self, step)
   local firewall = step.arguments[1]
@@ -311,6 +324,7 @@ steps["net.firewall"] = function(self, step)
   if published then publish(made, firewall) end
   if firewall.masquerade or published or firewall.networks and not firewall.shared then translate(made, firewall) end
   write_table(self, made)
+  forget_earlier(self, firewall)
   if firewall.loopback then self:line("echo 1 > %s", quote(("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(firewall.interface))) end
 end
 

@@ -233,6 +233,68 @@ equal "gc leaves what another state's container has by now" "web 10.77.0.2 4096"
 equal "and has done its own work" "" "$(LUABOX_STATE=$work/other "$LUABOX" list | grep "$mark")"
 end $web; no_interface "(gone)"
 
+# ---- a flow of UDP that goes on: it leads where the rules lead now, not where they led when it began
+
+# Prints each answer that comes from another than the last one; ends when there is a file.
+cat > insist.py <<'P'
+import os, socket, sys, time
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.05)
+last = None
+while not os.path.exists(sys.argv[3]):
+    try:
+        s.sendto(b"?", (sys.argv[1], int(sys.argv[2])))
+        name = s.recv(100).split()[0].decode()
+        if name != last: print(name, flush=True)
+        last = name
+    except OSError: pass
+    time.sleep(0.02)
+P
+cp insist.py rootfs/
+# insists LOG HOST: the outside goes on asking for HOST's port 5353, from one port; LOG has who answered
+insists() { : > "$1"; nsenter --net=/proc/$outside/ns/net "$python" insist.py "$2" 5353 stop > "$1" & insisting+=($!); jobs+=($!); }
+answered() { [ "$(xargs < "$1")" = "$2" ]; }
+# What has the kernel track and translate, whatever becomes of luabox's: the host's own.
+nft 'add chain ip nat theirs { type nat hook prerouting priority -100; }; add table ip6 nat; add chain ip6 nat theirs { type nat hook prerouting priority -100; }'
+# flow KIND NAME NUMBER [PUBLISH]: NAME.lua, a container that has the address of that number
+flow() {
+  local network="veth { host = { '172.16.95.1/24', 'fd95::1/64' }, guest = { '172.16.95.$3/24', 'fd95::$3/64' }, nat = true, publish = { ${4:-} } }"
+  [ "$1" = veth ] || network="bridge { 'flows', subnet = '10.96.0.0/24', subnet6 = 'fd96::/64', nat = true, address = '10.96.0.$3', publish = { ${4:-} } }"
+  script "name = '$mark-$2'" "network = $network" "$system" "command = { 'sh' }"; mv box.lua "$2.lua"
+}
+flow bridge keeper 9; serving keeper.lua keeper 80; keeper=$child
+for kind in veth bridge; do
+  for host in 10.77.0.1 fd77::1; do
+    flow $kind early 5 "'5353:53/udp'"; flow $kind heir 5; flow $kind late 6 "'5353:53/udp'"
+    rm -f stop; insisting=(); insists before.log $host; sleep 0.3
+    serving early.lua early 53
+    succeeds "$kind, $host: who sends already reaches the container that publishes the port then" within 5 answered before.log early
+    insists meanwhile.log $host; within 5 answered meanwhile.log early || failed "(another does)" "$(cat meanwhile.log)"
+    end $child
+    serving heir.lua heir 53; sleep 0.5; end $child
+    equal "$kind, $host: when it has ended, who has its address is sent nothing" ready "$(xargs < heir.log)"
+    serving late.lua late 53
+    succeeds "$kind, $host: the next one that publishes it is reached, at another address" within 5 answered meanwhile.log "early late"
+    insists killed.log $host; within 5 answered killed.log late || failed "(another does)" "$(cat killed.log)"
+    # Its luabox is killed: its rules stay till gc.
+    inside=$(pgrep -P $child | head -1); kill -9 $child; wait $child 2>/dev/null; gone() { [ ! -e /proc/$inside ]; }; within 5 gone
+    "$LUABOX" gc > /dev/null
+    flow $kind heir 6; serving heir.lua heir 53; sleep 0.5; end $child
+    equal "$kind, $host: nor is who has the address of a killed one" ready "$(xargs < heir.log)"
+    touch stop; wait "${insisting[@]}"
+  done
+done
+# Of the host itself, and of a neighbour.
+flow bridge early 5 "'5353:53/udp'"; flow bridge asker 7
+rm -f stop; "$python" insist.py 10.77.0.1 5353 stop > before.log & insisting=$!; jobs+=($!)
+run asker.lua -- /usr/bin/python3 /insist.py 10.77.0.1 5353 /stop > asker.log 2>&1 & asking=$!; jobs+=($!)
+sleep 0.5; serving early.lua early 53
+succeeds "a program of the host's that sends already reaches it" within 5 answered before.log early
+succeeds "a neighbour that does, too" within 5 grep -qs early asker.log
+touch stop rootfs/stop; wait $insisting $asking; end $child; end $keeper
+nft 'delete chain ip nat theirs; delete table ip6 nat'
+no_interface "nothing is left of them"
+
 # ---- a container is no router: its advertisements give nobody a route
 
 cat > rootfs/advertise.py <<'P'

@@ -77,6 +77,12 @@ class Server {
       throw Error("bind", host);
     if (::listen(socket_.get(), 8) < 0) throw Error("listen", host);
   }
+  /// The connection of a client, empty when none came.
+  Fd accept() const {
+    pollfd ready{socket_.get(), POLLIN, 0};
+    if (::poll(&ready, 1, 1000) != 1) return {};
+    return Fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  }
   /// The address of the client that connected, "" when none did.
   std::string client() const {
     pollfd ready{socket_.get(), POLLIN, 0};

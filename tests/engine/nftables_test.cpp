@@ -258,6 +258,149 @@ TEST_CASE("UDP and IPv6 are published, masqueraded and guarded alike") {
   });
 }
 
+namespace {
+
+/// A port of UDP in the namespace that it was made in.
+class Datagrams {
+ public:
+  Datagrams(const std::string& host, uint16_t port) {
+    const auto [address, length] = socket_address(host, port);
+    socket_ = Fd(::socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), length) < 0)
+      throw Error("bind", host);
+  }
+  void send(const std::string& host, uint16_t port) const {
+    const auto [address, length] = socket_address(host, port);
+    // What came back of an earlier one, that nobody took it, is told to the next.
+    for (int i = 0; i < 2; ++i)
+      if (::sendto(socket_.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), length) == 1)
+        return;
+  }
+  /// The address that one came from within the time, "" when none came; what else had come is taken too.
+  std::string sender(int milliseconds = 200) const {
+    std::string seen;
+    pollfd ready{socket_.get(), POLLIN, 0};
+    for (; ::poll(&ready, 1, seen.empty() ? milliseconds : 0) == 1;) {
+      char byte = 0;
+      sockaddr_storage peer{};
+      socklen_t length = sizeof peer;
+      if (::recvfrom(socket_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &length) != 1) continue;
+      seen = peer.ss_family == AF_INET
+                 ? Address::from_bytes(&reinterpret_cast<sockaddr_in&>(peer).sin_addr, 4).text()
+                 : Address::from_bytes(&reinterpret_cast<sockaddr_in6&>(peer).sin6_addr, 16).text();
+    }
+    return seen;
+  }
+
+ private:
+  Fd socket_;
+};
+
+Firewall names_firewall(Firewall firewall, const std::string& address) {
+  firewall.addresses.push_back(Address::parse(address));
+  firewall.publish.clear();
+  for (const auto& each : firewall.addresses)
+    firewall.publish.push_back({.protocol = Transport::udp, .host_port = 53, .guest_address = each});
+  return firewall;
+}
+
+}  // namespace
+
+TEST_CASE("a flow of UDP that goes on leads where the rules lead now") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Firewall first = names_firewall(first_firewall(), "fd01::100");
+    const Firewall second = names_firewall(second_firewall(), "fd02::100");
+    struct Case {
+      const char *any, *client, *host;
+    };
+    for (const Case& each :
+         {Case{"0.0.0.0", "203.0.113.9", "203.0.113.1"}, Case{"::", "2001:db8::9", "2001:db8::1"}}) {
+      const auto listen = [&] { return Datagrams(each.any, 53); };
+      const Datagrams one = world.first(listen), two = world.second(listen);
+      const Datagrams client = world.outside([&] { return Datagrams(each.client, 40000); });
+      const auto send = [&] { world.outside([&] { client.send(each.host, 53); }); };
+      const auto arrives = [&](const Datagrams& where) {
+        // An address's route comes from a work queue, and the first packet waits for its neighbour.
+        for (int i = 0; i < 20; ++i) {
+          send();
+          if (where.sender(50) == each.client) return true;
+        }
+        return false;
+      };
+      // The kernel tracks and translates while somebody's chain asks for it, as those of the host's own do.
+      output_of(
+          "nft 'add table inet theirs; add chain inet theirs c { type nat hook prerouting priority 0; }'");
+      send();
+      create_firewall(first);
+      expect(arrives(one), "one that was there before the rules");
+      remove_firewall(first.name);
+      send();
+      expect(one.sender().empty(), "none when they are gone: who has the address then is another");
+      create_firewall(second);
+      expect(arrives(two), "the next container of the port");
+      expect(one.sender(0).empty(), "and not the last one");
+      remove_firewall(second.name);
+      output_of("nft delete table inet theirs");
+    }
+  });
+}
+
+TEST_CASE("what only passes by a host that publishes the port goes on as it went") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    link::add_address("wan", Prefix::parse("203.0.113.2/24"));
+    const Datagrams server = world.outside([] { return Datagrams("0.0.0.0", 53); });
+    const Datagrams client = world.first([] { return Datagrams("0.0.0.0", 40000); });
+    const auto seen = [&] {
+      world.first([&] { client.send("203.0.113.9", 53); });
+      return server.sender();
+    };
+    create_firewall(first_firewall());
+    expect(seen() == "203.0.113.1", "masqueraded");
+    // A flow that is forgotten would ask this chain again.
+    output_of("nft flush chain inet luabox-first translate");
+    create_firewall(names_firewall(second_firewall(), "fd02::100"));
+    expect(seen() == "203.0.113.1", "to another host");
+    remove_firewall("luabox-second");
+    expect(seen() == "203.0.113.1", "nor when the port is free again");
+
+    const Datagrams here("203.0.113.2", 53);
+    world.first([&] { client.send("203.0.113.2", 53); });
+    expect(here.sender() == "172.16.1.100", "(to the host)");
+    Firewall one = names_firewall(second_firewall(), "fd02::100");
+    one.publish.resize(1);
+    one.publish[0].host_address = Address::parse("203.0.113.1");
+    create_firewall(one);
+    output_of(
+        "nft 'add chain inet luabox-first late { type nat hook prerouting priority 0; }; "
+        "add rule inet luabox-first late udp dport 53 drop'");
+    world.first([&] { client.send("203.0.113.2", 53); });
+    expect(here.sender() == "172.16.1.100", "nor to another of its addresses");
+  });
+}
+
+TEST_CASE("a connection of TCP outlives the rules that began it") {
+  if (!is_root()) SKIP_TEST("needs root");
+  in_child(CLONE_NEWNET, [] {
+    const World world;
+    const Server server = serve(world.first, 80);
+    create_firewall(first_firewall());
+    create_firewall(second_firewall());
+    const Fd connection = world.outside([] { return connect_to("203.0.113.1", 8080); });
+    const Fd accepted = world.first([&] { return server.accept(); });
+    expect(accepted.get() >= 0, "connected");
+    remove_firewall("luabox-first");
+    // What a container wrote before it ended is still on its way.
+    expect(::send(accepted.get(), "x", 1, MSG_NOSIGNAL) == 1, "sent");
+    pollfd ready{connection.get(), POLLIN, 0};
+    char byte = 0;
+    expect(::poll(&ready, 1, 1000) == 1 && ::recv(connection.get(), &byte, 1, 0) == 1, "it comes");
+  });
+}
+
 TEST_CASE("another's table is byte for byte the same after a firewall came and went") {
   if (!is_root()) SKIP_TEST("needs root");
   in_child(CLONE_NEWNET, [] {
@@ -333,7 +476,7 @@ TEST_CASE("the rules are what nft shows for the same words") {
           "ip daddr 127.0.0.0/8 drop", "oifname != \"lb1\" accept", "ct state established,related accept",
           "ct status dnat accept", "iifname \"lb*\" drop",
           "tcp dport 8080 fib daddr type local dnat ip to 172.16.1.100:80",
-          "ip daddr 203.0.113.2 udp dport 53 dnat ip to 172.16.1.100:53",
+          "ip daddr 203.0.113.2 udp dport 53 counter packets 0 bytes 0 dnat ip to 172.16.1.100:53",
           "oifname != \"lb1\" ip saddr 172.16.1.100 masquerade",
           "oifname \"lb1\" ip saddr 172.16.1.100 ct status dnat masquerade"})
       expect(has(table, rule), std::string(rule) + " in " + table);

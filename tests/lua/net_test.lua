@@ -132,7 +132,7 @@ test("a firewall is one table, listed, and removed whole", function()
         { host_port = 8080, guest_port = 80, guest_address = "172.16.99.100" } },
     }
     local table = output "nft list table inet luabox-x"
-    check.contains(table, "udp dport 53 fib daddr type local dnat ip to 172.16.99.100:53")
+    check.contains(table, "udp dport 53 fib daddr type local counter packets 0 bytes 0 dnat ip to 172.16.99.100:53")
     check.contains(table, "tcp dport 8080 fib daddr type local dnat ip to 172.16.99.100:80")
     check.equal(output "cat /proc/sys/net/ipv4/conf/lbtest/route_localnet", "1\n")
     check.equal(net.firewalls()[1], "luabox-x")
