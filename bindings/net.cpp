@@ -99,11 +99,11 @@ struct Options<link::Route> {
 template <>
 struct Options<link::Veth> {
   using T = link::Veth;
-  static constexpr auto fields =
-      std::tuple(field("host", &T::host), field("guest", &T::guest), field("netns", &T::netns),
-                 field("addresses", &T::addresses), field("master", &T::master), field("mtu", &T::mtu),
-                 field("host_mac", &T::host_mac), field("guest_mac", &T::guest_mac),
-                 field("alias", &T::alias), field("up", &T::up), field("link_local", &T::link_local));
+  static constexpr auto fields = std::tuple(
+      field("host", &T::host), field("guest", &T::guest), field("netns", &T::netns),
+      field("addresses", &T::addresses), field("master", &T::master), field("mtu", &T::mtu),
+      field("host_mac", &T::host_mac), field("guest_mac", &T::guest_mac), field("alias", &T::alias),
+      field("up", &T::up), field("link_local", &T::link_local), field("hairpin", &T::hairpin));
 };
 template <>
 struct Options<link::LinkSetup> {

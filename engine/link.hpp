@@ -119,6 +119,9 @@ struct Veth {
   /// Let the kernel give the host end an fe80:: address of its making. Otherwise it has none, or fe80::1 when
   /// `addresses` has one of IPv6: without any, the kernel can't ask who has an address that it forwards to.
   bool link_local = false;
+  /// With `master`, a bridge: what comes in by the host end may leave by it again. Where br_netfilter shows
+  /// the bridge's frames to the firewall, what a container sends to a published port of its own does.
+  bool hairpin = false;
 };
 
 /// Makes the pair with the guest end already in its namespace. All is done or nothing is left: EEXIST when a

@@ -70,6 +70,13 @@ void finish_host_end(Netlink& socket, const Veth& pair, uint32_t index) {
       batch.nest(AF_INET6, [&] { batch.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE); });
     });
   }
+  if (pair.hairpin) {
+    ifinfomsg port{};
+    port.ifi_family = AF_BRIDGE;
+    port.ifi_index = static_cast<int>(index);
+    batch.begin(RTM_SETLINK, 0, port, "set hairpin of", pair.host);
+    batch.nest(IFLA_PROTINFO, [&] { batch.put_u8(IFLA_BRPORT_MODE, 1); });
+  }
   if (pair.alias) {
     begin_link(batch, RTM_SETLINK, 0, index, "set alias of", pair.host);
     batch.put(IFLA_IFALIAS, pair.alias->data(), pair.alias->size());
@@ -96,6 +103,8 @@ void veth(const Veth& pair) {
   check_name(pair.host);
   check_name(pair.guest);
   if (pair.alias) check_alias(*pair.alias);
+  if (pair.hairpin && !pair.master)
+    throw Error::invalid("add veth", pair.host, "hairpin is for a bridge's port: expected master");
   Netlink socket(NETLINK_ROUTE);
   // Two batches: had the first also held the second's messages under a number chosen beforehand, they would
   // change somebody else's interface when that number is taken.

@@ -118,7 +118,8 @@ function bridge.step.attach(this)
   local net, joined = this.config.network, this.joined
   network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = lifecycle.network_of(this), master = joined.interface, mtu = net.mtu,
-      guest_mac = joined.mac }
+      guest_mac = joined.mac,
+      hairpin = this.ports and true or nil }  -- it may ask for its own published port
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     firewall(this)
   end)

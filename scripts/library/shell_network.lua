@@ -71,6 +71,7 @@ steps["net.veth"] = function(self, step)
     quote(veth.guest or "eth0"), QUEUES, options_of { mac = veth.guest_mac, mtu = veth.mtu }, pid)
   ignore_routers(self, veth.host)
   if veth.master then self:line("ip link set %s master %s", name, quote(veth.master)) end
+  if veth.hairpin then self:line("ip link set %s type bridge_slave hairpin on", name) end
   if not veth.link_local then self:line("ip link set %s addrgenmode none", name) end
   if veth.alias then self:line("ip link set %s alias %s", name, quote(veth.alias)) end
   if veth.up ~= false then self:line("ip link set %s up", name) end

@@ -962,6 +962,7 @@ function sys.net.local_device(address, options) end
 ---@field alias? string
 ---@field up? boolean
 ---@field link_local? boolean
+---@field hairpin? boolean  with `master`, a bridge: what comes in by the host end may leave by it again
 
 ---The guest end is made in its namespace.
 ---

@@ -121,6 +121,30 @@ lacks "whom nobody answers" "bytes from" "$(cat first-pings.log)"
 kill $still; pkill -f "^$LUABOX run (second|stay).lua"; wait $staying $started
 succeeds "nothing is left of both" within 5 as_before
 
+# ---- a container's own published ports: the packet comes back by the port of the bridge that it left by, where frames are shown to the firewall (br_netfilter)
+if [ -x "$python" ]; then
+  make_servers
+  ip address add 10.77.0.1/32 dev lo; ip address add fd77::1/128 dev lo
+  cat > rootfs/own.sh <<'S'
+/usr/bin/python3 /server.py own 80 > /ready & server=$!
+until [ -s /ready ]; do sleep 0.1; done
+for each in "tcp 10.77.0.1" "udp 10.77.0.1" "tcp fd77::1" "udp fd77::1" "tcp 10.98.0.1"; do
+  n=0; until /usr/bin/python3 /ask.py $each 8080 | grep own || [ $((n += 1)) = 2 ]; do sleep 0.3; done | cut -d' ' -f1
+done
+ip -6 address show dev eth0 | grep -c dadfailed
+kill $server
+S
+  script "name = '$mark-own'" "$system" "network = bridge { 'own', subnet = '10.98.0.0/24', subnet6 = 'fd98::/64', nat = true, publish = { '8080:80', '8080:80/udp' } }" "command = { 'sh', '/own.sh' }"
+  mv box.lua own.lua
+  for shown in 0 1; do
+    if ! { echo $shown > /proc/sys/net/bridge/bridge-nf-call-iptables && echo $shown > /proc/sys/net/bridge/bridge-nf-call-ip6tables; } 2> /dev/null; then
+      [ $shown = 0 ] || { skipped "a container reaches its own published ports, with br_netfilter" "no br_netfilter here"; continue; }
+    fi
+    equal "a container reaches its own published ports, by TCP and UDP, IPv4 and IPv6, br_netfilter $shown" "own own own own own 0" "$(run own.lua | xargs)"
+  done
+  ip address del 10.77.0.1/32 dev lo; ip address del fd77::1/128 dev lo
+fi
+
 # ---- what goes to many, of one that may begin no connection but to its neighbours: with frames of the bridge shown to the firewall (br_netfilter) and without
 if [ -x "$python" ]; then
   # many.py hear INTERFACE: what came in, as words, till the last. many.py say: twice.

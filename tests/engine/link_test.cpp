@@ -110,6 +110,12 @@ TEST_CASE("a veth gets its sizes, addresses, names and master as asked") {
     const char* queues = "numtxqueues 1 numrxqueues 1 ";
     expect(has(output_of("ip -d link show lbtest"), queues), "one queue each way");
     guest([&] { expect(has(output_of("ip -d link show net7"), queues), "the guest end, too"); });
+    expect(has(output_of("ip -d link show lbtest"), "hairpin off"), "nothing comes back");
+    link::veth({.host = "lbback", .guest = "c", .master = "br0", .hairpin = true});
+    expect(has(output_of("ip -d link show lbback"), "hairpin on"), "unless it is asked for");
+    expect(failure_of([] { link::veth({.host = "lbnone", .guest = "d", .hairpin = true}); }) ==
+               "add veth lbnone: hairpin is for a bridge's port: expected master",
+           "of a bridge");
   });
 }
 
