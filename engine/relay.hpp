@@ -31,9 +31,9 @@ class Relay {
   void enter() const;
 
   /// Carries what was written up to now, and ends: who goes on to write gets EPIPE. Throws what a file could
-  /// not take; whoever wrote that was told by EPIPE, too, but where into() leads to a disk that is full: there
-  /// what has no room is lost, and the next tried again. Does nothing when it is called again,
-  /// nor in the child of a clone.
+  /// not take; whoever wrote that was told by EPIPE, too, but where into() leads to a disk that is full:
+  /// there what has no room is lost, and the next tried again. Does nothing when it is called again, nor in
+  /// the child of a clone.
   void finish();
 
   /// A pipe's reading end, and the file that its bytes are for; this object's.
