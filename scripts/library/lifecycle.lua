@@ -25,12 +25,16 @@ local starts = 0
 --- Whether signals are held back while containers start, for their commands. Who starts them so sets it.
 lifecycle.signals_wait = false
 
---- What a script does in a step of its own may take any time: a signal that means to end luabox ends it.
+local gethook, sethook = debug.gethook, debug.sethook
+
+--- What a script does in a step of its own may take any time: a signal that means to end luabox ends it. A hook that it sets stays.
 local function interruptibly(f, ...)
   local interrupts = sys.terminal.interrupts(1)
   local ok, result = errors.try(f, ...)
+  local hook, mask, count = gethook()
   local signal = interrupts:clear()
   interrupts:release()
+  if type(hook) == "function" then sethook(hook, mask, count) end
   if signal then error(errors.new { op = "start", path = "SIG" .. signal, code = "EINTR" }, 0) end
   if not ok then error(result, 0) end
   return result

@@ -16,7 +16,8 @@ local NOISE = {
   ["relay:enter"] = true, ["relay:finish"] = true, ["mount:root"] = true,
   ["process:settle"] = true, ["process:message"] = true, ["process:status"] = true, ["process:pid"] = true, ["process:pidfd"] = true,
   ["descriptor:number"] = true, ["descriptor:close"] = true, ["cgroup:hierarchies"] = true, ["cgroup:keep"] = true, ["cgroup:frozen"] = true,
-  ["mount:is_directory"] = true, ["network_ahead"] = true, ["open_up_pipes"] = true, ["take_network"] = true, ["net.local_device"] = true,
+  ["mount:is_directory"] = true, ["network_ahead"] = true, ["open_up_pipes"] = true, ["refuse_foreign_sockets"] = true,
+  ["take_network"] = true, ["net.local_device"] = true,
   ["filter:size"] = true, ["root:pin"] = true,
 }
 
