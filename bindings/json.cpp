@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "bindings/lua.hpp"
@@ -46,70 +47,87 @@ std::string by_library(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void write_number(double number, std::string& text) {
-  if (!std::isfinite(number))
-    throw lua::BadArgument("expected a value that JSON can hold, got the number " + std::to_string(number));
-  if (number == std::floor(number) && std::fabs(number) < 9.007199254740992e15)
-    text += std::to_string(static_cast<int64_t>(number));
-  else
-    text += by_library(number);
-}
+/// What becomes of a number that is none, or infinite.
+enum class NoNumber { becomes_null, is_refused };
 
-void write_value(lua_State* L, int index, size_t depth, std::string& text);
+class Writer {
+ public:
+  Writer(lua_State* state, NoNumber no_number) : L(state), no_number_(no_number) {}
+  std::string text;
 
-void write_array(lua_State* L, int index, size_t depth, std::string& text) {
-  text += '[';
-  const int size = static_cast<int>(lua_objlen(L, index));
-  for (int i = 1; i <= size; ++i) {
-    if (i > 1) text += ',';
-    lua_rawgeti(L, index, i);
-    write_value(L, lua_gettop(L), depth + 1, text);
-    lua_pop(L, 1);
+  void write(int index, size_t depth = 0) {
+    luaL_checkstack(L, 4, "json.encode");
+    switch (lua_type(L, index)) {
+      case LUA_TNIL:
+        text += "null";
+        return;
+      case LUA_TBOOLEAN:
+        text += lua_toboolean(L, index) != 0 ? "true" : "false";
+        return;
+      case LUA_TNUMBER:
+        return write_number(lua_tonumber(L, index));
+      case LUA_TSTRING:
+        return append_json(text_at(L, index), text);
+      case LUA_TTABLE:
+        if (depth > kDeepest) throw Error::invalid("json.encode", "", "the table is nested too deeply");
+        return is_array(L, index) ? write_array(index, depth) : write_object(index, depth);
+      default:
+        throw lua::expected(L, index, "a value that JSON can hold");
+    }
   }
-  text += ']';
-}
 
-/// By name: the same table always gives the same text.
-void write_object(lua_State* L, int index, size_t depth, std::string& text) {
-  std::vector<std::string_view> names;  // the table's own, as long as it is not changed
-  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING)
-      throw Error::invalid("json.encode", "", "an object's keys must be strings");
-    names.push_back(text_at(L, -2));
+ private:
+  void write_number(double number) {
+    if (no_number_ == NoNumber::is_refused && !std::isfinite(number))
+      throw lua::BadArgument("expected a value that JSON can hold, got the number " + std::to_string(number));
+    if (number == std::floor(number) && std::fabs(number) < 9.007199254740992e15)
+      text += std::to_string(static_cast<int64_t>(number));
+    else
+      text += by_library(number);
   }
-  std::sort(names.begin(), names.end());
-  text += '{';
-  for (const auto& name : names) {
-    if (&name != names.data()) text += ',';
-    append_json(name, text);
-    text += ':';
-    lua_pushlstring(L, name.data(), name.size());
-    lua_rawget(L, index);
-    write_value(L, lua_gettop(L), depth + 1, text);
-    lua_pop(L, 1);
-  }
-  text += '}';
-}
 
-void write_value(lua_State* L, int index, size_t depth, std::string& text) {
-  luaL_checkstack(L, 4, "json.encode");
-  switch (lua_type(L, index)) {
-    case LUA_TNIL:
-      text += "null";
-      return;
-    case LUA_TBOOLEAN:
-      text += lua_toboolean(L, index) != 0 ? "true" : "false";
-      return;
-    case LUA_TNUMBER:
-      return write_number(lua_tonumber(L, index), text);
-    case LUA_TSTRING:
-      return append_json(text_at(L, index), text);
-    case LUA_TTABLE:
-      if (depth > kDeepest) throw Error::invalid("json.encode", "", "the table is nested too deeply");
-      return is_array(L, index) ? write_array(L, index, depth, text) : write_object(L, index, depth, text);
-    default:
-      throw lua::expected(L, index, "a value that JSON can hold");
+  void write_array(int index, size_t depth) {
+    text += '[';
+    const int size = static_cast<int>(lua_objlen(L, index));
+    for (int i = 1; i <= size; ++i) {
+      if (i > 1) text += ',';
+      lua_rawgeti(L, index, i);
+      write(lua_gettop(L), depth + 1);
+      lua_pop(L, 1);
+    }
+    text += ']';
   }
+
+  /// By name: the same table always gives the same text.
+  void write_object(int index, size_t depth) {
+    std::vector<std::string_view> names;  // the table's own, as long as it is not changed
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+      if (lua_type(L, -2) != LUA_TSTRING)
+        throw Error::invalid("json.encode", "", "an object's keys must be strings");
+      names.push_back(text_at(L, -2));
+    }
+    std::sort(names.begin(), names.end());
+    text += '{';
+    for (const auto& name : names) {
+      if (&name != names.data()) text += ',';
+      append_json(name, text);
+      text += ':';
+      lua_pushlstring(L, name.data(), name.size());
+      lua_rawget(L, index);
+      write(lua_gettop(L), depth + 1);
+      lua_pop(L, 1);
+    }
+    text += '}';
+  }
+
+  lua_State* L;
+  NoNumber no_number_;
+};
+
+std::string written(lua_State* L, int index, NoNumber no_number) {
+  Writer writer(L, no_number);
+  writer.write(index);
+  return std::move(writer.text);
 }
 
 // ---- text to Lua: pushed as it is read
@@ -185,11 +203,7 @@ void append_json(std::string_view value, std::string& text) {
   text.resize(static_cast<size_t>(to - text.data()));
 }
 
-std::string json_of(lua_State* L, int index) {
-  std::string text;
-  write_value(L, index, 0, text);
-  return text;
-}
+std::string json_of(lua_State* L, int index) { return written(L, index, NoNumber::becomes_null); }
 
 void push_json(lua_State* L, std::string_view text) {
   const int top = lua_gettop(L);
@@ -215,7 +229,7 @@ int encode(lua_State* L) {
   if (indent && (*indent < 0 || *indent > kWidest))
     throw lua::BadArgument("argument 2: option 'indent': expected 0 to 16 blanks, got " +
                            std::to_string(*indent));
-  const std::string text = json_of(L, 1);
+  const std::string text = written(L, 1, NoNumber::is_refused);
   lua::push(L, indent ? Json::parse(text).dump(*indent) : text);
   return 1;
 }

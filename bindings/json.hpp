@@ -8,7 +8,8 @@ struct lua_State;
 
 namespace luabox {
 
-/// The value at `index` (positive). Throws Error or lua::BadArgument where JSON has no such value.
+/// The value at `index` (positive); a number that is none, or infinite, is null. Throws Error or
+/// lua::BadArgument where JSON has no such value.
 std::string json_of(lua_State* L, int index);
 
 /// Adds a string. Bytes that are no UTF-8 become U+FFFD.

@@ -155,6 +155,15 @@ local function diff(first, second, options)
   return #changes == 0 and 0 or 1
 end
 
+--- As JSON can hold it: an infinite number, which is no limit to a cgroup, and one that is none are texts.
+local function plain(value)
+  if type(value) == "number" and value - value ~= 0 then return tostring(value) end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, each in pairs(value) do copy[key] = plain(each) end
+  return copy
+end
+
 function explain.run(arguments)
   local before, rest, command = cli.split(arguments, { ["--name"] = "name" })
   local options = cli.parse(explain.parser(), before)
@@ -176,7 +185,7 @@ function explain.run(arguments)
     local written, why = io.write((require("luabox.shell_script").script(script, steps, require("luabox.state").folder())))
     if not written then errors.raise("standard output: %s", why) end
   elseif options.json then
-    print(require("luabox.sys").json.encode({ script = script, steps = steps, failure = problem and tostring(problem) }, { indent = 2 }))
+    print(require("luabox.sys").json.encode({ script = script, steps = plain(steps), failure = problem and tostring(problem) }, { indent = 2 }))
   else
     print_steps(steps)
   end

@@ -307,8 +307,8 @@ local INSTEAD = { masked = "", readonly_paths = " (write readonly = true of the 
 --- The check for the lists of such paths. What leads to "/" in the image is refused at the start.
 function rootfs.check_covered(field)
   local list = schema.list(schema.absolute)
-  return function(value, path)
-    local checked, expected, complete = list(value, path)
+  return function(paths, path)
+    local checked, expected, complete = list(paths, path)
     for _, each in ipairs(checked or {}) do
       if not each:find "[^/.]" and not each:find "%.%.%." then
         return nil, ("paths below '/'; '%s' is the root file system itself%s"):format(each, INSTEAD[field]), true

@@ -73,6 +73,10 @@ json() { "$LUABOX" explain --json box.lua | python3 -c "import json, sys; d = js
 equal "JSON has the same steps" "$("$LUABOX" explain box.lua | grep -cE '^ +[0-9]+  ')" "$(json 'len(s)')"
 equal "with arguments as values" "explained" "$(json '[x for x in s if x["primitive"] == "sethostname"][0]["arguments"][0]')"
 equal "and the side" "inside" "$(json '[x for x in s if x["primitive"] == "sethostname"][0]["side"]')"
+cp box.lua kept.lua
+script "command = { 'true' }" "cgroup = { memory = math.huge }"
+equal "a number that JSON has not is a text in it" inf "$(json 'next(x["arguments"] for x in s if "cgroup" in x["primitive"] and "memory" in str(x))[-1]["memory"]')"
+mv kept.lua box.lua
 equal "--all has the bookkeeping" True "$("$LUABOX" explain --all --json box.lua | python3 -c 'import json, sys; print("file.lock" in {x["primitive"] for x in json.load(sys.stdin)["steps"]})')"
 
 printf 'return container { rootfs = "%s/rootfs", command = { "true" }, cgroup = { pids = 5 },\n  function() error "wrong" end }\n' "$work" > wrong.lua

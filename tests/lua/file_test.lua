@@ -52,7 +52,8 @@ test("a mode is a number up to 07777", function()
     for _, f in ipairs { file.make_directory, file.make_directories } do
       check.raises("argument 2: option 'mode': expected a mode up to 4095 (07777), got the number 4096", f, folder .. "/d", { mode = 4096 })
     end
-    check.raises("argument 3: option 'mode': expected a mode up to 4095 (07777), got the number 33188", file.write, folder .. "/f", "x", { mode = 33188 })
+    check.raises("argument 3: option 'mode': expected a mode up to 4095 (07777), got the number 33188", file.write, folder .. "/f", "x",
+      { mode = 33188 })
     check.equal(#file.list(folder), 0)
     file.write(folder .. "/f", "x", { mode = tonumber("4711", 8) })
     check.equal(mode_of(folder .. "/f"), "4711")

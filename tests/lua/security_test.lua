@@ -118,7 +118,8 @@ test("a wrong filter is refused with the reason", function()
   check.raises("whole number", security.filter, { rules = { { name = "read", args = { { index = 0, value = 1.5 } } } } })
   check.raises("a system call's arguments are 0 to 5", security.filter, { rules = { { name = "read", args = { { index = 6, value = 0 } } } } })
   local function refused(reason, argument)
-    check.raises(reason, security.filter, { default = "allow", rules = { { name = "read" }, { name = "kill", action = "errno", args = { argument } } } })
+    check.raises(reason, security.filter,
+      { default = "allow", rules = { { name = "read" }, { name = "kill", action = "errno", args = { argument } } } })
   end
   refused("filter: argument 1: option 'rules': item 2: option 'args': item 1: expected the option 'index', which", { value = 9 })
   refused("option 'args': item 1: expected the option 'value', what the argument is compared with", { index = 1 })
