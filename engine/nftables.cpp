@@ -224,7 +224,6 @@ std::vector<Address> led_to(const std::string& name) {
   batch.begin(nftables::message_type(NFT_MSG_GETRULE), NLM_F_DUMP, nftables::message_header(NFPROTO_INET),
               "list firewall rules", name);
   batch.put_text(NFTA_RULE_TABLE, name);
-  batch.put_text(NFTA_RULE_CHAIN, nftables::kPublishChain);
   kept_socket().dump(batch, [&](const Answer& answer) {
     const auto address = nftables::has_led_to(answer);
     if (address && std::find(found.begin(), found.end(), *address) == found.end()) found.push_back(*address);

@@ -42,8 +42,9 @@ enum class Transport : uint8_t { tcp, udp };
 struct Publish {
   Transport protocol = Transport::tcp;
   uint16_t host_port = 0;
-  std::optional<uint16_t> guest_port = {};   ///< by default host_port
-  std::optional<Address> host_address = {};  ///< by default, and for 0.0.0.0 and ::, any address of this host
+  std::optional<uint16_t> guest_port = {};  ///< by default host_port
+  /// By default, and for 0.0.0.0 and ::, any address of this host but those of its loopback.
+  std::optional<Address> host_address = {};
   std::optional<Address> guest_address = {};  ///< by default the container's first of host_address's family
 };
 
@@ -74,8 +75,9 @@ struct Firewall {
   std::optional<std::vector<Egress>> egress = {};
   bool masquerade = false;
   std::vector<Publish> publish = {};
-  bool loopback = false;  ///< published IPv4 ports answer on this host's 127.0.0.1 too: sets the interface's
-                          ///< route_localnet
+  /// Ports may be published on addresses of 127.0.0.0/8, for this host alone: sets the interface's
+  /// route_localnet, with which nothing but the guard keeps the container from what listens there.
+  bool loopback = false;
   Inbound inbound = Inbound::none;
   std::string isolate = "lb";
 };

@@ -219,16 +219,23 @@ class Writer {
 
   void publish() {
     static const Prefix local = Prefix::parse("127.0.0.0/8"), local6 = Prefix::parse("::1/128");
-    chain(kPublishChain, std::nullopt);
-    for (const auto& port : firewall_.publish) rule(kPublishChain, [&](Rule r) { publish(r, port); });
+    const auto ports = [&](const char* name, bool on_loopback) {
+      for (const auto& port : firewall_.publish)
+        if ((port.host_address && port.host_address->is_loopback()) == on_loopback)
+          rule(name, [&](Rule r) { publish(r, port); });
+    };
+    chain("publish", std::nullopt);
+    ports("publish", false);
     chain("publish-forwarded", Hook{"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST});
-    rule("publish-forwarded", [&](Rule r) { r.jump(kPublishChain); });
+    // From elsewhere it is a lie, which the kernel drops: later, and only what is still addressed so.
+    rule("publish-forwarded", [&](Rule r) { r.destination(local).accept(); });
+    rule("publish-forwarded", [&](Rule r) { r.jump("publish"); });
     chain("publish-local", Hook{"nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST});
-    // What was sent on from a loopback address to an interface would be refused there, unless it is told
-    // otherwise.
-    if (!firewall_.loopback) rule("publish-local", [&](Rule r) { r.destination(local).accept(); });
+    ports("publish-local", true);
+    // To an interface without route_localnet the kernel sends nothing on from a loopback address.
+    rule("publish-local", [&](Rule r) { r.destination(local).accept(); });
     rule("publish-local", [&](Rule r) { r.destination(local6).accept(); });
-    rule("publish-local", [&](Rule r) { r.jump(kPublishChain); });
+    rule("publish-local", [&](Rule r) { r.jump("publish"); });
   }
 
   void publish(Rule& rule, const Publish& port) const {

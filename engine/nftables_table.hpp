@@ -18,10 +18,8 @@ void write_table(Batch& batch, const Firewall& firewall);
 /// Where a published port leads. Throws Error EINVAL where the container has no address of its family.
 Address guest_of(const Firewall& firewall, const Publish& port);
 
-/// The chain of the rules that lead there.
-constexpr const char* kPublishChain = "publish";
-
-/// Of an answer about one of these: where it has led a flow of UDP to, nothing where it has led none.
+/// Of an answer about one of the table's rules: where it has led a flow of UDP to, nothing where it has led
+/// none.
 std::optional<Address> has_led_to(const Answer& rule);
 
 /// NFTA_TABLE_USERDATA that nft(8) shows as a comment.

@@ -228,20 +228,20 @@ end
 
 local function publish(made, firewall)
   made:chain "publish"
+  made:chain("publish-forwarded", "type nat hook prerouting priority dstnat; policy accept;")
+  made:chain("publish-local", "type nat hook output priority -100; policy accept;")
   for _, entry in ipairs(firewall.publish) do
-    local family = family_of(entry.guest_address)
+    local family, on_loopback = family_of(entry.guest_address), (entry.host_address or ""):find "^127%."
     local guest = family == "ip6" and "[" .. entry.guest_address .. "]" or entry.guest_address
     local any = entry.host_address == nil or entry.host_address == "0.0.0.0" or entry.host_address == "::"
     local nfproto = family == "ip6" and "ipv6" or "ipv4"
     local match = any and ("meta nfproto %s %s dport %d fib daddr type local"):format(nfproto, entry.protocol, entry.host_port)
       or ("%s daddr %s %s dport %d"):format(family, entry.host_address, entry.protocol, entry.host_port)
     if entry.protocol == "udp" then match = match .. " counter" end
-    made:rule("publish", "%s dnat %s to %s:%d", match, family, guest, entry.guest_port or entry.host_port)
+    made:rule(on_loopback and "publish-local" or "publish", "%s dnat %s to %s:%d", match, family, guest, entry.guest_port or entry.host_port)
   end
-  made:chain("publish-forwarded", "type nat hook prerouting priority dstnat; policy accept;")
+  for _, chain in ipairs { "publish-forwarded", "publish-local" } do made:rule(chain, "ip daddr 127.0.0.0/8 accept") end
   made:rule("publish-forwarded", "jump publish")
-  made:chain("publish-local", "type nat hook output priority -100; policy accept;")
-  if not firewall.loopback then made:rule("publish-local", "ip daddr 127.0.0.0/8 accept") end
   made:rule("publish-local", "ip6 daddr ::1 accept")
   made:rule("publish-local", "jump publish")
 end

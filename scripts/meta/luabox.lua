@@ -486,7 +486,7 @@ function cgroupfs(target) end
 ---@field host string|string[]  the address of the host's end with its prefix length, "172.16.99.1/24"
 ---@field guest string|string[]  the address of the container's
 ---@field nat? boolean  true: the container reaches the outside under the host's address
----@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"
+---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"; "127.0.0.1:8080:80" is for the host's own programs
 ---@field egress? string[]  what it may begin connections to, and nothing else: "10.0.0.0/8:443/tcp", "any:53/udp"
 ---@field name? string  of the interface inside; "eth0" unless said otherwise
 ---@field route? boolean  false: no default route by the host's address
@@ -498,7 +498,7 @@ function cgroupfs(target) end
 ---@field host_port integer
 ---@field guest_port integer
 ---@field protocol? "tcp"|"udp"  "tcp" unless said otherwise
----@field host_address? string
+---@field host_address? string  all that are not the host's loopback, unless said otherwise
 
 ---A pair of interfaces, one on the host, one in the container.
 ---
@@ -514,7 +514,7 @@ function veth(options) end
 ---@field subnet6? string  "fd00:9::/64" beside it
 ---@field nat? boolean  true: the containers reach the outside under the host's address
 ---@field address? string  in the subnet; the lowest that is free unless said otherwise
----@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"
+---@field publish? (string|luabox.PublishedPort)[]  "8080:80", "192.0.2.1:8080:80/udp"; "127.0.0.1:8080:80" is for the host's own programs
 ---@field egress? string[]  what it may begin connections to, and nothing else: "10.0.0.0/8:443/tcp", "any:53/udp"
 ---@field aliases? string[]  names beside the host name and the container's
 ---@field bandwidth? integer|string  bits per second, "10mbit", in each direction

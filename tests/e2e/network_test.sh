@@ -295,6 +295,31 @@ touch stop rootfs/stop; wait $insisting $asking; end $child; end $keeper
 nft 'delete chain ip nat theirs; delete table ip6 nat'
 no_interface "nothing is left of them"
 
+# ---- 127.0.0.1: what was published on it, for the host alone
+
+# The outside takes 127.0.0.0/8 for a network like others, and this host for the way there.
+lawless() {
+  out sh -c 'ip address flush dev lo; ip route add 127.0.0.0/8 via 10.77.0.1 src 10.77.0.2; for c in all up0; do echo 1 > /proc/sys/net/ipv4/conf/$c/route_localnet; done'
+}
+lawful() { out sh -c 'for c in all up0; do echo 0 > /proc/sys/net/ipv4/conf/$c/route_localnet; done; ip route del 127.0.0.0/8; ip address add 127.0.0.1/8 dev lo'; }
+here() { "$python" ask.py "$@" 2>&1 | cut -d' ' -f1; }
+publish="'8080:80', '0.0.0.0:8083:80', '8053:80/udp', '127.0.0.1:8081:80', '127.0.0.2:8082:80', '127.0.0.1:8054:80/udp'"
+for kind in veth bridge; do
+  flow $kind local 5 "$publish"; serving local.lua local 80
+  equal "$kind: by 127.0.0.1 the host reaches what was published on it" "local local" "$(here tcp 127.0.0.1 8081) $(here udp 127.0.0.1 8054)"
+  equal "$kind: by another of 127.0.0.0/8 what was published there" "local no" "$(here tcp 127.0.0.2 8082) $(here tcp 127.0.0.2 8081)"
+  equal "$kind: and nothing else" "no no no no" "$(here tcp 127.0.0.1 8080) $(here tcp 127.0.0.1 8083) $(here udp 127.0.0.1 8053) $(here tcp 127.0.0.1 8082)"
+  equal "$kind: which answers at the host's addresses" "local local local" "$(here tcp 10.77.0.1 8080) $(here tcp 10.77.0.1 8083) $(here udp 10.77.0.1 8053)"
+  equal "$kind: where what was published on 127.0.0.1 does not" "no no" "$(here tcp 10.77.0.1 8081) $(here udp 10.77.0.1 8054)"
+  lawless
+  equal "$kind: nobody else reaches it there, also with a route to it" "no no no no" \
+    "$(for each in "tcp 127.0.0.1 8080" "tcp 127.0.0.1 8081" "tcp 127.0.0.2 8082" "udp 127.0.0.1 8054"; do outside_asks $each | cut -d' ' -f1; done | xargs)"
+  holds "$kind: (the route is one)" "via 10.77.0.1" "$(out ip route get 127.0.0.1)"
+  lawful
+  end $child
+done
+no_interface "nothing is left of it"
+
 # ---- a container is no router: its advertisements give nobody a route
 
 cat > rootfs/advertise.py <<'P'

@@ -132,9 +132,28 @@ TEST_CASE("a port published on loopback answers on 127.0.0.1 and opens nothing t
     const Server server = serve(world.first, 80);
     Firewall firewall = first_firewall();
     firewall.loopback = true;
+    firewall.publish.push_back(
+        {.host_port = 8081, .guest_port = 80, .host_address = Address::parse("127.0.0.1")});
     create_firewall(firewall);
-    expect(seen_from_host(server, "127.0.0.1", 8080) == "172.16.1.1", "the host by 127.0.0.1");
+    expect(seen_from_host(server, "127.0.0.1", 8081) == "172.16.1.1", "the host by 127.0.0.1");
+    expect(seen_from_host(server, "127.0.0.1", 8080).empty(), "but not the other port");
     expect(seen(server, world.outside, "203.0.113.1", 8080) == "203.0.113.9", "the world as before");
+    expect(seen(server, world.outside, "203.0.113.1", 8081).empty(), "by its own port alone");
+    // What has a route for 127.0.0.0/8 by this host, from wherever it comes.
+    const auto lie = [&](const Node& liar, const std::string& gateway, const std::string& own,
+                         uint16_t port) {
+      const Fd connection = liar([&] {
+        output_of("ip addr flush dev lo; ip route replace 127.0.0.0/8 via " + gateway + " src " + own +
+                  "; ip route del local 127.0.0.0/8 table local || true; for each in all eth0; do echo 1 "
+                  ">/proc/sys/net/ipv4/conf/$each/route_localnet; done");
+        return connect_to("127.0.0.1", port, 300, own);
+      });
+      return static_cast<bool>(connection);
+    };
+    for (const uint16_t port : {uint16_t{8080}, uint16_t{8081}}) {
+      expect(!lie(world.outside, "203.0.113.1", "203.0.113.9", port), "the world doesn't reach that address");
+      expect(!lie(world.second, "172.16.2.1", "172.16.2.100", port), "nor does a neighbour");
+    }
 
     // With route_localnet the host would take packets for 127.0.0.1 from the wire: a service that only
     // listens there must stay safe.
