@@ -17,6 +17,7 @@ function gc.run(arguments)
   cli.parse(gc.parser(), arguments)
   local removed, problems = state.collect()
   for _, name in ipairs(removed) do print(name) end
+  for _, name in ipairs(require("luabox.host_ends").collect()) do print(name) end
   for _, name in ipairs(require("luabox.images").collect()) do print(name) end
   require("luabox.failure").forget()
   local log = require("luabox.sys").log

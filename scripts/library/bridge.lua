@@ -3,6 +3,7 @@ local sys = require "luabox.sys"
 local bridges = require "luabox.bridges"
 local errors = require "luabox.errors"
 local etc = require "luabox.etc"
+local host_ends = require "luabox.host_ends"
 local lifecycle = require "luabox.lifecycle"
 local network = require "luabox.network"
 local schema = require "luabox.schema"
@@ -118,7 +119,7 @@ function bridge.step.attach(this)
   local net, joined = this.config.network, this.joined
   network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = lifecycle.network_of(this), master = joined.interface, mtu = net.mtu,
-      guest_mac = joined.mac,
+      guest_mac = joined.mac, alias = host_ends.alias(),
       hairpin = this.ports and true or nil }  -- it may ask for its own published port
     if net.bandwidth then sys.net.limit_rate(this.interface, net.bandwidth) end
     firewall(this)

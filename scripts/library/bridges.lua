@@ -10,6 +10,7 @@
 -- luabox's member leaves as every other does.
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local host_ends = require "luabox.host_ends"
 local state = require "luabox.state"
 
 local bridges = {}
@@ -96,10 +97,10 @@ local function overlaps(one, other)
   return sys.net.contains(one, (other:match "^[^/]+")) or sys.net.contains(other, (one:match "^[^/]+"))
 end
 
---- A subnet that is this host's already, by a bridge or otherwise, is none to give away.
+--- A subnet that is this host's already, by a bridge or otherwise, is none to give away; what a container has left is nobody's.
 local function check_free(subnet)
   for _, each in ipairs(sys.net.addresses()) do
-    if overlaps(subnet, each.address) then
+    if overlaps(subnet, each.address) and not host_ends.remove(each.device) then
       errors.raise("the subnet %s is in use on this host, by %s of the interface %s", subnet, each.address, each.device)
     end
   end

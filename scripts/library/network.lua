@@ -1,6 +1,7 @@
 -- network.lua: the container's network: loopback only, or a veth pair with addresses, routes, NAT and published ports (bridge.lua has the other).
 local sys = require "luabox.sys"
 local errors = require "luabox.errors"
+local host_ends = require "luabox.host_ends"
 local lifecycle = require "luabox.lifecycle"
 local schema = require "luabox.schema"
 local units = require "luabox.units"
@@ -298,11 +299,12 @@ end
 
 function network.on_loopback(net) return net.publish and require("luabox.ports").on_loopback(net.publish) or false end
 
---- Raises when a container that lives has the interface; one that was killed is ended as gc would.
+--- Raises when a container that lives has the interface; one that was killed is ended as gc would, and what one has left is removed.
 local function settle_holder(address, device, where)
   local state = require "luabox.state"
   local holder = state.holder("interface", device)
-  if holder and state.collect_named(holder) ~= "removed" then
+  if not holder then return host_ends.remove(device) end
+  if state.collect_named(holder) ~= "removed" then
     errors.raise_at(where, "the address %s is in use by the container %s", address, holder)
   end
 end
@@ -399,7 +401,7 @@ function veth.attach(this)
   local net = this.config.network
   network.at_its_line(this, function()
     sys.net.veth { host = this.interface, guest = net.name, netns = lifecycle.network_of(this), addresses = net.host, mtu = net.mtu,
-      guest_mac = net.mac }
+      guest_mac = net.mac, alias = host_ends.alias() }
     for _, host in ipairs(net.host) do check_first(this, address_of(host)) end
     if this.crowded then
       -- The other interface's network has the same route, and it was first.

@@ -70,10 +70,12 @@ function state.remove_interface(name)
   if not ok and problem.code ~= "ENODEV" then error(problem, 0) end
 end
 
---- The end of a network namespace takes its veth away, a moment later: when the last of its connections has ended. A host end that is still there
---- of a luabox that was killed is of a container that never came to life.
+--- The end of a network namespace takes its veth away, a moment later: when the last of its connections has ended (host_ends.lua). Nothing passes
+--- it till then: the rules for it go next. A host end that is still there of a luabox that was killed is of a container that never came to life.
 function removers.interface(resource)
-  if resource.leftover then state.remove_interface(resource.name) end
+  if resource.leftover then return state.remove_interface(resource.name) end
+  local ok, problem = errors.try(sys.net.down, resource.name)
+  if not ok and problem.code ~= "ENODEV" then error(problem, 0) end  -- it is gone already, or was never made
 end
 
 --- A killed luabox's are nobody's any more.

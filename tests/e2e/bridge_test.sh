@@ -145,6 +145,29 @@ S
   ip address del 10.77.0.1/32 dev lo; ip address del fd77::1/128 dev lo
 fi
 
+# ---- a subnet whose last user, a pair, has just ended
+script "name = '$mark-pair'" "network = veth { host = '10.96.0.1/24', guest = '10.96.0.2/24' }" "command = { 'true' }"; mv box.lua pair.lua
+box after "'after', subnet = '10.96.0.0/24'" 'echo ran'
+equal "is free" "ran ran ran ran ran" "$(for n in 1 2 3 4 5; do run pair.lua; run after.lua; done | xargs)"
+
+# ---- a port of it that stays, for a socket that another container was handed
+if [ -x "$python" ]; then
+  make_servers
+  "$python" server.py host 7779 > host.log & serving_host=$!; jobs+=($serving_host); within 20 grep -qs ready host.log
+  box stay "'heir', subnet = '10.95.0.0/24', address = '10.95.0.3'" 'echo up; exec sleep 600'
+  script "name = '$mark-giver'" "${system% \}}, bind { '$work/vol', '/vol' } }" "network = bridge { 'heir', subnet = '10.95.0.0/24', egress = {} }" \
+    "command = { '$python', '/hand.py', 'give', '/vol/socket' }"; mv box.lua giver.lua
+  start stay; staying=$started
+  taking socket 10.95.0.1 7779
+  succeeds "a member's socket is handed to another container" run giver.lua
+  touch vol/socket.ask; within 10 grep -q answer taker.log
+  holds "and reaches nothing any more when its container has ended" "no answer" "$(sed 1d taker.log)"
+  pkill -f "^$LUABOX run stay.lua"; wait $staying
+  "$LUABOX" gc > gc.log
+  succeeds "gc removes the port, with the socket still held" within 5 as_before
+  kill $taker $serving_host; wait $taker 2>/dev/null
+fi
+
 # ---- what goes to many, of one that may begin no connection but to its neighbours: with frames of the bridge shown to the firewall (br_netfilter) and without
 if [ -x "$python" ]; then
   # many.py hear INTERFACE: what came in, as words, till the last. many.py say: twice.

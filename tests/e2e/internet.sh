@@ -32,6 +32,8 @@ system="mounts = { $system }"
 
 # server.py NAME PORT... answers each TCP connection and each datagram with NAME and the address that it came from.
 # ask.py tcp|udp ADDRESS PORT [SOURCE] prints what a server answers, or why there is no answer.
+# hand.py give PATH hands a TCP socket to hand.py take PATH ADDRESS PORT in another container, which says what a server answers to it when there is a
+# file PATH.ask, and has it to its end.
 make_servers() {
   cat > server.py <<'P'
 import select, socket, sys
@@ -72,7 +74,37 @@ try:
 except OSError as problem:
     print("no answer:", problem)
 P
-  [ ! -d rootfs ] || cp server.py ask.py rootfs/
+  cat > hand.py <<'P'
+import os, socket, sys, time
+path, way = sys.argv[2], socket.socket(socket.AF_UNIX)
+if sys.argv[1] == "give":
+    while way.connect_ex(path): time.sleep(0.05)
+    s = socket.socket()
+    socket.send_fds(way, [b"?"], [s.fileno()])
+    sys.exit(way.recv(1) != b"!")
+way.bind(path); way.listen()
+print("ready", flush=True)
+peer = way.accept()[0]
+s = socket.socket(fileno=socket.recv_fds(peer, 1, 1)[1][0])
+peer.send(b"!")
+while not os.path.exists(path + ".ask"): time.sleep(0.05)
+s.settimeout(1.5)
+try:
+    s.connect((sys.argv[3], int(sys.argv[4])))
+    print("answer:", s.recv(100).decode().strip(), flush=True)
+except OSError as problem: print("no answer:", problem, flush=True)
+time.sleep(1000)
+P
+  [ ! -d rootfs ] || cp server.py ask.py hand.py rootfs/
+}
+
+# taking PATH ADDRESS PORT: another container takes what is given at /vol/PATH; its process is $taker, what it says in taker.log.
+taking() {
+  mkdir -p vol; rm -rf vol/* taker.log
+  script "name = '${mark}-taker'" "${system% \}}, bind { '$work/vol', '/vol' } }" "command = { '$python', '/hand.py', 'take', '/vol/$1', '$2', '$3' }"
+  mv box.lua taker.lua
+  "$LUABOX" run taker.lua < /dev/null > taker.log 2>&1 & taker=$!; jobs+=($taker)
+  within 20 grep -qs ready taker.log || failed "(another container takes)" "$(cat taker.log)"
 }
 
 # serve_outside NAME PORT...: server.py in the outside; what it says is in outside.log.

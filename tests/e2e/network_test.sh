@@ -404,6 +404,49 @@ serving web.lua web 80; kill -9 $child; wait $child 2>/dev/null
 serving web.lua web 80
 equal "a killed one is no obstacle to its successor, without gc" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
 end $child
+
+# ---- a network namespace that outlives its container, for a socket of it that another one was handed
+
+"$python" server.py host 7779 > host.log & serving_host=$!; jobs+=($serving_host); within 20 grep -qs ready host.log
+giver="host = '172.16.96.1/24', guest = '172.16.96.2/24', nat = true, egress = {}"
+box giver "$giver"; sed -i "s|mounts = { |&bind { '$work/vol', '/vol' }, |" giver.lua
+give() { run giver.lua -- "$python" /hand.py give /vol/socket; }
+answered() { grep -q answer taker.log; }
+holds "(its own rules let it not ask the host)" "no answer" "$(mkdir -p vol; ask giver.lua tcp 172.16.96.1 7779)"
+taking socket 172.16.96.1 7779
+succeeds "a socket is handed to another container" give
+touch vol/socket.ask; within 10 answered
+holds "and reaches nothing any more when its container has ended" "no answer" "$(sed 1d taker.log)"
+serving web.lua web 80; web=$child
+LUABOX_STATE=$work/other "$LUABOX" gc; unshare --mount sh -c 'mount -t tmpfs none "$LUABOX_STATE"; "$LUABOX" gc'
+equal "gc of another state leaves both pairs, though its folder be called the same" 2 "$(ip -o link | grep -c ': lb')"
+equal "gc says what it removes" "$(ip -o link show type veth | grep -v UP | grep -o 'lb[0-9a-f]\{8\}')" "$("$LUABOX" gc)"
+equal "and leaves the pair of a container that runs" "web 10.77.0.2" "$(outside_asks tcp 10.77.0.1 8080)"
+end $web; no_interface "no pair is left, with the socket still held"
+kill $taker; wait $taker 2>/dev/null; taking socket 172.16.96.1 7779
+succeeds "(a socket is handed over again)" give
+begin=$SECONDS; equal "its address is free for the next start" "started" "$(run giver.lua -- echo started 2>&1)"
+[ $((SECONDS - begin)) -lt $((3 * slow)) ] && ok "which does not wait for the other's end" || failed "which does not wait for the other's end" "$((SECONDS - begin)) s"
+kill $taker; no_interface "(nothing is left of them)"
+kill $serving_host; wait $serving_host 2>/dev/null
+
+# What is not in a pid namespace of its own lives until its cgroup is ended, and its rules may have gone by then.
+cat > rootfs/send.py <<'P'
+import os, socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    if os.fork() == 0: break
+while True:
+    try: s.sendto(b"?", ("172.16.96.1", 7779))
+    except OSError: pass
+    time.sleep(0.0005)
+P
+"$python" server.py host 7779 > host.log & serving_host=$!; jobs+=($serving_host); within 20 grep -qs ready host.log
+box beyond "$giver" "namespaces = { pid = 'host' }"
+run beyond.lua -- sh -c "$python /send.py & sleep 1"; sleep 0.2
+equal "nothing passes the rules of a container that ends" "ready" "$(head -3 host.log | xargs)"
+kill $serving_host; no_interface "(gone)"
+
 box broken "host = '172.16.99.1/24', guest = '172.16.99.100/24', nat = true, publish = { '8080:80' }" "cwd = '/no/such'"
 run broken.lua > output 2>&1; equal "a start that fails after the network was made is told" "125 1" "$? $(wc -l < output)"
 rules > rules.after; succeeds "and leaves no rule" cmp rules.before rules.after
