@@ -59,7 +59,9 @@ void write(const std::string& path, const lua::Bytes& text, WriteOptions options
   });
 }
 void append(const std::string& path, const lua::Bytes& text) { append_to_file(path, text.data); }
-void set(const std::string& path, const lua::Bytes& text) { write_file(path, text.data); }
+void set(const std::string& path, const lua::Bytes& text, WriteFileOptions options) {
+  write_file(path, text.data, options);
+}
 void rename(const std::string& from, const std::string& to, RenameOptions options) {
   rename_file(from, to, options.replace);
 }
@@ -73,7 +75,7 @@ std::optional<lua::Bytes> read_only_if_trusted(const std::string& path, TrustedR
   if (!text) return std::nullopt;
   return lua::Bytes{std::move(*text)};
 }
-/// file.status(path) -> { kind =, uid =, gid =, mode = "0755" } of the name itself, nil when there is none
+/// file.status(path) -> { kind =, uid =, gid =, mode = "0755", size = } of the name, nil when there is none
 int status(lua_State* L) {
   const auto path = lua::argument<std::string>(L, 1);
   struct stat found;
@@ -81,13 +83,15 @@ int status(lua_State* L) {
     if (errno == ENOENT || errno == ENOTDIR) return 0;
     throw Error("stat", path);
   }
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   lua::push(L, kind_of(path));
   lua_setfield(L, -2, "kind");
   lua::push(L, found.st_uid);
   lua_setfield(L, -2, "uid");
   lua::push(L, found.st_gid);
   lua_setfield(L, -2, "gid");
+  lua::push(L, static_cast<double>(found.st_size));
+  lua_setfield(L, -2, "size");
   char mode[8];
   std::snprintf(mode, sizeof mode, "%04o", found.st_mode & 07777U);
   lua::push(L, std::string(mode));
@@ -157,6 +161,10 @@ struct lua::Options<WriteOptions> {
       std::tuple(field("mode", &WriteOptions::mode), field("create", &WriteOptions::create));
 };
 template <>
+struct lua::Options<WriteFileOptions> {
+  static constexpr auto fields = std::tuple(field("wait", &WriteFileOptions::wait));
+};
+template <>
 struct lua::Words<Replace> {
   static constexpr std::array<std::pair<std::string_view, Replace>, 3> all{
       {{"no", Replace::no}, {"yes", Replace::yes}, {"exchange", Replace::exchange}}};
@@ -186,14 +194,14 @@ int open_file(lua_State* L) {
       {"read_trusted", lua::fn<&read_only_if_trusted>, false},  // file.read_trusted(path, { owner = })
       {"write", lua::fn<&write>},                  // file.write(path, text, { mode =, create = })
       {"append", lua::fn<&append>},                // file.append(path, text): to a file that is there
-      {"set", lua::fn<&set>},                      // file.set(path, text): one write to a control file
+      {"set", lua::fn<&set>},                      // file.set(path, text, { wait = }): one write
       {"rename", lua::fn<&rename>},                // file.rename(from, to, { replace = "no" })
       {"remove", lua::fn<&remove_file>},           // file.remove(path) -> whether there was one
       {"lock", lua::fn<&Lock::take>},              // file.lock(path, { shared = }) -> lock or nil
       {"absolute", lua::fn<&absolute>, false},     // file.absolute(path) -> the path without symlinks
       {"identity", lua::fn<&identity_of>, false},  // file.identity(path) -> "device-inode"
-      {"status", lua::fn<&status>, false},         // file.status(path) -> { kind, uid, gid, mode } or nil
-      {"device", lua::fn<&device>, false},         // file.device(path) -> { type, major, minor, mode } or nil
+      {"status", lua::fn<&status>, false},  // file.status(path) -> { kind, uid, gid, mode, size } or nil
+      {"device", lua::fn<&device>, false},  // file.device(path) -> { type, major, minor, mode } or nil
       {"is_terminal", lua::fn<&is_terminal>, false}};  // file.is_terminal(fd)
   return lua::module(L, "file.", functions);
 }

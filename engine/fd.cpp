@@ -179,7 +179,9 @@ void write_all(int fd, std::string_view text, const std::string& name) {
   }
 }
 
-void write_file(const std::string& path, std::string_view text) { write_file_at(AT_FDCWD, path, text); }
+void write_file(const std::string& path, std::string_view text, const WriteFileOptions& options) {
+  write_once(Fd::open(path, O_WRONLY | (options.wait ? 0 : O_NONBLOCK)), path, text);
+}
 
 void write_file_at(int directory, const std::string& path, std::string_view text) {
   write_once(Fd::open_at(directory, path, O_WRONLY), path, text);

@@ -80,8 +80,12 @@ std::string read_file(const std::string& path, size_t limit = 16U << 20U);
 
 /// Writes all of `text`. Throws Error("write", name).
 void write_all(int fd, std::string_view text, const std::string& name);
+struct WriteFileOptions {
+  /// For who has a lease on the file (fcntl(2), F_SETLEASE) to give it up, 45 seconds; false: EAGAIN at once.
+  bool wait = true;
+};
 /// One write(2) of `text` to a file that exists: a kernel control file takes a value whole or not at all.
-void write_file(const std::string& path, std::string_view text);
+void write_file(const std::string& path, std::string_view text, const WriteFileOptions& options = {});
 void write_file_at(int directory, const std::string& path, std::string_view text);
 
 }  // namespace luabox

@@ -71,16 +71,19 @@ local function hosts_text(own, members)
   return members[own].hosts .. table.concat(lines, "\n") .. "\n"
 end
 
---- In place, for it is bound by its inode, and in one write: a shorter text is filled up with empty lines.
+--- In place, for it is bound by its inode, and in one write: a shorter text is filled up with empty lines. A member that has a lease on its own has
+--- it as it is: it is not to keep all others waiting.
+local function rewrite(path, status, text)
+  local ok, problem = errors.try(sys.file.set, path, text .. ("\n"):rep(status.size - #text), { wait = false })
+  if not ok and problem.code ~= "EAGAIN" then error(problem, 0) end
+end
+
 local function write_hosts(name, members)
   for own, member in pairs(members) do
     if member.hosts then
       local path, text = member_file(name, own, "hosts"), hosts_text(own, members)
-      if sys.file.kind(path) then
-        sys.file.set(path, text .. ("\n"):rep(#sys.file.read(path) - #text))
-      else
-        sys.file.write(path, text, PUBLIC)
-      end
+      local status = sys.file.status(path)
+      if status then rewrite(path, status, text) else sys.file.write(path, text, PUBLIC) end
     end
   end
 end

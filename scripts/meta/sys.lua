@@ -1452,10 +1452,14 @@ function sys.file.write(path, text, options) end
 ---@param text string
 function sys.file.append(path, text) end
 
+---@class luabox.sys.WriteFileOptions
+---@field wait? boolean  false: EAGAIN where a process has a lease on the file (fcntl(2)), instead of 45 seconds for it to be given up
+
 ---One write to a control file.
 ---@param path string
 ---@param text string
-function sys.file.set(path, text) end
+---@param options? luabox.sys.WriteFileOptions
+function sys.file.set(path, text, options) end
 
 ---@class luabox.sys.ListOptions
 ---@field limit? integer
@@ -1489,7 +1493,7 @@ function sys.file.read_trusted(path, options) end
 
 --- Of the name itself.
 ---@param path string
----@return table?  kind, uid, gid, mode
+---@return table?  kind, uid, gid, mode, size
 function sys.file.status(path) end
 
 ---@param path string

@@ -168,6 +168,21 @@ if [ -x "$python" ]; then
   kill $taker $serving_host; wait $taker 2>/dev/null
 fi
 
+# ---- a member that has a lease on its hosts file, which luabox rewrites with all others waiting
+if "${CC:-cc}" -O1 -static -o rootfs/bin/lease "$here/../attacks/lease.c" 2> /dev/null; then
+  leasing="'leased', subnet = '10.98.0.0/24'"
+  box holds "$leasing" 'exec lease /etc/hosts r'
+  box stay "$leasing" 'echo up; exec sleep 600'
+  box third "$leasing" 'cat /etc/hosts'
+  run holds.lua > holds.log & holding=$!; within 10 grep -qs leased holds.log || failed "(a lease on its hosts file)" "$(cat holds.log)"
+  begin=$SECONDS; start stay; staying=$started
+  holds "a lease on a member's hosts file keeps nobody from joining" "$mark-stay" "$(run third.lua)"
+  pkill -f "^$LUABOX run (holds|stay).lua"; wait $holding $staying
+  [ $((SECONDS - begin)) -lt $((15 * slow)) ] && ok "nor from leaving" || failed "nor from leaving" "$((SECONDS - begin)) s"
+else
+  skipped "a lease on a member's hosts file keeps nobody from joining" "no static C library"
+fi
+
 # ---- what goes to many, of one that may begin no connection but to its neighbours: with frames of the bridge shown to the firewall (br_netfilter) and without
 if [ -x "$python" ]; then
   # many.py hear INTERFACE: what came in, as words, till the last. many.py say: twice.

@@ -1,5 +1,6 @@
 #include "engine/fd.hpp"
 
+#include <signal.h>
 #include <sys/eventfd.h>
 
 #include "engine/terminal.hpp"
@@ -38,6 +39,18 @@ TEST_CASE("a control file gets its value in one write") {
   CHECK(read_file(file) == "12345");
   CHECK(code_of([&] { write_file(box.path() / "none", "1"); }) == ENOENT);
   CHECK(code_of([&] { read_file("/dev/zero", 1U << 16U); }) == EFBIG);
+}
+
+TEST_CASE("who has a lease on a file keeps nobody waiting that does not want to") {
+  Sandbox box;
+  const auto path = box.file("value", "old");
+  ::signal(SIGIO, SIG_IGN);
+  const Fd leased = Fd::open(path, O_RDONLY);
+  REQUIRE(::fcntl(leased.get(), F_SETLEASE, F_RDLCK) == 0);
+  CHECK(code_of([&] { write_file(path, "new", {.wait = false}); }) == EAGAIN);
+  REQUIRE(::fcntl(leased.get(), F_SETLEASE, F_UNLCK) == 0);
+  write_file(path, "new", {.wait = false});
+  CHECK(read_file(path) == "new");
 }
 
 TEST_CASE("a file is read to its end, whatever size it says, and no further than the limit") {
