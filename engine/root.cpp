@@ -115,7 +115,11 @@ Fd reopen(const Fd& found, int flags, const std::string& name) {
     throw Error("open", name, S_ISDIR(wanted.st_mode) ? EISDIR : EINVAL,
                 std::string(describe(kind_of_mode(wanted.st_mode))) + ", expected a regular file");
   Fd file(::open(fd_path(found.get()).c_str(), flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!file) throw Error("open", name, errno, errno == ENOENT ? "is /proc mounted?" : "");
+  if (!file)
+    throw Error("open", name, errno,
+                errno == ENOENT        ? "is /proc mounted?"
+                : errno == EWOULDBLOCK ? "a process has a lease on it, fcntl(2)"
+                                       : "");
   const struct stat got = status_of(file.get(), name);
   if (got.st_dev != wanted.st_dev || got.st_ino != wanted.st_ino)
     throw Error("open", name, ELOOP, "/proc is not procfs");

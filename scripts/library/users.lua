@@ -122,12 +122,14 @@ end
 --- what a container has made of its files does not keep `luabox exec` out.
 function users.lookup(this)
   local who = tostring(this.config.user or "0")
+  local numbers = who:find "^%d+:%d+$"
   local function text(path)
     if this.root:kind(path) ~= "file" then return "" end
     local ok, result = errors.try(this.root.read, this.root, path, { stored = true })
     if ok then return result end
-    if result.code == "EFBIG" and who:find "^%d+:%d+$" then return "" end
-    if result.code == "EFBIG" then result.message = result.message .. " (a user in two numbers, such as 0:0, is not looked up in it)" end
+    local leased = result.code == "EAGAIN"  -- by a process of the container, or of another that has the same file
+    if result.code == "EFBIG" and numbers or leased and (numbers or who == "0") then return "" end
+    if result.code == "EFBIG" or leased then result.message = result.message .. " (a user in two numbers, such as 0:0, is not looked up in it)" end
     error(result, 0)
   end
   local found = at_line_of(this, "user", sys.user.lookup, text "/etc/passwd", text "/etc/group", who)

@@ -6,7 +6,7 @@ command -v "${CC:-cc}" > /dev/null || { echo "skipped: no C compiler to make the
 make_rootfs rootfs
 mark=own-exec-$$
 chmod 711 "$work"
-"${CC:-cc}" -O1 -static -o rootfs/bin/watcher "$here/../attacks/watcher.c" || { echo "skipped: no static C library"; exit 77; }
+"${CC:-cc}" -O1 -static -o rootfs/bin/watcher "$here/../attacks/watcher.c" && "${CC:-cc}" -O1 -static -o rootfs/bin/lease "$here/../attacks/lease.c" || { echo "skipped: no static C library"; exit 77; }
 runtime=
 trap 'if [ $BASHPID = $$ ]; then kill -9 $runtime 2>/dev/null; cd /; umount /etc/passwd /etc/group /etc/subuid /etc/subgid; rm -rf --one-file-system "$work"; fi' EXIT
 luabox=("$LUABOX")
@@ -103,6 +103,14 @@ done_with() { stop; rm -f rootfs/tmp/ready rootfs/trap; cp passwd.saved rootfs/e
 cp rootfs/etc/passwd passwd.saved
 trap_in 'rm /etc/passwd; mkfifo /etc/passwd'; less "a fifo as passwd doesn't hold it up" "$(seconds inside true)" 5; confined "a fifo as passwd" "$closed"; rm rootfs/etc/passwd; done_with
 for file in passwd group; do
+  start "exec lease /etc/$file w"; within 5 grep -qs leased run.out || failed "(a lease on $file)" "$(cat run.out)"
+  less "a lease on $file doesn't hold it up" "$(seconds inside true)" 5; confined "a lease on $file" "$closed"
+  equal "a lease on $file: two numbers need no look-up" "1000 50" "$(timeout 5 "${luabox[@]}" exec -u 1000:50 "$mark" sh -c 'grep -E "^(Uid|Gid):" /proc/self/status | cut -f2 | xargs' 2>&1)"
+  holds "a lease on $file: a name is looked up in it, and the lease is named" \
+    "open /etc/$file: Resource temporarily unavailable (a process has a lease on it, fcntl(2)) (a user in two numbers" "$(timeout 5 "${luabox[@]}" exec -u user "$mark" true 2>&1)"
+  printf 'return container { name = "%s-2", rootfs = directory { "%s/rootfs", readonly = true }, command = { "echo", "started" } }' "$mark" "$work" > second.lua
+  equal "a lease on $file doesn't keep another container of the folder from its start" started "$(timeout 10 "${luabox[@]}" run "$work/second.lua" 2>&1)"
+  stop
   cp rootfs/etc/$file saved; trap_in "rm /etc/$file; ln -s /proc/kmsg /etc/$file"  # who reads that takes it from the host's own reader
   holds "a link to the kernel's log as $file is not read" "read /etc/$file: it is the kernel's own" "$(timeout 5 "$LUABOX" exec "$mark" true 2>&1)"; rm rootfs/etc/$file; done_with; cp saved rootfs/etc/$file
 done

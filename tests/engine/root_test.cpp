@@ -136,6 +136,16 @@ TEST_CASE("a fifo or a device in place of a file is refused, and nobody waits") 
   ::alarm(0);
 }
 
+TEST_CASE("a file with a lease is not waited for, and the error says so") {
+  Sandbox box;
+  const Root root = Root::open(box.path());
+  const auto path = box.file("leased", "text");
+  ::signal(SIGIO, SIG_IGN);
+  const Fd leased = Fd::open(path, O_RDONLY);
+  REQUIRE(::fcntl(leased.get(), F_SETLEASE, F_WRLCK) == 0);
+  CHECK_THROWS_WITH(root.read("/leased", {}), Catch::Contains("(a process has a lease on it, fcntl(2))"));
+}
+
 TEST_CASE("modes are meant as written, whatever the umask") {
   Sandbox box;
   const Root root = Root::open(box.path());
