@@ -17,6 +17,8 @@ using namespace cgroups;
 using Key = CgroupRow;
 using Scale = CgroupScale;
 
+constexpr const char* kSum = "memory.memsw.limit_in_bytes";
+
 class Planner {
  public:
   Planner(const CgroupHost& host, const CgroupValues& values, const CgroupReader& now) : now_(now) {
@@ -56,6 +58,7 @@ class Planner {
   }
   void bandwidth(const Asked& asked, Amount quota, std::optional<uint64_t> period);
   Amount memory_limit(const Asked& asked, const std::string& purpose);
+  void keep_swap(const Asked& memory);
   const Asked* other(Scale scale, std::string_view v1) const {
     for (const auto& asked : asked_)
       if (asked.key->scale == scale && asked.key->v1 == v1) return &asked;
@@ -113,7 +116,9 @@ void Planner::one(const Asked& asked) {
   claim(asked, file);
   switch (asked.key->scale) {
     case Scale::bytes:
-      return add(asked, file, limit_text(amount(asked, Unit::bytes), asked.version), true);
+      add(asked, file, limit_text(amount(asked, Unit::bytes), asked.version), true);
+      if (file == "memory.limit_in_bytes") keep_swap(asked);
+      return;
     case Scale::count: {
       const Amount limit = amount(asked, Unit::none);
       return add(asked, file, limit.unlimited ? "max" : std::to_string(limit.number));
@@ -246,18 +251,35 @@ Amount Planner::memory_limit(const Asked& asked, const std::string& purpose) {
   fail(asked, purpose);
 }
 
+/// v1 limits swap by its sum with memory: who writes memory alone means to leave what may be swapped beside
+/// it.
+void Planner::keep_swap(const Asked& memory) {
+  if (other(Scale::memsw, kSum) || other(Scale::swap, "")) return;
+  const auto held = [&](const char* file) {
+    return parse_amount(now(memory, file).value_or("max"), Unit::none);
+  };
+  const auto before = held("memory.limit_in_bytes"), sum = held(kSum);
+  if (!before || !sum || before->unlimited || sum->unlimited) return;
+  const Amount after = amount(memory, Unit::bytes);
+  if (after.unlimited)
+    fail(memory,
+         "limits what is swapped, too, and that is limited: cgroup v1 counts both together; write swap = "
+         "'max' beside it");
+  const uint64_t swap = std::max(sum->number, before->number) - before->number;
+  add(memory, kSum, limit_text(amount_of(after.number + swap), 1), true);
+}
+
 void Planner::memsw(const Asked& asked) {
   claim(asked, "swap");
   const Amount sum = amount(asked, Unit::bytes);
   if (sum.unlimited)
-    return add(asked, asked.version == 1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max",
-               limit_text(sum, asked.version), true);
+    return add(asked, asked.version == 1 ? kSum : "memory.swap.max", limit_text(sum, asked.version), true);
   const Amount memory = memory_limit(
       asked, "limits memory and swap together: limit memory too ('memory'), or swap alone ('swap')");
   if (memory.unlimited || sum.number < memory.number)
     fail(asked,
          shown(*asked.value) + " is less than the limit of memory alone; it is memory and swap together");
-  if (asked.version == 1) return add(asked, "memory.memsw.limit_in_bytes", limit_text(sum, 1), true);
+  if (asked.version == 1) return add(asked, kSum, limit_text(sum, 1), true);
   add(asked, "memory.swap.max", std::to_string(sum.number - memory.number), true);
 }
 
@@ -265,12 +287,12 @@ void Planner::swap(const Asked& asked) {
   claim(asked, "swap");
   const Amount swap = amount(asked, Unit::bytes);
   if (asked.version == 2) return add(asked, "memory.swap.max", limit_text(swap, 2), true);
-  if (swap.unlimited) return add(asked, "memory.memsw.limit_in_bytes", "-1", true);
+  if (swap.unlimited) return add(asked, kSum, "-1", true);
   const Amount memory =
       memory_limit(asked, "cgroup v1 can only limit swap together with memory: limit memory too ('memory')");
   if (memory.unlimited)
     fail(asked, "cgroup v1 can only limit swap together with memory, and that is unlimited");
-  add(asked, "memory.memsw.limit_in_bytes", limit_text(amount_of(memory.number + swap.number), 1), true);
+  add(asked, kSum, limit_text(amount_of(memory.number + swap.number), 1), true);
 }
 
 void Planner::swappiness(const Asked& asked) {

@@ -275,6 +275,22 @@ if [ -n "$(version memory)" ]; then agrees "cgroups/accounting: bytes of memory 
 agrees "cgroups/accounting: processes as the kernel counts them" pids.current 1 pids.current
 "$LUABOX" kill "$still" KILL; wait $runner
 
+# ---- memory changed while it runs: what may be swapped beside it stays what the script said
+if [ "$(version memory)" = 1 ] && [ ! -e /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes ]; then
+  skipped "update: no swap stays no swap, whatever the memory" "this kernel does not count swap"
+elif [ -n "$(version memory)" ]; then
+  script "name = '$still'" "cgroup = { memory = '64MiB', swap = 0 }" "command = { 'sh', '-c', 'echo ready; exec sleep 1000' }"
+  "$LUABOX" run box.lua < /dev/null > still.out 2>&1 & runner=$!
+  within 20 grep -q ready still.out || failed "(the container starts)" "$(cat still.out)"
+  sum() { if there "$still" memory.memsw.limit_in_bytes; then cat "$found"; else path "$still" memory.swap.max | xargs cat; fi; }
+  for mebibytes in 128 32; do
+    succeeds "update: memory alone, to $mebibytes MiB" "$LUABOX" update "$still" memory=${mebibytes}MiB
+    wanted=$((mebibytes << 20)); [ "$(version memory)" = 1 ] || wanted=0
+    equal "update: no swap stays no swap with $mebibytes MiB" "$wanted" "$(sum)"
+  done
+  "$LUABOX" kill "$still" KILL; wait $runner
+fi
+
 # ---- each by three names: the file and what the kernel has in it, on version 1 and on version 2
 names=$(walk names)
 # named KEY CONTROLLER ON-V1 ON-V2 [INSTEAD]: what the walk tells of the key; where the kernel has no such controller or file, the error.

@@ -30,9 +30,9 @@ std::string plan(const CgroupHost& host, const CgroupValues& values, const Cgrou
   return text;
 }
 
-std::string problem(const CgroupHost& host, const CgroupValues& values) {
+std::string problem(const CgroupHost& host, const CgroupValues& values, const CgroupReader& now = {}) {
   try {
-    return "none: " + plan(host, values);
+    return "none: " + plan(host, values, now);
   } catch (const Error& error) {
     return error.what();
   }
@@ -165,6 +165,27 @@ TEST_CASE("swap is counted beside memory on v2 and together with it on v1") {
   CHECK(has(problem(v1, {{"swap", 0.0}}), "limit memory too"));
   CHECK(has(problem(v2, {{"memory", mib100}, {"memory.memsw.limit_in_bytes", "50MiB"s}}),
             "less than the limit of memory alone"));
+}
+
+TEST_CASE("v1: memory alone keeps what may be swapped beside it") {
+  const auto none =
+      holding({{"memory.limit_in_bytes", "67108864\n"}, {"memory.memsw.limit_in_bytes", "67108864\n"}});
+  CHECK(plan(v1, {{"memory", mib100}}, none) ==
+        "memory.limit_in_bytes=104857600; memory.memsw.limit_in_bytes=104857600");
+  const auto some =
+      holding({{"memory.limit_in_bytes", "67108864\n"}, {"memory.memsw.limit_in_bytes", "68157440\n"}});
+  CHECK(plan(v1, {{"memory", "32MiB"s}}, some) ==
+        "memory.limit_in_bytes=33554432; memory.memsw.limit_in_bytes=34603008");
+  CHECK(plan(v1, {{"memory", "32MiB"s}, {"swap", 0.0}}, some) ==
+        "memory.limit_in_bytes=33554432; memory.memsw.limit_in_bytes=33554432");
+  const auto any = holding(
+      {{"memory.limit_in_bytes", "67108864\n"}, {"memory.memsw.limit_in_bytes", "9223372036854771712\n"}});
+  CHECK(plan(v1, {{"memory", mib100}}, any) == "memory.limit_in_bytes=104857600");
+  CHECK(has(problem(v1, {{"memory", "max"s}}, some), "memory: limits what is swapped, too"));
+  CHECK(plan(v1, {{"memory", "max"s}, {"swap", "max"s}}, some) ==
+        "memory.limit_in_bytes=-1; memory.memsw.limit_in_bytes=-1");
+  CHECK(plan(v2, {{"memory", mib100}}, holding({{"memory.max", "67108864\n"}, {"memory.swap.max", "0\n"}})) ==
+        "memory.max=104857600");
 }
 
 TEST_CASE("a swappiness of zero is no swap on v2, and any other is refused") {

@@ -375,6 +375,13 @@ TEST_CASE("a limit can be raised and lowered together with its sum with swap") {
     }
     cgroup.write({{"swap", 2e6}});
     CHECK(std::stod(cgroup.read("swap")) == Approx(2e6).margin(8192));
+    for (const double memory : {64e6, 32e6}) {
+      cgroup.write({{"memory", memory}});
+      CHECK(std::stod(cgroup.read("memory")) == Approx(memory).margin(4096));
+      CHECK(std::stod(cgroup.read("swap")) == Approx(2e6).margin(8192));
+    }
+    cgroup.write({{"memory", "max"s}, {"swap", "max"s}});
+    CHECK(cgroup.read("memory") == "max");
   } catch (const Error& error) {
     if (error.code() != ENOENT) throw;
     SKIP_TEST("this kernel does not count swap");
