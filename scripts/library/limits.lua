@@ -53,15 +53,16 @@ end
 
 limits.step = { namespaces = "cgroup", key = "cgroup" }
 
--- What c:stats() reads; "cgroup" stands for the core files of version 2, with the pressure.
-local COUNTED = { "cpu", "cpuacct", "memory", "pids", "io", "blkio", "cgroup" }
+-- What c:stats() reads; "cgroup" stands for the core files of version 2, with the pressure. The cpuset of version 1 counts nothing, but Java sees
+-- none of its limits where one of memory, cpu, cpuacct and cpuset is not there.
+local COUNTED = { "cpu", "cpuacct", "memory", "pids", "io", "blkio", "cgroup", "cpuset" }
 
 --- Those of COUNTED that this host has.
 local function counted()
   local offered, found = {}, {}
   for _, hierarchy in ipairs(sys.cgroup.host()) do
     if hierarchy.version == 2 then offered.cgroup = true end
-    for _, controller in ipairs(hierarchy.controllers) do offered[controller] = true end
+    for _, controller in ipairs(hierarchy.controllers) do offered[controller] = controller ~= "cpuset" or hierarchy.version == 1 end
   end
   for _, controller in ipairs(COUNTED) do
     if offered[controller] then found[#found + 1] = controller end

@@ -21,7 +21,7 @@
 ---@field dns? string[]  addresses for /etc/resolv.conf; else the host's servers
 ---@field cgroup? luabox.CgroupLimits  limits; { pids = 4096 } holds where nothing else is said
 ---@field cgroup_parent? string  a cgroup made by sys.cgroup.create: its limits hold for all containers in it together
----@field accounting? boolean  true: c:stats() has all that this host counts; a start takes 0.2 ms more
+---@field accounting? boolean  true: c:stats() has all that this host counts, and Java finds its limits on version 1; a start takes 0.2 ms more
 ---@field network? luabox.Veth|luabox.Bridge|luabox.Pasta|"none"|"host"  "none", a loopback alone, unless said otherwise
 ---@field namespaces? luabox.NamespaceOptions
 ---@field users? luabox.UserMap|"auto"  a user namespace; "auto": ids that no other container has

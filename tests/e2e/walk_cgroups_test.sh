@@ -253,6 +253,19 @@ else
   skipped "cgroups/accounting: seconds of pressure" "this kernel has no PSI"
 fi
 
+# Java looks for the limits of version 1 where all of these are mounted, with the process in it, and otherwise sees none.
+cat > rootfs/java.sh <<'J'
+for each in memory cpu cpuacct cpuset; do
+  grep -qE " - cgroup .*[ ,]$each(,|\$)" /proc/self/mountinfo && grep -qE "[:,]$each[:,]" /proc/self/cgroup && echo $each
+done
+cat /sys/fs/cgroup/cpuset/cpuset.cpus /sys/fs/cgroup/cpuset/cpuset.mems
+J
+script "accounting = true" "cgroup = { memory = '100MB' }" "command = { '/bin/sh', '/java.sh' }"
+if [ "$(version cpuset)" = 1 ]; then
+  equal "accounting: the container has all that Java asks for to see its limits" "memory cpu cpuacct cpuset $(cat /sys/fs/cgroup/cpuset/cpuset.{cpus,mems} | xargs)" \
+    "$("$LUABOX" run box.lua 2>&1 < /dev/null | xargs)"
+else skipped "accounting: the container has all that Java asks for to see its limits" "version 2 has it in one file"; fi
+
 # The same figures as the kernel has in its files, of a container that stands still: seconds, bytes, processes.
 script "name = '$still'" "accounting = true" "cgroup = { memory = '100MB', pids = 50 }" "mounts = { tmpfs { '/tmp' } }" \
   "command = { '/bin/sh', '-c', 'dd if=/dev/zero of=/tmp/data bs=1M count=20 2> /dev/null; dd if=/dev/zero of=/dev/null bs=1M count=3000 2> /dev/null; echo ready; exec sleep 1000' }"
