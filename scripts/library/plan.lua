@@ -379,6 +379,19 @@ local function settle_network()
   return function() sys.net.find, sys.net.firewalls = find, firewalls end
 end
 
+--- The pair of a container that runs, or has just ended, stands in no plan's way: nothing is waited for, or removed.
+local function ignore_others()
+  local host_ends, local_device = require "luabox.host_ends", sys.net.local_device
+  local function is_pair(device) return device ~= nil and device:find "^lb%x%x%x%x%x%x%x%x$" ~= nil end
+  host_ends.alias = function() end  -- of what is made by hand there is no record
+  host_ends.remove = is_pair
+  sys.net.local_device = function(...)
+    local device = local_device(...)
+    return not is_pair(device) and device or nil
+  end
+  return function() sys.net.local_device = local_device end
+end
+
 --- The same of files. `folder` is luabox's state, in which nothing else is there.
 local function settle_files(folder)
   local kind, read, list = sys.file.kind, sys.file.read, sys.file.list
@@ -419,17 +432,17 @@ local function settle_world(as_root)
   if not found then folder = "/run/user/" .. sys.uid() .. "/luabox" end
   state.folder = function() return folder end
   state.collect_some = function() end
-  require("luabox.host_ends").alias = function() end  -- of what is made by hand there is no record
   sys.running.start_time = function(pid) return pid > BEYOND and 0 or start_time(pid) end
   sys.random = function(bytes)
     count = count + 1
     return ("%0" .. 2 * bytes .. "x"):format(count)
   end
-  local files_back, network_back = settle_files(folder), settle_network()
+  local files_back, network_back, others_back = settle_files(folder), settle_network(), ignore_others()
   return function()
     sys.random, sys.running.start_time, sys.uid, sys.gid, sys.sleep = random, start_time, uid, gid, sleep
     files_back()
     network_back()
+    others_back()
   end
 end
 

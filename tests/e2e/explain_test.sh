@@ -71,6 +71,11 @@ fi
 
 json() { "$LUABOX" explain --json box.lua | python3 -c "import json, sys; d = json.load(sys.stdin); s = d['steps']; print($1)"; }
 equal "JSON has the same steps" "$("$LUABOX" explain box.lua | grep -cE '^ +[0-9]+  ')" "$(json 'len(s)')"
+if ip link add lb00000001 type veth peer name other 2> /dev/null; then
+  steps=$(json 'len(s)'); ip address add 10.97.0.1/24 dev lb00000001; ip link set lb00000001 up
+  equal "a container that has its address at this moment is no part of a plan" "$steps" "$(json 'len(s)')"
+  ip link delete lb00000001
+fi
 equal "with arguments as values" "explained" "$(json '[x for x in s if x["primitive"] == "sethostname"][0]["arguments"][0]')"
 equal "and the side" "inside" "$(json '[x for x in s if x["primitive"] == "sethostname"][0]["side"]')"
 cp box.lua kept.lua
