@@ -87,7 +87,11 @@ steps["net.remove_address"] = function(self, step) self:line("ip address delete 
 steps["net.add_route"] = function(self, step) add_route(self, step.arguments[1]) end
 steps["net.remove"] = function(self, step) self:line("ip link delete %s", quote(step.arguments[1])) end
 steps["net.up"] = function(self, step) self:line("ip link set %s up", quote(step.arguments[1])) end
-steps["net.down"] = function(self, step) self:line("ip link set %s down", quote(step.arguments[1])) end
+--- Of a container that has ended: its pair goes with its network namespace, at any moment.
+steps["net.down"] = function(self, step)
+  local name = step.arguments[1]
+  self:line("ip link set %s down%s", quote(name), name:find "^lb%x+$" and " 2> /dev/null || true" or "")
+end
 steps["net.rename"] = function(self, step) self:line("ip link set %s name %s", quote(step.arguments[1]), quote(step.arguments[2])) end
 steps["net.set_mtu"] = function(self, step) self:line("ip link set %s mtu %d", quote(step.arguments[1]), step.arguments[2]) end
 steps["net.set_mac"] = function(self, step) self:line("ip link set %s address %s", quote(step.arguments[1]), quote(step.arguments[2])) end

@@ -60,22 +60,32 @@ local function make_folder(self, name, folder)
   return group
 end
 
+local function set_up_once(self, object, folder, controller)
+  local group = make_folder(self, object, folder)
+  if group.made[folder .. "\0" .. controller] then return end
+  group.made[folder .. "\0" .. controller] = true
+  set_up(self, folder, controller)
+end
+
 steps["cgroup.create"] = function(self, step)
   local name, options = step.arguments[1], step.arguments[2] or {}
   local object = step.result and step.result.object
+  local planned_paths = require("luabox.sys").cgroup.planned_paths
   if not options.controllers or #options.controllers == 0 then return end
-  for _, path in ipairs(require("luabox.sys").cgroup.planned_paths(name, {}, options)) do make_folder(self, object, path) end
+  for _, path in ipairs(planned_paths(name, {}, options)) do make_folder(self, object, path) end
+  for _, controller in ipairs(options.controllers) do
+    if controller == "cpuset" then
+      for _, path in ipairs(planned_paths(name, {}, { parent = options.parent, controllers = { controller } })) do
+        set_up_once(self, object, path, controller)
+      end
+    end
+  end
 end
 
 steps["cgroup:write"] = function(self, step)
   local name = step.arguments[1].object
   for _, write in ipairs(step.writes or {}) do
-    local folder = write.path:match "^(.*)/[^/]*$"
-    local group = make_folder(self, name, folder)
-    if not group.made[folder .. "\0" .. write.controller] then
-      group.made[folder .. "\0" .. write.controller] = true
-      set_up(self, folder, write.controller)
-    end
+    set_up_once(self, name, write.path:match "^(.*)/[^/]*$", write.controller)
     for value in tostring(write.value):gmatch "[^\n]+" do self:line("echo %s > %s", quote(value), quote(write.path)) end
   end
 end
