@@ -180,12 +180,20 @@ Fd sealed(int fd, int mode, const struct stat& file) {
   return own || errno != EPERM ? std::move(own) : sealed_by_another(fd, mode, file);
 }
 
-/// A file that is to be read. One without any name is nobody's but its caller's.
+/// Whether this process could do to what `fd` leads to what it must not: write to it, or change its mode. One
+/// without any name is nobody's but its caller's.
+bool is_in_reach(int fd, const struct stat& file) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return file.st_nlink > 0 &&
+         (file.st_uid == ::geteuid() || ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0);
+}
+
+/// A file that is to be read.
 Fd sealed_file(int fd, int mode, const struct stat& file) {
   if ((mode & O_ACCMODE) == O_WRONLY)
     throw Error("use", kNames[fd], EBADF, "it is a file that is open for writing alone");
   Fd own = sealed(fd, (mode & ~O_ACCMODE) | O_RDONLY, file);
-  if (!own && file.st_nlink > 0) throw Error("use", kNames[fd], EPERM, kAsItIs);
+  if (!own && is_in_reach(fd, file)) throw Error("use", kNames[fd], EPERM, kAsItIs);
   return own;
 }
 

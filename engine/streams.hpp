@@ -18,8 +18,9 @@ void hold_closed_streams();
 /// A file that was opened to be read, at the place that was reached, or is the input, a fifo that has a name,
 /// a disk, a terminal and memory (/dev/zero) are opened anew by such a mount too: root of a container could
 /// open what is to be read for writing by /proc/self/fd, and change the mode and owner of all. Throws where
-/// that can't be: a file or fifo that has a name, but none here (an ordinary user's fifo only where it is
-/// his). A disk or device stays then. A directory is refused: all of the host's files would be beneath it.
+/// that can't be, and this process could do so: a file that it may write to or owns, a fifo that it owns, by
+/// a name that is not here. A disk or device stays then. A directory is refused: all of the host's files
+/// would be beneath it.
 void seal_streams(const Root& root);
 
 /// Lets everybody open the pipes among the streams by what is their name inside (/dev/stdout), whoever the

@@ -229,6 +229,26 @@ TEST_CASE("an input that is open for writing, too, is one to be read, for an ord
   CHECK(slurp(path) == "text");
 }
 
+TEST_CASE(
+    "an input that an ordinary user was handed, and could not change, is read where it can't be opened "
+    "anew") {
+  if (!is_root()) SKIP_TEST("needs root");
+  const Sandbox box;
+  const std::string path = box.file("closed/input", "text");
+  box.dir("root");
+  REQUIRE(::chmod(box.path().c_str(), 0711) == 0);
+  REQUIRE(::chmod((box.path() / "closed").c_str(), 0700) == 0);
+  for (const mode_t mode : {0644, 0666})
+    in_child(0, [&] {
+      ::chmod(path.c_str(), mode);
+      ::dup2(::open(path.c_str(), O_RDONLY | O_CLOEXEC), 0);
+      if (::setuid(65534) < 0) throw Error("setuid");
+      const int code = thrown_by([&] { seal_streams(Root::open((box.path() / "root").string())); });
+      char text[16] = {};
+      expect(mode == 0666 ? code == EPERM : code == 0 && ::read(0, text, sizeof text) == 4, "as it may be");
+    });
+}
+
 TEST_CASE("a fifo that has a name works as before, and its mode can't be changed") {
   const Sandbox box;
   const std::string path = (box.path() / "fifo").string();
