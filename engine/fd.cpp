@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/carrying.hpp"
 #include "engine/error.hpp"
 #include "engine/interrupt.hpp"
 
@@ -139,7 +140,7 @@ std::string read_all(int fd, const std::string& name, size_t limit) {
 }
 
 std::string read_until_end_of(int writer, int fd, const std::string& name, size_t limit) {
-  constexpr size_t kMostInPipe = 1 << 20, kChunk = 16384;  // pipe-max-size
+  constexpr size_t kChunk = 16384;
   std::string text;
   bool ended = false;
   // What poll(2) has promised may be gone: who writes may read, too.

@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "engine/bare_program.hpp"
+#include "engine/carrying.hpp"
 #include "engine/monitor_limits.hpp"
 
 namespace {
@@ -20,8 +21,7 @@ using luabox::bare::call;
 
 constexpr int kFailed = 125;
 constexpr int kTries = 30;
-constexpr long kMostCarried = 16384;   // bytes at a time
-constexpr long kMostInPipe = 1 << 20;  // pipe-max-size
+constexpr long kMostCarried = 16384;  // bytes at a time
 
 /// A pipe that a container writes to, and the caller's file behind it.
 struct Output {
@@ -88,16 +88,13 @@ class Watch {
       written = call(SYS_write, to_[which], address(buffer + done), count - done);
       if (written > 0) continue;
       lose(written < 0 ? -written : EIO, which);
-      if (may_pass(to_[which], -written)) return;
+      if (luabox::may_pass(to_[which], -written)) return;
       break;
     }
     if (count > 0 && written > 0) return;
     call(SYS_close, from);  // who goes on to write gets EPIPE
     from = -1;
   }
-
-  /// As in engine/relay.cpp.
-  static bool may_pass(int to, long code) { return to > 2 && (code == ENOSPC || code == EDQUOT); }
 
   /// Writes down why which output could not take what was written, in digits that are there for it.
   void lose(long error, int which) {
@@ -162,9 +159,8 @@ extern "C" [[noreturn, gnu::used]] void luabox_program(long* stack) {
   if (char* const text = handed_over(environment)) {
     Watch watch(text);
     while (watch.runs()) watch.serve(nullptr);
-    // What is there; who has an end elsewhere may write on and on.
     const timespec now = {0, 0};
-    for (long left = kMostInPipe / kMostCarried; left > 0 && watch.serve(&now); --left) {
+    for (long left = luabox::kMostInPipe / kMostCarried; left > 0 && watch.serve(&now); --left) {
     }
     if (is_unchanged(watch)) become_luabox(watch.self(), arguments, environment);
     if (!is_unchanged(watch)) say("luabox: its own file was written to meanwhile\n");

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "engine/bare_call.hpp"
+#include "engine/carrying.hpp"
 #include "engine/error.hpp"
 
 namespace luabox {
@@ -38,7 +39,6 @@ struct Relay::Carrier {
 namespace {
 
 constexpr size_t kMapped = 65536;
-constexpr int kMostInPipe = 1 << 20;  // bytes: pipe-max-size
 
 const char* name_of(int output) {
   if (output == STDOUT_FILENO) return "standard output";
@@ -57,12 +57,6 @@ bool is_output_file(int fd, struct stat& status) {
 [[LUABOX_BARE]] void drop(Relay::Carrier& carrier, int which) {
   bare::call(SYS_close, carrier.from[which]);
   carrier.from[which] = -1;
-}
-
-/// Whether who writes goes on all the same: a file that is luabox's own, of a container that nobody stands
-/// by, may have room again.
-[[LUABOX_BARE]] bool may_pass(int to, int code) {
-  return to > STDERR_FILENO && (code == ENOSPC || code == EDQUOT);
 }
 
 [[LUABOX_BARE]] void carry_some(Relay::Carrier& carrier, int which) {
@@ -85,8 +79,7 @@ bool is_output_file(int fd, struct stat& status) {
 
 [[LUABOX_BARE]] int carry(void* argument) {
   auto& carrier = *static_cast<Relay::Carrier*>(argument);
-  // Once it is to stop, what is there; who has an end elsewhere may write on and on.
-  for (int left = kMostInPipe / sizeof carrier.buffer; left > 0;) {
+  for (size_t left = kMostInPipe / sizeof carrier.buffer; left > 0;) {
     pollfd ready[3] = {{carrier.from[0], POLLIN, 0}, {carrier.from[1], POLLIN, 0}, {carrier.stop, POLLIN, 0}};
     if (bare::call(SYS_ppoll, bare::address(ready), 3) < 0) continue;
     bool quiet = true;

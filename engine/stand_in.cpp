@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "engine/carrying.hpp"
 #include "engine/fd.hpp"
 #include "engine/init_loop.hpp"
 
@@ -28,7 +29,6 @@ bool write_all(const char* data, size_t size) {
 }
 
 constexpr size_t kChunk = 16384;
-constexpr size_t kMostInPipe = 1 << 20;  // pipe-max-size
 
 /// Carries some of what is there. False when nothing more will come, or the file can't take it: then who
 /// writes is told by EPIPE. What a disk that is full has no room for is lost: it may have some for the next.
@@ -37,7 +37,7 @@ bool carry() {
   const ssize_t count = ::read(0, buffer.data(), buffer.size());
   if (count < 0) return errno == EINTR || errno == EAGAIN;
   if (count == 0) return false;
-  return write_all(buffer.data(), static_cast<size_t>(count)) || errno == ENOSPC || errno == EDQUOT;
+  return write_all(buffer.data(), static_cast<size_t>(count)) || is_full(errno);
 }
 
 bool means_to_end(uint32_t signal) {

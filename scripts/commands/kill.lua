@@ -34,11 +34,12 @@ function kill.run(arguments)
   local options = cli.parse(kill.parser(), arguments)
   if options.signal and options.signal_argument then cli.refuse("kill", "--signal and SIGNAL can't both be meant") end
   local signal = options.signal or options.signal_argument or "TERM"
+  signal = tonumber(signal) or signal
   local found = require("luabox.running").find(options.name)
-  if not found:kill(tonumber(signal) or signal) then
+  if not found:kill(signal) then
     require("luabox.errors").raise("the container '%s' has ended", options.name)
   end
-  if signal:upper():gsub("^SIG", "") == "KILL" or signal == "9" then await_end(options.name) end
+  if require("luabox.lifecycle").is_kill(signal) then await_end(options.name) end
 end
 
 return kill

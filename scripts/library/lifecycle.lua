@@ -244,6 +244,9 @@ local function thaw(cgroup)
   if cgroup:frozen() then cgroup:thaw() end
 end
 
+--- Whether `signal`, a name or a number, is the one that nothing outlives.
+function lifecycle.is_kill(signal) return signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL" end
+
 --- Sends `signal` to a container's first process; returns whether it was there. SIGKILL ends also what is frozen.
 function lifecycle.signal(process, cgroup, signal)
   local ok, there = errors.try(process.kill, process, signal)
@@ -251,7 +254,7 @@ function lifecycle.signal(process, cgroup, signal)
     there.message = there.message:gsub("^kill: argument 2: ", "kill: ")  -- as the primitive counts
     error(there, 0)
   end
-  if cgroup and (signal == 9 or tostring(signal):upper():gsub("^SIG", "") == "KILL") then errors.try(thaw, cgroup) end
+  if cgroup and lifecycle.is_kill(signal) then errors.try(thaw, cgroup) end
   return there
 end
 
